@@ -1,0 +1,17 @@
+//! The words of the product as types: tenants, file names, addresses, subjects, outcomes, imports.
+//!
+//! Everything here is a value. Nothing opens a file, waits, logs, or knows the time; a value that exists is valid.
+
+mod email;
+mod identity;
+mod import;
+mod names;
+mod outcome;
+mod subject;
+
+pub use email::{EMAIL_BYTES_MAX, Email, EmailError};
+pub use identity::{Identity, IdentityKey};
+pub use import::{Dialect, FileState, ImportId, Mode, Rejection, State};
+pub use names::{FILE_NAME_BYTES_MAX, FileName, FileNameError, Format, NameKind, TENANT_NAME_BYTES_MAX, TenantName, TenantNameError};
+pub use outcome::{Outcome, Reason, RowError, Tally};
+pub use subject::{Flags, Settings, SubjectKey, SubjectKind};

@@ -1,0 +1,3 @@
+//! The program: words for people, exit codes.
+
+fn main() {}
