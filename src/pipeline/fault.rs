@@ -1,0 +1,59 @@
+//! What goes wrong on our side. The input's faults are outcomes and rejections, never a [`Fault`].
+
+use std::error::Error;
+use std::io;
+
+use crate::purge::PurgeError;
+use crate::spool::SpoolError;
+use crate::store::StoreError;
+
+/// Something of ours failed. The import waits and is tried again: nothing is lost by it.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The folders.
+    #[error("the folders failed")]
+    Spool(#[from] SpoolError),
+    /// The store.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// The engine.
+    #[error("the purge failed")]
+    Purge(#[from] PurgeError),
+    /// Reading the claimed file.
+    #[error("the file cannot be read")]
+    Medium(#[from] io::Error),
+    /// The claimed file is not where the ledger says.
+    #[error("the claimed file is gone from \"processing\": put it back as \"{0}\"")]
+    FileGone(String),
+    /// The claimed file changed since it was matched.
+    #[error("the claimed file changed since it was matched: put the original back")]
+    FileChanged,
+    /// A defect of ours. The log holds the place.
+    #[error("a part of the program panicked")]
+    Panic,
+}
+
+impl Fault {
+    /// The whole cause chain in one line. Holds no address: the errors below it hold none.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        text
+    }
+
+    /// Whether it passes by itself: another writer holds the store.
+    #[must_use]
+    pub fn passing(&self) -> bool {
+        match self {
+            Self::Store(error) => error.busy(),
+            Self::Purge(error) => error.busy(),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! From a complete file in a drop folder to an archived file beside its report.
+//!
+//! One thread owns the purging side: it is woken by hints, scans (the scan is the truth), claims what has settled, and gives
+//! each tenant's first import a slice of work in turn. Everything that can set it to work is one [`Wake`]; a thousand wakes
+//! make one scan. This module knows the time and waits; what to delete it leaves to `purge`, how to move files to `spool`.
+//! It has never heard of SFTP: a hint that a file was delivered whole reaches it through the wiring.
+
+mod fault;
+mod import;
+mod pace;
+mod reading;
+mod recover;
+mod requests;
+mod settle;
+mod take;
+mod turns;
+mod watch;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tracing::{error, info, warn};
+
+pub use fault::Fault;
+pub use reading::{Rules, reading_of};
+pub use recover::Recovered;
+pub use requests::PurgeRequest;
+
+use crate::domain::{IdentityKey, ImportId, TenantName};
+use crate::purge::Engine;
+use crate::spool::{Delivered, Spool};
+use crate::store::Store;
+
+use self::import::{Running, Step};
+use self::settle::{Settling, Stamp};
+use self::turns::Turns;
+use self::watch::Watch;
+
+/// How the pipeline paces itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How long a file that we did not receive ourselves must not have changed.
+    pub settle: Duration,
+    /// How often every drop folder is scanned although nothing was heard.
+    pub scan_interval: Duration,
+    /// How long a file waits for its checksum where one is required, and a checksum for its file.
+    pub checksum_wait: Duration,
+    /// How long a chunk may hold the store's write lock when others wait.
+    pub chunk_shared: Duration,
+    /// The same when nobody waits.
+    pub chunk_alone: Duration,
+    /// The longest rest after faults in a row.
+    pub rest_max: Duration,
+}
+
+/// Something that may mean work.
+#[derive(Clone, Debug)]
+pub enum Wake {
+    /// Our own receiving side delivered this file whole.
+    Delivered(TenantName, Delivered),
+    /// Something changed in this tenant's drop folders.
+    Changed(TenantName),
+    /// Events were lost: look everywhere.
+    Rescan,
+    /// These are the tenants from now on.
+    Tenants(BTreeMap<TenantName, Rules>),
+    /// End at the next boundary.
+    Stop,
+}
+
+/// What the pipeline works with. It owns the store's writing connection.
+pub struct Parts {
+    /// The open store.
+    pub store: Store,
+    /// The rule of the product.
+    pub engine: Engine,
+    /// For results that must not show a value.
+    pub key: IdentityKey,
+    /// Everyone's folders.
+    pub spool: Spool,
+    /// Where commands put the files that their requests name.
+    pub requests_dir: PathBuf,
+    /// Whose inboxes there are.
+    pub tenants: BTreeMap<TenantName, Rules>,
+}
+
+/// The purging side of the daemon.
+pub struct Pipeline {
+    options: Options,
+    store: Store,
+    engine: Engine,
+    key: IdentityKey,
+    spool: Spool,
+    requests_dir: PathBuf,
+    tenants: BTreeMap<TenantName, Rules>,
+    settling: Settling,
+    turns: Turns,
+    running: HashMap<ImportId, Running>,
+    /// To be scanned before the next slice.
+    changed: BTreeSet<TenantName>,
+    /// When a settling or waiting file may be ripe.
+    ripe_at: BTreeMap<TenantName, Instant>,
+    /// Files that cannot be taken and were warned about once.
+    warned: BTreeSet<(TenantName, String)>,
+    scan_at: Instant,
+    requests_at: Instant,
+    watch: Option<Watch>,
+    wakes: Receiver<Wake>,
+    waker: Sender<Wake>,
+}
+
+/// How often commands' requests are looked for. DESIGN section 3: a request is taken up within a second.
+const REQUESTS_EVERY: Duration = Duration::from_millis(500);
+
+impl Pipeline {
+    /// The pipeline at rest.
+    #[must_use]
+    pub fn new(options: Options, parts: Parts) -> Self {
+        let (waker, wakes) = channel();
+        let now = Instant::now();
+        let Parts { store, engine, key, spool, requests_dir, tenants } = parts;
+        Self {
+            options,
+            store,
+            engine,
+            key,
+            spool,
+            requests_dir,
+            changed: tenants.keys().cloned().collect(),
+            tenants,
+            settling: Settling::new(options.settle),
+            turns: Turns::default(),
+            running: HashMap::new(),
+            ripe_at: BTreeMap::new(),
+            warned: BTreeSet::new(),
+            scan_at: now + options.scan_interval,
+            requests_at: now,
+            watch: None,
+            wakes,
+            waker,
+        }
+    }
+
+    /// Through which the pipeline is woken.
+    #[must_use]
+    pub fn waker(&self) -> Sender<Wake> {
+        self.waker.clone()
+    }
+
+    /// Watches the drop folders, scans them once, tells that it is ready, and works until [`Wake::Stop`].
+    ///
+    /// Call [`Pipeline::recover`] first.
+    pub fn run(mut self, ready: impl FnOnce()) {
+        self.watch_all();
+        self.scan_changed();
+        ready();
+        loop {
+            if self.hear() {
+                info!(imports = self.turns.len(), "pipeline stopped");
+                return;
+            }
+            self.look_around();
+            self.work();
+        }
+    }
+
+    /// Works on one import and those of its tenant before it, until it is archived. For commands without a daemon.
+    ///
+    /// # Errors
+    /// The first fault: a command does not retry, what is left the next start takes up.
+    pub fn run_import(&mut self, tenant: &TenantName, import: ImportId) -> Result<(), Fault> {
+        while let Some((name, next)) = self.turns.next(Instant::now()) {
+            if name != *tenant || next > import {
+                self.turns.drop_tenant(&name);
+                continue;
+            }
+            if self.step(next)? == Step::Over {
+                self.turns.done(&name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes in all wakes that have come, waiting for one where there is nothing to do. True: stop.
+    fn hear(&mut self) -> bool {
+        let now = Instant::now();
+        let first = if self.turns.ready(now) {
+            self.wakes.try_recv().map_err(|none| none == TryRecvError::Disconnected)
+        } else {
+            let until = [Some(self.scan_at), Some(self.requests_at), self.ripe_at.values().min().copied(), self.turns.next_at()];
+            let wait = until.into_iter().flatten().min().map_or(REQUESTS_EVERY, |at| at.saturating_duration_since(now));
+            self.wakes.recv_timeout(wait).map_err(|none| none == RecvTimeoutError::Disconnected)
+        };
+        match first {
+            Ok(wake) => {
+                let mut stop = self.take_in(wake);
+                while let Ok(wake) = self.wakes.try_recv() {
+                    stop |= self.take_in(wake);
+                }
+                stop
+            }
+            Err(disconnected) => disconnected,
+        }
+    }
+
+    fn take_in(&mut self, wake: Wake) -> bool {
+        match wake {
+            Wake::Delivered(tenant, delivered) => {
+                let Delivered { drop, name, device, inode, size, mtime_ns } = delivered;
+                self.settling.hint((tenant.clone(), drop, name), Stamp { device, inode, size, mtime_ns });
+                self.changed.insert(tenant);
+            }
+            Wake::Changed(tenant) => {
+                self.changed.insert(tenant);
+            }
+            Wake::Rescan => self.changed.extend(self.tenants.keys().cloned()),
+            Wake::Tenants(tenants) => self.adopt_tenants(tenants),
+            Wake::Stop => return true,
+        }
+        false
+    }
+
+    fn adopt_tenants(&mut self, tenants: BTreeMap<TenantName, Rules>) {
+        if let Some(watch) = &mut self.watch {
+            for gone in self.tenants.keys().filter(|name| !tenants.contains_key(*name)) {
+                watch.leave(gone);
+            }
+        }
+        let new: Vec<TenantName> = tenants.keys().filter(|name| !self.tenants.contains_key(*name)).cloned().collect();
+        self.tenants = tenants;
+        for tenant in &new {
+            self.watch_tenant(tenant);
+        }
+        self.changed.extend(new);
+    }
+
+    /// The scan, by event, by ripeness, by timer; and the requests of commands.
+    fn look_around(&mut self) {
+        let now = Instant::now();
+        if now >= self.scan_at {
+            self.scan_at = now + self.options.scan_interval;
+            self.changed.extend(self.tenants.keys().cloned());
+        }
+        let ripe: Vec<TenantName> = self.ripe_at.iter().filter(|(_, at)| **at <= now).map(|(tenant, _)| tenant.clone()).collect();
+        self.changed.extend(ripe);
+        self.scan_changed();
+        if now >= self.requests_at {
+            self.requests_at = now + REQUESTS_EVERY;
+            if let Err(fault) = self.take_requests() {
+                warn!(cause = %fault.chain(), "requests not read");
+            }
+        }
+    }
+
+    fn scan_changed(&mut self) {
+        for tenant in std::mem::take(&mut self.changed) {
+            self.ripe_at.remove(&tenant);
+            if !self.tenants.contains_key(&tenant) {
+                continue;
+            }
+            if let Err(fault) = self.take_files(&tenant) {
+                warn!(%tenant, cause = %fault.chain(), "scan failed");
+                self.ripe_at.insert(tenant, Instant::now() + self.options.settle.max(Duration::from_secs(1)));
+            }
+        }
+    }
+
+    /// One slice of one import. A fault, a panic included, makes its tenant rest; nobody else.
+    fn work(&mut self) {
+        let Some((tenant, import)) = self.turns.next(Instant::now()) else { return };
+        let step = std::panic::catch_unwind(AssertUnwindSafe(|| self.step(import))).unwrap_or(Err(Fault::Panic));
+        match step {
+            Ok(Step::More) => self.turns.well(&tenant),
+            Ok(Step::Over) => self.turns.done(&tenant),
+            Err(fault) => {
+                self.running.remove(&import);
+                let longest = self.options.rest_max;
+                let mut rest = Duration::ZERO;
+                self.turns.rest(&tenant, |faults| {
+                    rest = Duration::from_millis(250).saturating_mul(1 << faults.min(20)).min(longest);
+                    Instant::now() + rest
+                });
+                let cause = fault.chain();
+                if fault.passing() {
+                    warn!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
+                } else {
+                    error!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
+                }
+            }
+        }
+    }
+
+    fn watch_all(&mut self) {
+        match Watch::new(self.waker.clone()) {
+            Ok(watch) => self.watch = Some(watch),
+            Err(cause) => warn!(%cause, "folders not watched: only the timer finds files"),
+        }
+        for tenant in self.tenants.keys().cloned().collect::<Vec<_>>() {
+            self.watch_tenant(&tenant);
+        }
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::now()
+    }
+}

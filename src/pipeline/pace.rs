@@ -1,0 +1,58 @@
+//! How many targets the next chunk takes, so that it holds the write lock for about the wished time.
+
+use std::time::Duration;
+
+/// Targets in the first chunk of an import. 2,000 of 2M customers took about 0.5 s where this was measured
+/// (research/purge-performance.md, section 6).
+const TARGETS_FIRST: usize = 2_000;
+
+/// Fewest and most targets in a chunk.
+const TARGETS_MIN: usize = 50;
+const TARGETS_MAX: usize = 50_000;
+
+/// The size of the next chunk.
+#[derive(Debug)]
+pub(super) struct Pace {
+    targets: usize,
+}
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self { targets: TARGETS_FIRST }
+    }
+
+    /// Targets for the next chunk.
+    pub(super) fn targets(&self) -> usize {
+        self.targets
+    }
+
+    /// Learns from a chunk that was full: grows at most threefold, shrinks as far as it must.
+    pub(super) fn learn(&mut self, took: Duration, wish: Duration) {
+        let ratio = (wish.as_secs_f64() / took.as_secs_f64().max(0.001)).min(3.0);
+        // A product of a bounded count and a bounded ratio.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+        let next = (self.targets as f64 * ratio) as usize;
+        self.targets = next.clamp(TARGETS_MIN, TARGETS_MAX);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comes_near_the_wished_time_and_stays_within_its_bounds() {
+        let (mut pace, wish) = (Pace::new(), Duration::from_millis(400));
+        for _ in 0..10 {
+            let took = Duration::from_micros(200 * pace.targets() as u64);
+            pace.learn(took, wish);
+        }
+        assert_eq!(pace.targets(), 2_000);
+        pace.learn(Duration::from_secs(100), wish);
+        assert_eq!(pace.targets(), TARGETS_MIN);
+        for _ in 0..20 {
+            pace.learn(Duration::ZERO, wish);
+        }
+        assert_eq!(pace.targets(), TARGETS_MAX);
+    }
+}
