@@ -46,19 +46,22 @@ impl Settling {
 
     /// How long until this file may be taken, as it stands now: zero means at once.
     pub(super) fn remaining(&mut self, place: &Place, stamp: Stamp, now: Instant) -> Duration {
-        if self.hints.get(place) == Some(&stamp) {
-            return Duration::ZERO;
-        }
+        let since = self.first_seen(place, stamp, now);
+        if self.hinted(place, stamp) { Duration::ZERO } else { (since + self.wait).saturating_duration_since(now) }
+    }
+
+    /// Whether our own receiving side vouches for the file as it stands.
+    pub(super) fn hinted(&self, place: &Place, stamp: Stamp) -> bool {
+        self.hints.get(place) == Some(&stamp)
+    }
+
+    /// When the file was first seen as it stands.
+    pub(super) fn first_seen(&mut self, place: &Place, stamp: Stamp, now: Instant) -> Instant {
         let (seen, since) = self.seen.entry(place.clone()).or_insert((stamp, now));
         if *seen != stamp {
             (*seen, *since) = (stamp, now);
         }
-        (*since + self.wait).saturating_duration_since(now)
-    }
-
-    /// When the file was first seen as it stands.
-    pub(super) fn since(&self, place: &Place) -> Option<Instant> {
-        self.seen.get(place).map(|(_, since)| *since)
+        *since
     }
 
     /// Forgets a file that was taken or is gone.
@@ -107,8 +110,8 @@ mod tests {
         let (mut settling, now) = (Settling::new(Duration::from_secs(2)), Instant::now());
         settling.remaining(&place(), STAMP, now);
         settling.retain(&place().0, DropFolder::Check, |_| false);
-        assert!(settling.since(&place()).is_some());
+        assert!(settling.seen.contains_key(&place()));
         settling.retain(&place().0, DropFolder::Inbox, |_| false);
-        assert!(settling.since(&place()).is_none());
+        assert!(settling.seen.is_empty());
     }
 }

@@ -1,0 +1,348 @@
+//! One import, slice by slice: look at the whole file, delete in chunks, end, archive.
+//!
+//! Every slice can be killed and done again: what is durable says where to go on.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, Write};
+use std::time::Instant;
+
+use sha2::{Digest, Sha256};
+use tracing::{info, warn};
+
+use super::pace::Pace;
+use super::reading::{ReadingOf, reading_of};
+use super::{Fault, Pipeline};
+use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
+use crate::purge::{Ended, Ending, InputRow, MatchError};
+use crate::records::{self, ReadError, Reading};
+use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Status, Why};
+use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
+use crate::store::ledger::{self, FileFacts, ImportRow, RowCustomers};
+
+/// The companions' endings. DESIGN section 2.
+const REPORT: &str = ".report.json";
+const RESULTS: &str = ".results.csv";
+
+/// What is remembered of an import between its slices. All of it can be lost.
+#[derive(Debug)]
+pub(super) struct Running {
+    pace: Pace,
+}
+
+/// Whether an import needs another slice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Step {
+    More,
+    Over,
+}
+
+impl Pipeline {
+    /// The next slice of an import.
+    pub(super) fn step(&mut self, import: ImportId) -> Result<Step, Fault> {
+        let row = ledger::require(self.store.connection(), import)?;
+        match row.state {
+            State::Received | State::Checking => self.look(&row),
+            State::Purging => self.chunk(&row),
+            State::Completed | State::Rejected | State::Stopped => self.archive(&row),
+            State::Held | State::Failed => Ok(Step::Over),
+        }
+    }
+
+    /// The first pass: the whole file is hashed, read, validated and matched; nothing is deleted.
+    fn look(&mut self, row: &ImportRow) -> Result<Step, Fault> {
+        let started_at = Self::now();
+        let folders = self.spool.tenant(&row.tenant)?;
+        let claimed = claimed_file(&folders, row)?;
+        self.publish(&folders, row, State::Checking, None)?;
+        let mut file = claimed.open()?;
+        let (sha256, bytes) = digest(&mut file)?;
+        let facts = FileFacts { bytes, sha256: &sha256, dialect: None, reading: None, warnings: &[], started_at };
+        let reading = match self.admit(row, claimed.name(), &facts) {
+            Ok(reading) => reading,
+            Err(rejection) => return self.reject(row, &facts, &rejection),
+        };
+        file.rewind()?;
+        let mut rows = match records::read(BufReader::with_capacity(256 * 1024, file), reading.clone()) {
+            Ok(rows) => rows,
+            Err(ReadError::Rejected(rejection)) => return self.reject(row, &facts, &rejection),
+            Err(ReadError::Medium(error)) => return Err(error.into()),
+        };
+        let dialect = rows.dialect();
+        let input = rows.by_ref().map(|row| row.map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
+        let matched = match self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, input) {
+            Ok(matched) => matched,
+            Err(MatchError::Input(ReadError::Rejected(rejection))) => {
+                return self.reject(row, &FileFacts { dialect, ..facts }, &rejection);
+            }
+            Err(MatchError::Input(ReadError::Medium(error))) => return Err(error.into()),
+            Err(MatchError::Purge(error)) => return Err(error.into()),
+        };
+        let warnings = warnings(matched.rows(), reading.limits.rows_recommended);
+        let facts = FileFacts { dialect, reading: Some(&reading), warnings: &warnings, ..facts };
+        self.store.write("note an import's file", |tx| ledger::note_file(tx, row.id, &facts))?;
+        match row.mode {
+            Mode::Check => {
+                let checked = self.engine.check(self.store.connection(), &row.tenant, &matched)?;
+                let at = Self::now();
+                let ended = self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| report(ended).to_json())?;
+                tell_end(&ended);
+            }
+            Mode::Purge => {
+                self.engine.begin(&mut self.store, row.id, &matched)?;
+                info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows(), customers = matched.customers(), "file checked");
+                self.running.insert(row.id, Running { pace: Pace::new() });
+                self.publish(&folders, row, State::Purging, None)?;
+            }
+        }
+        Ok(Step::More)
+    }
+
+    /// What can be said against a file before a row is read.
+    fn admit(&self, row: &ImportRow, name: &FileName, facts: &FileFacts<'_>) -> Result<Reading, Rejection> {
+        match row.refusal.as_deref() {
+            None => {}
+            Some("checksum_missing") => {
+                return Err(Rejection::new("checksum_missing", "no checksum came for this file; send NAME.sha256 before NAME"));
+            }
+            Some(code) => return Err(Rejection::new(code, "refused before it was read")),
+        }
+        let vouched = match row.expected_sha256.as_deref() {
+            None => false,
+            Some(expected) if expected == facts.sha256 => true,
+            Some("") => {
+                return Err(Rejection::new("checksum_unreadable", "the checksum file says nothing of this file; write it with sha256sum"));
+            }
+            Some(_) => {
+                return Err(Rejection::new("checksum_mismatch", "the file's bytes are not those of its checksum; send both again"));
+            }
+        };
+        if facts.bytes == 0 {
+            return Err(Rejection::new("empty_file", "the file is empty; where nobody is to be erased, send the header alone"));
+        }
+        let of = ReadingOf { map: &row.map, vouched, seams: &row.seams };
+        let rules = self.tenants.get(&row.tenant).cloned().unwrap_or_default();
+        reading_of(name.kind(), &rules, &of)
+    }
+
+    fn reject(&mut self, row: &ImportRow, facts: &FileFacts<'_>, rejection: &Rejection) -> Result<Step, Fault> {
+        self.store.write("note an import's file", |tx| ledger::note_file(tx, row.id, facts))?;
+        let ending = Ending::Rejected { reason: rejection.code.clone(), message: rejection.message.clone() };
+        let error = ReportError {
+            line: rejection.line,
+            column: None,
+            reason: rejection.code.clone(),
+            message: rejection.message.clone(),
+        };
+        let ended = self.engine.finish(&mut self.store, row.id, ending, Self::now(), |ended| {
+            let mut report = report(ended);
+            report.errors = vec![error];
+            report.to_json()
+        })?;
+        tell_end(&ended);
+        Ok(Step::More)
+    }
+
+    /// One chunk of deletions; after the last, the end.
+    fn chunk(&mut self, row: &ImportRow) -> Result<Step, Fault> {
+        let shared = self.turns.contended();
+        let wish = if shared { self.options.chunk_shared } else { self.options.chunk_alone };
+        let running = self.running.entry(row.id).or_insert_with(|| Running { pace: Pace::new() });
+        let targets = running.pace.targets();
+        let began = Instant::now();
+        let done = self.engine.chunk(&mut self.store, row.id, targets, Self::now())?;
+        if done.more {
+            running.pace.learn(began.elapsed(), wish);
+            return Ok(Step::More);
+        }
+        let ended = self.engine.finish(&mut self.store, row.id, Ending::Completed, Self::now(), |ended| report(ended).to_json())?;
+        self.running.remove(&row.id);
+        tell_end(&ended);
+        Ok(Step::More)
+    }
+
+    /// The report and the results beside the file, and the file to its last folder.
+    fn archive(&mut self, row: &ImportRow) -> Result<Step, Fault> {
+        let folders = self.spool.tenant(&row.tenant)?;
+        let place = place_of(row)?;
+        let text = row.report.as_deref().unwrap_or_default();
+        let mut write_report = |out: &mut dyn Write| out.write_all(text.as_bytes());
+        if !folders.has_ended(&place)? {
+            let claimed = claimed_file(&folders, row)?;
+            for sidecar in folders.claimed()?.into_iter().filter(|file| file.import() == row.id && file.name() != claimed.name()) {
+                match place.end {
+                    End::Archive => sidecar.archive(place.day, &mut [])?,
+                    End::Rejected | End::Held => sidecar.reject(place.day, &mut [])?,
+                };
+            }
+            match place.end {
+                End::Archive => {
+                    let customers = ledger::row_customers(self.store.connection(), row.id, rows_of(row))?;
+                    let outcomes = ledger::outcomes(self.store.connection(), row.id)?;
+                    let source = claimed.open()?;
+                    let mut write_results = |out: &mut dyn Write| self.write_results(row, &source, &outcomes, &customers, out);
+                    let mut companions = [
+                        Companion { suffix: REPORT, write: &mut write_report },
+                        Companion { suffix: RESULTS, write: &mut write_results },
+                    ];
+                    claimed.archive(place.day, &mut companions)?;
+                }
+                End::Rejected | End::Held => {
+                    claimed.reject(place.day, &mut [Companion { suffix: REPORT, write: &mut write_report }])?;
+                }
+            }
+        }
+        self.publish(&folders, row, row.state, Some(format!("{}{REPORT}", place.path())))?;
+        self.store.write("note an import's archiving", |tx| {
+            ledger::set_archived(tx, row.id)?;
+            ledger::forget_targets(tx, row.id)
+        })?;
+        // The log keeps old pages, deleted people among them, until it is emptied.
+        if self.store.checkpoint()?.busy {
+            warn!(import = row.id.0, "write-ahead log not emptied: a reader holds it");
+        }
+        Ok(Step::Over)
+    }
+
+    /// One line a row of input, by reading the claimed file again beside the ledger's outcomes.
+    fn write_results(&self, row: &ImportRow, source: &File, outcomes: &[u8], customers: &RowCustomers, out: &mut dyn Write) -> io::Result<()> {
+        let reading = row.reading.clone().ok_or_else(|| io::Error::other("the import was archived before it was read"))?;
+        let mut source = source.try_clone()?;
+        source.rewind()?;
+        let changed = || io::Error::other("the claimed file changed since it was matched");
+        let rows = records::read(BufReader::with_capacity(256 * 1024, source), reading).map_err(|_| changed())?;
+        let mut results = ResultsWriter::new(out, row.tenant.clone(), self.key.clone())?;
+        let mut first: HashMap<Identity, u64> = HashMap::new();
+        let mut outcomes = outcomes.iter().enumerate();
+        for input in rows {
+            let input = input.map_err(|_| changed())?;
+            let (index, byte) = outcomes.next().ok_or_else(changed)?;
+            let outcome = Outcome::from_byte(*byte).ok_or_else(changed)?;
+            let why = match &input.subject {
+                Err(error) => Why::Bad(error.reason),
+                Ok(subject) => {
+                    let line = *first.entry(self.key.subject(&row.tenant, subject)).or_insert(input.line);
+                    if outcome == Outcome::Duplicate && line != input.line { Why::SameAs(line) } else { Why::Blank }
+                }
+            };
+            results.row(&ResultsRow {
+                line: input.line,
+                outcome,
+                account_id: &input.echo.account_id,
+                id: &input.echo.id,
+                request_id: &input.echo.request_id,
+                why,
+                customers: customers.of(u32::try_from(index).map_err(io::Error::other)?, outcome).into(),
+            })?;
+        }
+        if outcomes.next().is_some() {
+            return Err(changed());
+        }
+        results.finish()?.flush()
+    }
+
+    /// Says in `/status/NAME.json` where the newest import of this name stands.
+    pub(super) fn publish(&self, folders: &Folders, row: &ImportRow, state: State, report: Option<String>) -> Result<(), Fault> {
+        let newest = ledger::newest_of_file(self.store.connection(), &row.tenant, &row.file)?;
+        if newest.is_some_and(|newest| newest.id != row.id) {
+            return Ok(());
+        }
+        let status = Status {
+            state: FileState::Import(state).as_str().to_owned(),
+            reason: row.reason.clone(),
+            import: Some(row.id),
+            sha256: row.sha256.clone(),
+            received_at: row.received_at,
+            report,
+            message: row.message.clone(),
+        };
+        Ok(folders.publish_status(&file_name(row)?, status.to_json().as_bytes())?)
+    }
+}
+
+/// Where an ended import's file goes: the UTC day of its arrival.
+pub(super) fn place_of(row: &ImportRow) -> Result<ArchivedFile, Fault> {
+    let end = if row.state == State::Rejected { End::Rejected } else { End::Archive };
+    let day = row.received_at.to_zoned(jiff::tz::TimeZone::UTC).date();
+    Ok(ArchivedFile { end, day, import: row.id, name: file_name(row)? })
+}
+
+pub(super) fn file_name(row: &ImportRow) -> Result<FileName, Fault> {
+    FileName::parse(&row.file).map_err(|error| Fault::Medium(io::Error::other(error)))
+}
+
+pub(super) fn claimed_file(folders: &Folders, row: &ImportRow) -> Result<ClaimedFile, Fault> {
+    folders.claimed_file(row.id, &file_name(row)?)?.ok_or_else(|| Fault::FileGone(format!("{}-{}", row.id, row.file)))
+}
+
+fn rows_of(row: &ImportRow) -> usize {
+    row.tally.map_or(0, |tally| usize::try_from(tally.read).unwrap_or(usize::MAX))
+}
+
+fn digest(file: &mut File) -> io::Result<(String, u64)> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut bytes = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((hex::encode(hash.finalize()), bytes)),
+            read => {
+                hash.update(&buffer[..read]);
+                bytes += read as u64;
+            }
+        }
+    }
+}
+
+fn warnings(rows: u64, recommended: u64) -> Vec<String> {
+    (rows > recommended).then(|| format!("{rows} rows; at most {recommended} a file are recommended")).into_iter().collect()
+}
+
+/// The report of an ended import, out of the ledger's row alone: the same row gives the same bytes.
+fn report(ended: &Ended) -> Report {
+    let row = &ended.import;
+    Report {
+        import: row.id,
+        tenant: row.tenant.clone(),
+        file: row.file.clone(),
+        sha256: row.sha256.clone().unwrap_or_default(),
+        bytes: row.bytes.unwrap_or_default(),
+        same_as: ended.same_as,
+        dialect: row.dialect,
+        mode: row.mode,
+        status: row.state,
+        reason: row.reason.clone(),
+        warnings: row.warnings.clone(),
+        received_at: row.received_at,
+        started_at: row.started_at,
+        finished_at: row.finished_at.unwrap_or(row.received_at),
+        rows: ended.tally,
+        removed: row.progress.removed.clone(),
+        detached: row.progress.detached.clone(),
+        overwritten: row.progress.overwritten.clone(),
+        accounts: Accounts { deleted: row.progress.accounts_deleted, preserved: row.progress.accounts_preserved },
+        suppressed: row.progress.suppressed,
+        would_hold: None,
+        errors: row.errors.iter().map(|bad| ReportError {
+            line: Some(bad.line),
+            column: bad.column.clone(),
+            reason: bad.reason.clone(),
+            message: bad.message.clone(),
+        }).collect(),
+        errors_omitted: row.errors_omitted,
+        retained: Vec::new(),
+        plan: row.plan.clone().unwrap_or_default(),
+        previous: ended.previous.clone(),
+    }
+}
+
+fn tell_end(ended: &Ended) {
+    let (row, tally) = (&ended.import, ended.tally);
+    let seconds = row.finished_at.zip(row.started_at).map(|(end, start)| (end.as_millisecond() - start.as_millisecond()) as f64 / 1000.0);
+    info!(
+        tenant = %row.tenant, import = row.id.0, file = row.file, mode = row.mode.as_str(), status = row.state.as_str(), reason = row.reason,
+        rows = tally.read, deleted = tally.deleted, not_found = tally.not_found, duplicate = tally.duplicate, invalid = tally.invalid,
+        exempt = tally.exempt, skipped = tally.skipped, customers = row.progress.removed.get("customers"), seconds,
+        "import ended"
+    );
+}

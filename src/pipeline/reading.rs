@@ -1,0 +1,75 @@
+//! How a tenant's files are read, and how that is kept with an import.
+//!
+//! A tenant's rules may change between the first look at a file and the results that are written by reading it again. So what
+//! was decided at the first look is stored with the import, and the second reading uses that.
+
+use crate::domain::{Format, NameKind, Rejection, Settings};
+use crate::records::{Limits, Reading};
+
+/// How a tenant's files are taken and read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Rules {
+    /// Where rows say nothing.
+    pub settings: Settings,
+    /// Further headers for the address.
+    pub email_aliases: Vec<String>,
+    /// The column that results echo.
+    pub request_id_column: Option<String>,
+    /// A file waits for its checksum.
+    pub require_checksum: bool,
+    /// A resumed upload is one file.
+    pub trust_resumes: bool,
+    /// A last row without a line end is whole.
+    pub accept_unterminated: bool,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// How a file of this name is read under these rules.
+///
+/// # Errors
+/// A [`Rejection`] where the name says that it is no list.
+pub fn reading_of(kind: NameKind, rules: &Rules, import: &ReadingOf<'_>) -> Result<Reading, Rejection> {
+    let format = match kind {
+        NameKind::List { format, gzip: false } => format,
+        NameKind::List { gzip: true, .. } => {
+            return Err(Rejection::new("gzip_not_taken", "compressed files are not taken; send the list itself"));
+        }
+        NameKind::Checksum => {
+            return Err(Rejection::new("checksum_orphan", "no file came for this checksum; send NAME.sha256 before NAME"));
+        }
+        NameKind::Other | NameKind::Temporary => {
+            return Err(Rejection::new("not_a_list", "the name must end in .csv, .txt, .jsonl or .ndjson"));
+        }
+    };
+    Ok(Reading {
+        format,
+        limits: rules.limits,
+        email_aliases: rules.email_aliases.clone(),
+        request_id_column: rules.request_id_column.clone(),
+        map: import.map.to_vec(),
+        vouched: import.vouched,
+        accept_unterminated: rules.accept_unterminated,
+        seams: if rules.trust_resumes { Vec::new() } else { import.seams.to_vec() },
+    })
+}
+
+/// What an import adds to its tenant's rules.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadingOf<'a> {
+    /// Header in the file → known column.
+    pub map: &'a [(String, String)],
+    /// A checksum vouches for the bytes.
+    pub vouched: bool,
+    /// Where an upload was resumed.
+    pub seams: &'a [u64],
+}
+
+/// A format for reading what a person gave by path, where the name says nothing.
+#[must_use]
+pub fn format_of(kind: NameKind) -> Format {
+    match kind {
+        NameKind::List { format, .. } => format,
+        _ => Format::Csv,
+    }
+}

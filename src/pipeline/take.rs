@@ -1,0 +1,216 @@
+//! Taking files: what lies in the drop folders, what has settled, and the claim.
+
+use std::time::{Duration, Instant};
+
+use tracing::{info, warn};
+
+use super::settle::{Place, Stamp};
+use super::{Fault, Pipeline};
+use crate::domain::{FileName, FileState, Mode, Settings, TenantName};
+use crate::report::Status;
+use crate::spool::{DropFolder, Folders, InboxFile, Sidecar, SpoolError};
+use crate::store::ledger::{self, NewImport, Origin};
+
+/// What a checksum file says of the file that is looked at.
+struct Vouching<'a> {
+    sidecar: &'a Sidecar,
+    /// `None`: it says nothing of this file, which is a mismatch.
+    sha256: Option<String>,
+}
+
+impl Pipeline {
+    /// Scans both drop folders of a tenant and claims what is ripe.
+    pub(super) fn take_files(&mut self, tenant: &TenantName) -> Result<(), Fault> {
+        let folders = self.spool.tenant(tenant)?;
+        for drop in DropFolder::ALL {
+            let scan = folders.scan(drop)?;
+            if scan.recreated {
+                info!(%tenant, folder = drop.as_str(), "folder made anew");
+                self.watch_folder(tenant, drop);
+            }
+            for (name, problem) in &scan.problems {
+                if self.warned.insert((tenant.clone(), name.clone())) {
+                    warn!(%tenant, folder = drop.as_str(), file = name, %problem, "file not taken");
+                }
+            }
+            let shown = |name: &FileName| scan.files.iter().chain(scan.sidecars.iter().map(|s| &s.file)).any(|file| file.name == *name);
+            self.settling.retain(tenant, drop, shown);
+            for file in &scan.files {
+                self.consider(tenant, &folders, file, &scan.sidecars)?;
+            }
+            for sidecar in scan.sidecars.iter().filter(|s| !scan.files.iter().any(|file| file.name == s.vouches_for)) {
+                self.consider_orphan(tenant, &folders, sidecar)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn consider(&mut self, tenant: &TenantName, folders: &Folders, file: &InboxFile, sidecars: &[Sidecar]) -> Result<(), Fault> {
+        let now = Instant::now();
+        let place = place(tenant, file);
+        let hinted = self.settling.hinted(&place, stamp(file));
+        if let Some(wait) = self.unsettled(&place, file, now) {
+            self.ripe_in(tenant, now, wait);
+            return self.tell_waiting(folders, file, FileState::Waiting);
+        }
+        let vouching = match sidecars.iter().find(|sidecar| sidecar.vouches_for == file.name) {
+            Some(sidecar) => {
+                let side_place = self::place(tenant, &sidecar.file);
+                if let Some(wait) = self.unsettled(&side_place, &sidecar.file, now) {
+                    self.ripe_in(tenant, now, wait);
+                    return self.tell_waiting(folders, file, FileState::WaitingForChecksum);
+                }
+                let sha256 = folders.read_checksum(sidecar)?.map(|checksum| checksum.to_string());
+                Some(Vouching { sidecar, sha256 })
+            }
+            None => None,
+        };
+        let rules = &self.tenants[tenant];
+        let mut refusal = None;
+        if vouching.is_none() && rules.require_checksum {
+            // Its first sight counts, settled or hinted.
+            let since = self.settling.first_seen(&place, stamp(file), now);
+            let wait = (since + self.options.checksum_wait).saturating_duration_since(now);
+            if wait > Duration::ZERO {
+                self.ripe_in(tenant, now, wait);
+                return self.tell_waiting(folders, file, FileState::WaitingForChecksum);
+            }
+            refusal = Some("checksum_missing");
+        }
+        let origin = if hinted { Origin::Sftp } else { Origin::File };
+        self.claim(tenant, folders, file, vouching.as_ref(), origin, refusal)
+    }
+
+    /// A checksum whose file does not come is refused after a while, so that the sender learns of it.
+    fn consider_orphan(&mut self, tenant: &TenantName, folders: &Folders, sidecar: &Sidecar) -> Result<(), Fault> {
+        let now = Instant::now();
+        let since = self.settling.first_seen(&place(tenant, &sidecar.file), stamp(&sidecar.file), now);
+        let wait = (since + self.options.checksum_wait.max(self.options.settle)).saturating_duration_since(now);
+        if wait > Duration::ZERO {
+            self.ripe_in(tenant, now, wait);
+            return Ok(());
+        }
+        self.claim(tenant, folders, &sidecar.file, None, Origin::Sftp, None)
+    }
+
+    /// The ledger's row first, then the move: a kill between the two leaves a row without a file, which recovery takes back.
+    fn claim(
+        &mut self,
+        tenant: &TenantName,
+        folders: &Folders,
+        file: &InboxFile,
+        vouching: Option<&Vouching<'_>>,
+        origin: Origin,
+        refusal: Option<&str>,
+    ) -> Result<(), Fault> {
+        let new = NewImport {
+            tenant: tenant.clone(),
+            file: file.name.as_str().to_owned(),
+            mode: mode_of(file.drop),
+            origin,
+            requested_by: None,
+            request_case: None,
+            settings: self.tenants.get(tenant).map_or_else(Settings::default, |rules| rules.settings),
+            map: Vec::new(),
+            seams: file.seams.clone(),
+            received_at: Self::now(),
+            expected_sha256: vouching.map(|vouching| vouching.sha256.clone().unwrap_or_default()),
+            refusal: refusal.map(str::to_owned),
+        };
+        let import = self.store.write("note an import", |tx| ledger::insert(tx, &new))?;
+        if let Some(vouching) = vouching {
+            // Under the same import; gone by now is as good as here.
+            folders.claim(&vouching.sidecar.file, import)?;
+        }
+        let claimed = match folders.claim(file, import) {
+            Err(SpoolError::NotFound) => None,
+            claimed => claimed?,
+        };
+        if claimed.is_none() {
+            if vouching.is_some() {
+                put_back_sidecar(folders, file, import)?;
+            }
+            self.store.write("take back an import", |tx| ledger::withdraw(tx, import))?;
+            return Ok(());
+        }
+        for taken in vouching.map(|vouching| &vouching.sidecar.file).into_iter().chain([file]) {
+            self.settling.forget(&place(tenant, taken));
+        }
+        info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = new.mode.as_str(), "file received");
+        self.turns.push(tenant, import);
+        Ok(())
+    }
+
+    fn unsettled(&mut self, place: &Place, file: &InboxFile, now: Instant) -> Option<Duration> {
+        let mut wait = self.settling.remaining(place, stamp(file), now);
+        // A file whose inode has not changed for long enough had settled before this daemon saw it.
+        let age = Self::now().as_nanosecond() - file.ctime_ns;
+        if age >= i128::try_from(self.options.settle.as_nanos()).unwrap_or(i128::MAX) {
+            wait = Duration::ZERO;
+        }
+        (wait > Duration::ZERO).then_some(wait)
+    }
+
+    fn ripe_in(&mut self, tenant: &TenantName, now: Instant, wait: Duration) {
+        let at = now + wait;
+        let known = self.ripe_at.entry(tenant.clone()).or_insert(at);
+        *known = at.min(*known);
+    }
+
+    fn tell_waiting(&mut self, folders: &Folders, file: &InboxFile, state: FileState) -> Result<(), Fault> {
+        if folders.read_status(&file.name)?.is_some_and(|json| told(&json, state)) {
+            return Ok(());
+        }
+        let status = Status {
+            state: state.as_str().to_owned(),
+            reason: None,
+            import: None,
+            sha256: None,
+            received_at: Self::now(),
+            report: None,
+            message: None,
+        };
+        Ok(folders.publish_status(&file.name, status.to_json().as_bytes())?)
+    }
+
+    pub(super) fn watch_tenant(&mut self, tenant: &TenantName) {
+        for drop in DropFolder::ALL {
+            self.watch_folder(tenant, drop);
+        }
+    }
+
+    fn watch_folder(&mut self, tenant: &TenantName, drop: DropFolder) {
+        let path = self.spool.watched_path(tenant, drop);
+        if let Some(watch) = &mut self.watch
+            && let Err(cause) = watch.follow(tenant, &path)
+        {
+            warn!(%tenant, folder = drop.as_str(), %cause, "folder not watched: the timer finds its files");
+        }
+    }
+}
+
+fn put_back_sidecar(folders: &Folders, file: &InboxFile, import: crate::domain::ImportId) -> Result<(), Fault> {
+    for claimed in folders.claimed()?.into_iter().filter(|claimed| claimed.import() == import) {
+        claimed.put_back(file.drop)?;
+    }
+    Ok(())
+}
+
+pub(super) fn mode_of(drop: DropFolder) -> Mode {
+    match drop {
+        DropFolder::Inbox => Mode::Purge,
+        DropFolder::Check => Mode::Check,
+    }
+}
+
+fn told(json: &[u8], state: FileState) -> bool {
+    serde_json::from_slice::<Status>(json).is_ok_and(|status| status.state == state.as_str() && status.import.is_none())
+}
+
+fn place(tenant: &TenantName, file: &InboxFile) -> Place {
+    (tenant.clone(), file.drop, file.name.clone())
+}
+
+fn stamp(file: &InboxFile) -> Stamp {
+    Stamp { device: file.device, inode: file.inode, size: file.size, mtime_ns: file.mtime_ns }
+}
