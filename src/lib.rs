@@ -19,4 +19,6 @@
 //!
 //! `tests/layers.rs` holds the code to this picture.
 
+pub mod config;
 pub mod domain;
+pub mod telemetry;
