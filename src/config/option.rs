@@ -144,7 +144,7 @@ impl<'a> Reading<'a> {
             let at = error.span().map_or(text.len(), |span| span.start);
             let line = reading.line(at);
             // One bracket that is not closed makes every later line of its value look wrong.
-            let first = values.iter().find(|span| span.contains(&at)).map_or(line, |span| reading.line(span.start));
+            let first = values.iter().find(|span| (span.start..=span.end).contains(&at)).map_or(line, |span| reading.line(span.start));
             reading.broken.extend(first..=line);
             if !told.contains(&first) {
                 let what = format!("not TOML: {}", error.message().lines().collect::<Vec<_>>().join(", "));

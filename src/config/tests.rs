@@ -69,8 +69,8 @@ fn says_what_was_found_and_what_is_allowed() {
         "c.toml:2: tenant_defaults.email_aliases: found \"id\", which has its own meaning in a list",
     );
     check(
-        "[sftp]\nsessions_max = 8\nsessions_per_source_max = 8",
-        "c.toml: sftp.sessions_per_tenant_max: found 16, which is more than sftp.sessions_max (8)",
+        "[sftp]\nsessions_max = 8\nsessions_per_tenant_max = 16",
+        "c.toml:3: sftp.sessions_per_tenant_max: found 16, which is more than sftp.sessions_max (8)",
     );
     check(
         "[limits]\nrows_recommended = 10\nrows_per_file_max = 9",
