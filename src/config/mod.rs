@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 pub use fault::{Fault, Faults};
 pub use keys::{KeyError, LoginKey, RSA_BITS_MIN, read_keys};
-pub use option::{Options, Slot, Visit};
+pub use option::{Options, Slot, Visit, read_listen};
 pub use sections::{LimitsSection, LogSection, PipelineSection, SftpSection, StoreSection, TenantOptions};
 pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
 

@@ -305,6 +305,14 @@ fn column(name: &str) -> Result<String, String> {
     }
 }
 
+/// Reads an address with its port, as in `sftp.listen`.
+///
+/// # Errors
+/// What was found, and what to write.
+pub fn read_listen(text: &str) -> Result<SocketAddr, String> {
+    address(text)
+}
+
 fn address(text: &str) -> Result<SocketAddr, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(address);

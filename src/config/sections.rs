@@ -4,6 +4,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use serde::Serialize;
+
 use super::option::{Options, Slot, Visit};
 use crate::domain::Settings;
 use crate::telemetry::{Format, Level};
@@ -168,7 +170,7 @@ impl Options for LogSection {
 }
 
 /// `[tenant_defaults]`, and the same options of one tenant: how its lists are read and what they ask for.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct TenantOptions {
     /// Where a row says nothing: keep the account when its last user goes.
     pub preserve_empty_accounts: bool,
