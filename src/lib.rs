@@ -12,12 +12,15 @@
 //! 4  shutdown                   how the rim ends
 //!    ─────────────────────────  nothing below this line waits, or knows the time
 //! 3  spool                      folders and durable moves
-//! 2  purge                      the rule of the product: rows + plan + store → outcomes
+//! 2  purge  load                the rule of the product: rows + plan + store → outcomes
 //! 1  records  report  store     formats and storage
 //! 0  domain  telemetry          words, and how we speak
 //! ```
 //!
 //! `tests/layers.rs` holds the code to this picture.
 
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod spool;
+pub mod telemetry;

@@ -1,3 +1,7 @@
 //! The program: words for people, exit codes.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    expunged::cli::main()
+}

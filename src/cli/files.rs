@@ -1,0 +1,54 @@
+//! Files that commands make: whole or not at all, never over another, for their owner only.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+/// Makes a file with its whole content, durable on return.
+///
+/// # Errors
+/// `AlreadyExists` when the name is taken; then nothing has changed.
+pub(super) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
+    let mut draft_name = std::ffi::OsString::from(".");
+    draft_name.push(name);
+    draft_name.push(format!(".{}.tmp", std::process::id()));
+    let draft = folder.join(draft_name);
+    let written = write_new(&draft, content, mode).and_then(|()| Ok(renameat_with(CWD, &draft, CWD, path, RenameFlags::NOREPLACE)?));
+    if written.is_err() {
+        // A draft that cannot be removed is a dot-file that nothing reads.
+        let _ = std::fs::remove_file(&draft);
+    }
+    written.and_then(|()| sync_folder(folder))
+}
+
+/// Makes a folder that only its owner enters; one that is there is left as it is, but for its mode. Its parent must exist.
+pub(super) fn create_private_folder(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => sync_folder(path.parent().unwrap_or(Path::new("."))),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a file, durably.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    std::fs::remove_file(path)?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    file.write_all(content)?;
+    file.sync_all()
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    File::open(path)?.sync_all()
+}

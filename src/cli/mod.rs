@@ -1,0 +1,166 @@
+//! Commands: words for people, exit codes.
+//!
+//! A command reads its arguments, finds the config, does its work through the layers below, and answers. What it prints
+//! goes through [`Terminal`], why it could not through [`Failure`]. The rules of a command live below, not here.
+
+mod args;
+mod failure;
+mod files;
+mod folders;
+mod init;
+mod owner;
+mod tenant;
+mod voice;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use args::{CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
+pub use failure::{Exit, Failure};
+pub use init::InitArgs;
+pub use tenant::TenantCommand;
+pub use voice::Terminal;
+
+use crate::config::Config;
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "expunged",
+    version,
+    about = "An SFTP drop-folder daemon that erases customers",
+    long_about = "Partners push lists of people to erase by SFTP; seconds later those people and all of their history are gone from the \
+                  store, and the sender finds a report in the same SFTP account.",
+    after_help = EXIT_HELP,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// The config file [default: ./expunged.toml, else /etc/expunged/expunged.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a config, the folders and the keys
+    Init(InitArgs),
+    /// Add, list, show and remove tenants
+    #[command(subcommand)]
+    Tenant(TenantCommand),
+}
+
+/// What every command has: its voice, where the config is, and how it was typed.
+pub struct Scene {
+    /// Where it speaks.
+    pub terminal: Terminal,
+    /// `--config`, where it was given.
+    pub config: Option<PathBuf>,
+    /// The whole command line.
+    pub command_line: Vec<OsString>,
+}
+
+/// Runs the program's command line and answers its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    voice::guard_panics();
+    let command_line: Vec<OsString> = std::env::args_os().collect();
+    let cli = match Cli::try_parse_from(&command_line) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help for a reader who went away is no failure.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
+        }
+    };
+    let scene = Scene { terminal: Terminal::of_process(), config: cli.config, command_line };
+    match run(&scene, &cli.command) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            scene.terminal.fail(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Init(args) => init::run(scene, args),
+        Command::Tenant(command) => tenant::run(scene, command),
+    }
+}
+
+impl Scene {
+    /// Finds and reads the config. Tenants with faults are warned of: they are disabled, the others are not.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`], with every fault of the main file, or where there is none.
+    pub fn load_config(&self) -> Result<Config, Failure> {
+        let file = self.find_config()?;
+        Config::load(&file).map_err(|faults| owner::hint_if_denied(Failure::from(faults), &file, &self.command_line))
+    }
+
+    /// Warns of every fault in the tenants' files.
+    pub fn warn_of_tenants(&self, config: &Config) {
+        for fault in config.tenants.faults() {
+            self.terminal.warn(fault);
+        }
+    }
+
+    /// Stops a command that would write as another user than the data folder's owner.
+    ///
+    /// # Errors
+    /// [`Exit::Failed`], with the command as it should be typed.
+    pub fn guard_owner(&self, config: &Config) -> Result<(), Failure> {
+        owner::guard(&config.data_dir, &self.command_line)
+    }
+
+    /// A command of this program as it can be typed here, the same config named.
+    #[must_use]
+    pub fn typed(&self, config: Option<&Path>, words: &[&str]) -> String {
+        let mut line = vec![self.command_line.first().cloned().unwrap_or_else(|| "expunged".into())];
+        if let Some(file) = config {
+            line.extend(["--config".into(), file.as_os_str().to_owned()]);
+        }
+        line.extend(words.iter().map(OsString::from));
+        owner::shell_line(line.iter().map(OsString::as_os_str))
+    }
+
+    fn find_config(&self) -> Result<PathBuf, Failure> {
+        if let Some(file) = &self.config {
+            return Ok(file.clone());
+        }
+        let found = CONFIG_FILES.iter().map(Path::new).find(|file| file.symlink_metadata().is_ok());
+        found.map(Path::to_owned).ok_or_else(|| {
+            Failure::usage(format!("no config file: neither \"{}\" nor \"{}\" is there", CONFIG_FILES[0], CONFIG_FILES[1]))
+                .hint("make one with: expunged init DIR")
+                .hint("or name one with: --config FILE")
+        })
+    }
+}
+
+/// Where the config is looked for.
+const CONFIG_FILES: [&str; 2] = ["./expunged.toml", "/etc/expunged/expunged.toml"];
+
+/// The exit codes, as the help lists them.
+const EXIT_HELP: &str = "\
+Exit codes:
+  0  done
+  1  failed
+  2  usage or configuration
+  3  done, some rows invalid
+  4  no such tenant, import, customer or file
+  5  held, waits for an operator
+  6  rejected, nothing deleted";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,309 @@
+//! `tenant add | list | show | remove`.
+//!
+//! A tenant is one file in `tenants.d`, and that file is the login. It is made last and removed first of all that belongs
+//! to the tenant; customers and folders are never removed here.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::folders::{self, Waiting};
+use super::{Exit, Failure, Scene, files};
+use crate::config::{Config, Faults, LoginKey, Tenant, TenantOptions, read_keys};
+use crate::domain::TenantName;
+
+/// `tenant …`
+#[derive(Debug, Subcommand)]
+pub enum TenantCommand {
+    /// Add a tenant with the public keys of its sender
+    #[command(after_help = "FILE holds public keys as in authorized_keys, or in RFC 4716; comments and blank lines are skipped.\n\n\
+                      Examples:\n  expunged tenant add acme --key acme.pub\n  ssh-keygen -y -f id_ed25519 | expunged tenant add acme --key -\n\n\
+                      Exit codes: 0 done; 1 failed; 2 usage: a bad name or key, or the tenant is there")]
+    Add {
+        /// Login, folder, and value of the tenant column: 1 to 32 of a-z, 0-9, - and _
+        #[arg(value_parser = TenantName::parse)]
+        name: TenantName,
+        /// A file of public keys, or - for standard input
+        #[arg(long = "key", value_name = "FILE", required = true)]
+        keys: Vec<PathBuf>,
+    },
+    /// List the tenants, with what waits for each
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a tenant's keys, folders, and the options in effect
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration, the tenant's own among them; 4 no such tenant")]
+    Show {
+        /// The tenant
+        #[arg(value_parser = TenantName::parse)]
+        name: TenantName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a tenant's login; its folders and customers stay
+    #[command(
+        after_help = "Exit codes: 0 done; 1 failed, or files wait in the tenant's folders; 2 usage or configuration; 4 no such tenant"
+    )]
+    Remove {
+        /// The tenant
+        #[arg(value_parser = TenantName::parse)]
+        name: TenantName,
+    },
+}
+
+pub(super) fn run(scene: &Scene, command: &TenantCommand) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    match command {
+        TenantCommand::Add { name, keys } => add(scene, &config, name, keys),
+        TenantCommand::List { json } => list(scene, &config, *json),
+        TenantCommand::Show { name, json } => show(scene, &config, name, *json),
+        TenantCommand::Remove { name } => remove(scene, &config, name),
+    }
+}
+
+fn add(scene: &Scene, config: &Config, name: &TenantName, key_files: &[PathBuf]) -> Result<Exit, Failure> {
+    let file = tenant_file(config, name);
+    if file.symlink_metadata().is_ok() {
+        return Err(exists(name, &file));
+    }
+    let keys = all_keys(key_files)?;
+    scene.guard_owner(config)?;
+    scene.warn_of_tenants(config);
+    for other in config.tenants.sound() {
+        for key in keys.iter().filter(|key| other.keys.contains(key)) {
+            scene.terminal.warn(format!("the key {} also logs in as \"{}\"", key.fingerprint(), other.name));
+        }
+    }
+    folders::create(&config.tenant_folders_dir(), name)
+        .map_err(|error| Failure::failed(format!("cannot make the folders of \"{name}\"")).because(&error))?;
+    files::create_private_folder(&config.tenants_dir)
+        .and_then(|()| files::create(&file, tenant_text(name, &keys).as_bytes(), 0o600))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(name, &file),
+            _ => Failure::failed(format!("cannot make \"{}\"", file.display())).because(&error),
+        })?;
+
+    scene.terminal.say(format!("added tenant {name}"))?;
+    for key in &keys {
+        scene.terminal.say(format!("  key     {}", describe(key)))?;
+    }
+    scene.terminal.say(format!(
+        "  file    {}\n  folder  {}\na running daemon takes it up within a few seconds; no restart is needed",
+        file.display(),
+        tenant_folder(config, name).display()
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn list(scene: &Scene, config: &Config, json: bool) -> Result<Exit, Failure> {
+    let mut listed = Vec::new();
+    for (name, tenant) in &config.tenants.by_name {
+        let waiting = count(config, name)?;
+        let keys = tenant.as_ref().map_or(0, |tenant| tenant.keys.len());
+        let moving = waiting.inbox + waiting.check + waiting.processing;
+        listed.push(Listed { tenant: name, state: state(tenant), keys, waiting: moving, held: waiting.held });
+    }
+    scene.warn_of_tenants(config);
+    if json {
+        scene.terminal.json(&serde_json::json!({ "tenants": listed }))?;
+    } else if listed.is_empty() {
+        let add = scene.typed(scene.config.as_deref(), &["tenant", "add", "acme", "--key", "acme.pub"]);
+        scene.terminal.say(format!("no tenants yet; add one with: {add}"))?;
+    } else {
+        let rows = listed.iter().map(|one| {
+            vec![one.tenant.to_string(), one.state.to_owned(), one.keys.to_string(), one.waiting.to_string(), one.held.to_string()]
+        });
+        scene.terminal.table(&["TENANT", "STATE", "KEYS", "WAITING", "HELD"], rows)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn show(scene: &Scene, config: &Config, name: &TenantName, json: bool) -> Result<Exit, Failure> {
+    let tenant = find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))?;
+    let shown = Shown {
+        tenant: name,
+        state: if tenant.disabled { "disabled" } else { "enabled" },
+        file: &tenant.file,
+        folder: tenant_folder(config, name),
+        keys: tenant.keys.iter().map(ShownKey::new).collect(),
+        waiting: count(config, name)?,
+        options: &tenant.options,
+        own: &tenant.own,
+    };
+    if json {
+        scene.terminal.json(&shown)?;
+        return Ok(Exit::Done);
+    }
+    let waiting = shown.waiting.each().map(|(folder, count)| format!("{folder} {count}")).join(", ");
+    scene.terminal.say(format!(
+        "tenant   {name}\nstate    {}\nfile     {}\nfolder   {}\nwaiting  {waiting}",
+        shown.state,
+        shown.file.display(),
+        shown.folder.display()
+    ))?;
+    for key in &tenant.keys {
+        scene.terminal.say(format!("key      {}", describe(key)))?;
+    }
+    scene.terminal.say("")?;
+    let rows = tenant.options.show().into_iter().map(|(key, value)| {
+        let from = if tenant.own.contains(&key) { "this tenant" } else { "tenant_defaults" };
+        vec![key.to_owned(), value, from.to_owned()]
+    });
+    scene.terminal.table(&["OPTION", "VALUE", "FROM"], rows)?;
+    Ok(Exit::Done)
+}
+
+fn remove(scene: &Scene, config: &Config, name: &TenantName) -> Result<Exit, Failure> {
+    find(scene, config, name)?.as_ref().ok();
+    scene.guard_owner(config)?;
+    let waiting = count(config, name)?;
+    let busy: Vec<String> =
+        waiting.each().iter().filter(|(_, count)| *count > 0).map(|(folder, count)| format!("{count} in {folder}")).collect();
+    let folder = tenant_folder(config, name);
+    if !busy.is_empty() {
+        return Err(Failure::failed(format!("tenant \"{name}\" has files waiting: {}", busy.join(", "))).hint(format!(
+            "let the daemon finish them, or move them out of {}; to close the login at once, set disabled = true in {}",
+            folder.display(),
+            tenant_file(config, name).display()
+        )));
+    }
+    let file = tenant_file(config, name);
+    files::remove(&file).map_err(|error| Failure::failed(format!("cannot remove \"{}\"", file.display())).because(&error))?;
+    scene.terminal.say(format!(
+        "removed the login of {name}; a running daemon closes it within a few seconds\n\
+         its customers stay in the store, and its files in {}",
+        folder.display()
+    ))?;
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    tenant: &'a TenantName,
+    state: &'static str,
+    keys: usize,
+    waiting: u64,
+    held: u64,
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    tenant: &'a TenantName,
+    state: &'static str,
+    file: &'a Path,
+    folder: PathBuf,
+    keys: Vec<ShownKey>,
+    waiting: Waiting,
+    options: &'a TenantOptions,
+    /// Options that the tenant's own file sets.
+    own: &'a [&'static str],
+}
+
+#[derive(Serialize)]
+struct ShownKey {
+    algorithm: String,
+    fingerprint: String,
+    comment: String,
+}
+
+impl ShownKey {
+    fn new(key: &LoginKey) -> Self {
+        Self { algorithm: key.algorithm(), fingerprint: key.fingerprint(), comment: key.comment() }
+    }
+}
+
+/// The tenant, sound or faulty; as an error where there is none.
+fn find<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Result<Tenant, Faults>, Failure> {
+    config.tenants.by_name.get(name).ok_or_else(|| {
+        let list = scene.typed(scene.config.as_deref(), &["tenant", "list"]);
+        Failure::not_found(format!("no tenant \"{name}\"")).hint(format!("list them with: {list}"))
+    })
+}
+
+fn exists(name: &TenantName, file: &Path) -> Failure {
+    Failure::usage(format!("tenant \"{name}\" is there already")).hint(format!("to change its keys, edit {}", file.display()))
+}
+
+fn state(tenant: &Result<Tenant, Faults>) -> &'static str {
+    match tenant {
+        Ok(tenant) if tenant.disabled => "disabled",
+        Ok(_) => "enabled",
+        Err(_) => "faulty",
+    }
+}
+
+fn describe(key: &LoginKey) -> String {
+    format!("{} {} {}", key.algorithm(), key.fingerprint(), key.comment()).trim_end().to_owned()
+}
+
+fn tenant_file(config: &Config, name: &TenantName) -> PathBuf {
+    config.tenants_dir.join(format!("{name}.toml"))
+}
+
+fn tenant_folder(config: &Config, name: &TenantName) -> PathBuf {
+    config.tenant_folders_dir().join(name.as_str())
+}
+
+fn count(config: &Config, name: &TenantName) -> Result<Waiting, Failure> {
+    Waiting::count(&config.tenant_folders_dir(), name)
+        .map_err(|error| Failure::failed(format!("cannot look into \"{}\"", tenant_folder(config, name).display())).because(&error))
+}
+
+/// Every key of every file, each once.
+fn all_keys(key_files: &[PathBuf]) -> Result<Vec<LoginKey>, Failure> {
+    let mut keys: Vec<LoginKey> = Vec::new();
+    for file in key_files {
+        let shown = file.display().to_string();
+        let bytes = read_key_file(file).map_err(|error| {
+            let failure = Failure::usage(format!("cannot read the key file \"{shown}\"")).because(&error);
+            if shown.starts_with("ssh-") { failure.hint("--key takes the name of a file; give - to type the key") } else { failure }
+        })?;
+        let read = read_keys(&bytes).map_err(|error| {
+            let failure = Failure::usage(format!("\"{shown}\"")).because(&error);
+            error.hint(&shown).into_iter().fold(failure, Failure::hint)
+        })?;
+        for key in read {
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+    }
+    Ok(keys)
+}
+
+fn read_key_file(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        io::stdin().lock().take(KEY_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    } else {
+        std::fs::File::open(file)?.take(KEY_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > KEY_FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("larger than {KEY_FILE_BYTES_MAX} bytes; this is no file of keys")));
+    }
+    Ok(bytes)
+}
+
+/// The file of a new tenant.
+fn tenant_text(name: &TenantName, keys: &[LoginKey]) -> String {
+    let keys: String = keys.iter().map(|key| format!("  {},\n", toml_edit::Value::from(key.line()))).collect();
+    format!(
+        "# Tenant \"{name}\". Made to be edited: a running daemon takes up a change within a few seconds, and a mistake closes only\n\
+         # this tenant. Any option of [tenant_defaults] in the main config may stand here, without a section, and wins over it.\n\
+         \n\
+         # Public keys that log in as \"{name}\", as in authorized_keys, one each.\n\
+         keys = [\n{keys}]\n\
+         \n\
+         # Set it to true to close the login and leave files where they are.\n\
+         disabled = false\n"
+    )
+}
+
+/// Largest file of keys, in bytes.
+const KEY_FILE_BYTES_MAX: u64 = 1 << 20;

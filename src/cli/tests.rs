@@ -1,0 +1,94 @@
+//! Tests of the command line's definitions: what parses, and that the helps keep their promises.
+
+use clap::CommandFactory;
+
+use super::*;
+
+/// The commands whose work is wired above this module's own.
+#[derive(Debug, Parser)]
+#[command(name = "expunged")]
+enum Rest {
+    Serve(ServeArgs),
+    Demo(DemoArgs),
+    Load(LoadArgs),
+    Check(CheckArgs),
+    Purge(PurgeArgs),
+    #[command(subcommand)]
+    Customers(CustomersCommand),
+    #[command(subcommand)]
+    Imports(ImportsCommand),
+}
+
+fn leaves(command: &clap::Command, found: &mut Vec<clap::Command>) {
+    if command.has_subcommands() {
+        command.get_subcommands().for_each(|inner| leaves(inner, found));
+    } else {
+        found.push(command.clone());
+    }
+}
+
+#[test]
+fn every_command_tells_its_exit_codes_and_every_argument_has_a_sentence() {
+    Cli::command().debug_assert();
+    Rest::command().debug_assert();
+    let mut commands = Vec::new();
+    leaves(&Cli::command(), &mut commands);
+    leaves(&Rest::command(), &mut commands);
+    assert!(commands.len() >= 14, "{}", commands.len());
+    for command in commands {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(after.contains("Exit codes: 0 "), "{} does not tell its exit codes", command.get_name());
+        assert!(command.get_about().is_some(), "{} has no sentence", command.get_name());
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{} {} has no sentence", command.get_name(), argument.get_id());
+        }
+    }
+}
+
+#[test]
+fn the_examples_in_the_helps_parse() {
+    let mut commands = Vec::new();
+    leaves(&Cli::command(), &mut commands);
+    leaves(&Rest::command(), &mut commands);
+    let mut examples = 0;
+    for command in commands {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for line in after.lines().filter_map(|line| line.trim().strip_prefix("expunged ")) {
+            let line = line.split("   ").next().unwrap_or(line);
+            let mut words: Vec<String> = vec!["expunged".to_owned()];
+            // Quotes in the examples hold no quotes.
+            for (n, part) in line.split('\'').enumerate() {
+                if n % 2 == 1 { words.push(part.to_owned()) } else { words.extend(part.split_whitespace().map(str::to_owned)) }
+            }
+            let parsed = Rest::try_parse_from(&words).map(|_| ()).or_else(|_| Cli::try_parse_from(&words).map(|_| ()));
+            assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
+            examples += 1;
+        }
+    }
+    assert!(examples >= 12, "{examples}");
+}
+
+#[test]
+fn an_address_or_two_ways_to_name_people_are_no_arguments() {
+    let refused = |words: &str| assert!(Rest::try_parse_from(format!("expunged {words}").split(' ')).is_err(), "{words}");
+    refused("purge --tenant acme");
+    refused("purge --tenant acme --email ann@x.example --account a --id b");
+    refused("purge june.csv --tenant acme --email");
+    refused("purge --tenant acme --account a");
+    refused("purge --tenant acme --id a");
+    refused("purge june.csv --tenant ../x");
+    refused("imports show 0");
+    refused("check june.csv --tenant acme --map E-mail");
+}
+
+#[test]
+fn the_config_is_named_before_or_after_the_command_and_flags_have_three_states() {
+    for words in [["expunged", "--config", "c", "tenant", "list"], ["expunged", "tenant", "list", "--config", "c"]] {
+        assert_eq!(Cli::try_parse_from(words).unwrap().config.as_deref(), Some(Path::new("c")));
+    }
+    let flag = |more: &str| match Rest::try_parse_from(format!("expunged check f --tenant t{more}").split(' ')).unwrap() {
+        Rest::Check(args) => args.reading.do_not_track,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((flag(""), flag(" --do-not-track"), flag(" --do-not-track=false")), (None, Some(true), Some(false)));
+}

@@ -1,0 +1,116 @@
+//! The program's voice. Everything that a command prints goes through here.
+//!
+//! Data and the answer to what was asked go to standard output; warnings, errors and hints go to standard error, so that
+//! output can be piped. A reader who goes away (`| head`) ends the output quietly. Colour stands only on a terminal, and
+//! `NO_COLOR` turns it off. Control characters in what is printed are escaped: names come from other people.
+
+use std::cell::Cell;
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::Serialize;
+
+use super::Failure;
+use crate::telemetry::printable;
+
+/// Where a command speaks.
+pub struct Terminal {
+    colour: bool,
+    wide: bool,
+    reader_gone: Cell<bool>,
+}
+
+impl Terminal {
+    /// The process's own standard output and error.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colour: !no_colour && io::stderr().is_terminal(), wide: !io::stdout().is_terminal(), reader_gone: Cell::new(false) }
+    }
+
+    /// Prints lines to standard output.
+    ///
+    /// # Errors
+    /// When standard output cannot be written. A reader who went away is no error.
+    pub fn say(&self, text: impl Display) -> Result<(), Failure> {
+        self.write(&text.to_string().lines().map(printable).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Prints one JSON document to standard output.
+    ///
+    /// # Errors
+    /// As [`Terminal::say`].
+    pub fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value).map_err(|error| Failure::failed("cannot write JSON").because(&error))?;
+        self.write(&text)
+    }
+
+    /// Prints aligned columns to standard output. On a terminal, long cells are wrapped to its width.
+    ///
+    /// # Errors
+    /// As [`Terminal::say`].
+    pub fn table(&self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Failure> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_content_arrangement(if self.wide { ContentArrangement::Disabled } else { ContentArrangement::Dynamic });
+        table.set_header(header.to_vec());
+        for row in rows {
+            table.add_row(row.iter().map(|cell| printable(cell)).collect::<Vec<_>>());
+        }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
+        self.write(&table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
+    }
+
+    /// Prints a warning to standard error.
+    pub fn warn(&self, text: impl Display) {
+        self.tell("warning", "33", &text.to_string());
+    }
+
+    /// Prints what the reader may do to standard error.
+    pub fn hint(&self, text: impl Display) {
+        self.tell("hint", "36", &text.to_string());
+    }
+
+    /// Prints why a command failed, and what to do about it, to standard error.
+    pub fn fail(&self, failure: &Failure) {
+        for message in failure.messages() {
+            self.tell("error", "31", message);
+        }
+        for hint in failure.hints() {
+            self.hint(hint);
+        }
+    }
+
+    fn tell(&self, word: &str, colour: &str, text: &str) {
+        let word = if self.colour { format!("\x1b[1;{colour}m{word}:\x1b[0m") } else { format!("{word}:") };
+        // There is no one left to tell where standard error is gone.
+        let _ = writeln!(io::stderr().lock(), "{word} {}", printable(text));
+    }
+
+    fn write(&self, text: &str) -> Result<(), Failure> {
+        if self.reader_gone.get() {
+            return Ok(());
+        }
+        let mut out = io::stdout().lock();
+        match writeln!(out, "{text}").and_then(|()| out.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                self.reader_gone.set(true);
+                Ok(())
+            }
+            result => result.map_err(|error| Failure::failed("cannot write to standard output").because(&error)),
+        }
+    }
+}
+
+/// Makes a panic say where it was and not what it held: a value in its message could be an address.
+pub(super) fn guard_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // A literal holds nothing of the data; a formatted message may.
+        let words = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("the message is withheld");
+        let _ = writeln!(io::stderr().lock(), "error: a defect in expunged at {place}: {words}");
+    }));
+}

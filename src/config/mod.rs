@@ -1,0 +1,195 @@
+//! Config files become plain values: the main file, and one file for each tenant.
+//!
+//! All faults are told in one run, each with file, line and key. Nothing but config files is opened here, and nothing is
+//! made. A faulty tenant file disables that tenant; only the main file's faults are an error. This module does not know
+//! what the parts do with their options.
+
+mod fault;
+mod keys;
+mod option;
+mod sections;
+mod tenants;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub use fault::{Fault, Faults};
+pub use keys::{KeyError, LoginKey, RSA_BITS_MIN, read_keys};
+pub use option::{Options, Slot, Visit, read_listen};
+pub use sections::{LimitsSection, LogSection, PipelineSection, SftpSection, StoreSection, TenantOptions};
+pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
+
+use option::Reading;
+
+/// The sample, every option at its default: what `init` writes.
+pub const SAMPLE: &str = include_str!("../../config/expunged.toml");
+
+/// The main config and its tenants.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Config {
+    /// The file that it came from.
+    pub file: PathBuf,
+    /// Where the store, the keys and the tenants' folders are.
+    pub data_dir: PathBuf,
+    /// Where the tenants' files are.
+    pub tenants_dir: PathBuf,
+    /// Receiving.
+    pub sftp: SftpSection,
+    /// Picking up and importing.
+    pub pipeline: PipelineSection,
+    /// The database.
+    pub store: StoreSection,
+    /// What a list may be.
+    pub limits: LimitsSection,
+    /// The log.
+    pub log: LogSection,
+    /// What a tenant's file overrides.
+    pub tenant_defaults: TenantOptions,
+    /// The tenants.
+    pub tenants: Tenants,
+}
+
+impl Config {
+    /// Reads the main file and the tenants' files. Relative paths are relative to the file, through a link to the file it names.
+    ///
+    /// # Errors
+    /// All faults of the main file.
+    pub fn load(file: &Path) -> Result<Self, Faults> {
+        let text = read_text(file)?;
+        let home = file.canonicalize().ok().and_then(|real| real.parent().map(Path::to_owned)).unwrap_or_default();
+        let mut config = Self::parse(file, &home, &text)?;
+        config.tenants = Tenants::load(&config.tenants_dir, &config.tenant_defaults);
+        Ok(config)
+    }
+
+    /// Every option at its default, with paths relative to `home`.
+    #[must_use]
+    pub fn defaults(file: &Path, home: &Path) -> Self {
+        Self {
+            file: file.to_owned(),
+            data_dir: home.join("data"),
+            tenants_dir: home.join("tenants.d"),
+            sftp: SftpSection::default(),
+            pipeline: PipelineSection::default(),
+            store: StoreSection::default(),
+            limits: LimitsSection::default(),
+            log: LogSection::default(),
+            tenant_defaults: TenantOptions::default(),
+            tenants: Tenants::default(),
+        }
+    }
+
+    /// Reads the main file's text. Tenants are not looked at.
+    ///
+    /// # Errors
+    /// All faults of the text.
+    pub fn parse(file: &Path, home: &Path, text: &str) -> Result<Self, Faults> {
+        let mut config = Self::defaults(file, home);
+        let (mut reading, table) = Reading::new(file, text);
+        let mut paths = Paths { data_dir: config.data_dir, tenants_dir: config.tenants_dir };
+        reading.section("", &table, &mut paths, &SECTIONS);
+        config.data_dir = home.join(paths.data_dir);
+        config.tenants_dir = home.join(paths.tenants_dir);
+        for (name, options) in config.sections() {
+            if let Some(section) = reading.table(&table, name) {
+                reading.section(name, section, options, &[]);
+            }
+        }
+        config.agree(&mut reading);
+        reading.faults.or(config)
+    }
+
+    /// The store's file.
+    #[must_use]
+    pub fn store_file(&self) -> PathBuf {
+        self.data_dir.join("store.db")
+    }
+
+    /// The folder of the keys.
+    #[must_use]
+    pub fn keys_dir(&self) -> PathBuf {
+        self.data_dir.join("keys")
+    }
+
+    /// The key by which senders know this host.
+    #[must_use]
+    pub fn host_key_file(&self) -> PathBuf {
+        self.keys_dir().join("ssh_host_ed25519_key")
+    }
+
+    /// The key of the hashes that stand for people in the ledger.
+    #[must_use]
+    pub fn identity_key_file(&self) -> PathBuf {
+        self.keys_dir().join("identity.key")
+    }
+
+    /// The folder of the tenants' folders.
+    #[must_use]
+    pub fn tenant_folders_dir(&self) -> PathBuf {
+        self.data_dir.join("tenants")
+    }
+
+    /// Each section by name, in the order of the sample.
+    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 6] {
+        let [sftp, pipeline, store, limits, log, tenant_defaults] = SECTIONS;
+        [
+            (sftp, &mut self.sftp),
+            (pipeline, &mut self.pipeline),
+            (store, &mut self.store),
+            (limits, &mut self.limits),
+            (log, &mut self.log),
+            (tenant_defaults, &mut self.tenant_defaults),
+        ]
+    }
+
+    /// Options that must fit each other: one that is set and does not is a fault, a default gives way.
+    fn agree(&mut self, reading: &mut Reading<'_>) {
+        let mut at_most = |key: &str, value: &mut u64, bound: &str, most: u64| {
+            if *value > most && reading.sets(key) {
+                reading.fault_of(key, format!("found {value}, which is more than {bound} ({most})"));
+            }
+            *value = most.min(*value);
+        };
+        let (sftp, limits) = (&mut self.sftp, &mut self.limits);
+        at_most("sftp.sessions_per_tenant_max", &mut sftp.sessions_per_tenant_max, "sftp.sessions_max", sftp.sessions_max);
+        at_most("sftp.sessions_per_source_max", &mut sftp.sessions_per_source_max, "sftp.sessions_max", sftp.sessions_max);
+        at_most("limits.rows_recommended", &mut limits.rows_recommended, "limits.rows_per_file_max", limits.rows_per_file_max);
+    }
+}
+
+/// The paths at the top of the file.
+struct Paths {
+    data_dir: PathBuf,
+    tenants_dir: PathBuf,
+}
+
+impl Options for Paths {
+    fn each(&mut self, visit: &mut Visit<'_>) {
+        visit("data_dir", Slot::Path(&mut self.data_dir));
+        visit("tenants_dir", Slot::Path(&mut self.tenants_dir));
+    }
+}
+
+/// The text of a config file.
+fn read_text(file: &Path) -> Result<String, Faults> {
+    let fault = |what: String| Faults::one(file, None, "", what);
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(file).map_err(|error| fault(format!("cannot open: {error}")))?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| fault(format!("cannot read: {error}")))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(fault(format!("larger than {FILE_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        Faults::one(file, Some(line), "", "not text in UTF-8")
+    })
+}
+
+/// Sections of the main file, in the order of the sample.
+const SECTIONS: [&str; 6] = ["sftp", "pipeline", "store", "limits", "log", "tenant_defaults"];
+
+/// Largest config file, in bytes.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests;
