@@ -1,0 +1,38 @@
+//! Who may log in, as the tenants' files say at this moment.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tracing::error;
+
+use crate::config::Config;
+use crate::sftp::{Directory, TenantLogin};
+use crate::spool::Spool;
+
+/// The logins, replaced whole by a reload. Clones share them.
+#[derive(Clone, Default)]
+pub(super) struct Logins(Arc<RwLock<HashMap<String, TenantLogin>>>);
+
+impl Logins {
+    /// Takes the logins of every tenant that is sound and open. Sessions that are logged in stay.
+    pub(super) fn replace(&self, config: &Config, spool: &Spool) {
+        let mut logins = HashMap::new();
+        for tenant in config.tenants.sound().filter(|tenant| !tenant.disabled && !tenant.keys.is_empty()) {
+            let folders = spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name));
+            match folders {
+                Ok(folders) => {
+                    let keys = tenant.keys.iter().map(|key| key.public().clone()).collect();
+                    logins.insert(tenant.name.as_str().to_owned(), TenantLogin { tenant: tenant.name.clone(), keys, folders });
+                }
+                Err(cause) => error!(tenant = %tenant.name, %cause, "tenant without folders cannot log in"),
+            }
+        }
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = logins;
+    }
+
+    /// How the receiving side asks.
+    pub(super) fn directory(&self) -> Directory {
+        let logins = Arc::clone(&self.0);
+        Arc::new(move |login| logins.read().unwrap_or_else(PoisonError::into_inner).get(login).cloned())
+    }
+}

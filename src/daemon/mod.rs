@@ -1,0 +1,393 @@
+//! The wiring: config → build → recover → ready → drain.
+//!
+//! The one place that knows every part. Receiving and processing meet only on disk; the hint that a file was delivered
+//! passes through here. Signals, the service manager and changed tenants' files are heard here and nowhere else.
+
+mod logins;
+mod lock;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use russh::keys::{HashAlg, PrivateKey};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, error, info, warn};
+
+pub use lock::DataLock;
+
+use self::logins::Logins;
+use crate::config::{Config, TenantsFingerprint, tenants_fingerprint};
+use crate::domain::{IdentityKey, TenantName};
+use crate::pipeline::{self, Parts, Pipeline, Rules, Wake};
+use crate::purge::{Engine, Plan, PlanError};
+use crate::records::Limits;
+use crate::sftp::{self, BindError, Bound, Hint, Server};
+use crate::shutdown;
+use crate::spool::{Spool, SpoolError};
+use crate::store::{self, Create, Store, StoreError};
+
+/// How often the tenants' files are looked at.
+const TENANTS_EVERY: Duration = Duration::from_secs(1);
+
+/// How long the daemon waits for another writer of the store before it backs off.
+const BUSY_MS: u64 = 5_000;
+
+/// Why a daemon, or a command that works in its place, cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another one works in this data folder.
+    #[error("another expunged works in \"{}\"", .0.display())]
+    Locked(PathBuf),
+    /// A file that `init` makes cannot be read.
+    #[error("cannot read \"{}\"", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store.
+    #[error("cannot open the store")]
+    Store(#[from] StoreError),
+    /// The store does not fit the plan.
+    #[error("the store does not fit the erasure plan")]
+    Plan(#[from] PlanError),
+    /// The folders.
+    #[error("cannot use the tenants' folders")]
+    Spool(#[from] SpoolError),
+    /// The pipeline.
+    #[error("cannot bring folders and ledger into agreement")]
+    Recover(#[from] pipeline::Fault),
+    /// The network.
+    #[error("cannot listen")]
+    Bind(#[from] BindError),
+    /// The system.
+    #[error("cannot start")]
+    System(#[from] io::Error),
+}
+
+/// Everything built and recovered; nothing runs yet.
+pub struct Daemon {
+    config: Config,
+    spool: Spool,
+    pipeline: Pipeline,
+    server: Bound,
+    logins: Logins,
+    hints: mpsc::UnboundedReceiver<Hint>,
+    fingerprint: String,
+    _lock: DataLock,
+}
+
+impl Daemon {
+    /// Takes the lock, opens the store, binds the addresses and brings folders and ledger into agreement.
+    ///
+    /// # Errors
+    /// [`StartError`]: nothing was received or deleted.
+    pub fn build(config: Config) -> Result<Self, StartError> {
+        let lock = take_lock(&config)?;
+        let host_key = read_host_key(&config)?;
+        let fingerprint = host_key.fingerprint(HashAlg::Sha256).to_string();
+        let spool = Spool::new(config.tenant_folders_dir());
+        let mut pipeline = pipeline(&config, spool.clone())?;
+        let logins = Logins::default();
+        logins.replace(&config, &spool);
+        let (hint, hints) = mpsc::unbounded_channel();
+        let server = Server::bind(sftp_options(&config), vec![host_key], logins.directory(), hint)?;
+        pipeline.recover()?;
+        Ok(Self { config, spool, pipeline, server, logins, hints, fingerprint, _lock: lock })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.server.addresses()
+    }
+
+    /// Works until the signal, or until SIGTERM or SIGINT; then drains. `ready` is called after the first scan.
+    ///
+    /// # Errors
+    /// When the system refuses threads, signals or listeners at the start.
+    pub fn run(self, stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        runtime.block_on(self.run_async(stop, ready))
+    }
+
+    async fn run_async(self, mut stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        let Self { config, spool, pipeline, server, logins, mut hints, fingerprint, _lock } = self;
+        let (mut term, mut int, mut hup) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+        let wakes = pipeline.waker();
+        let (scanned, first_scan) = oneshot::channel();
+        let working = start_pipeline(pipeline, scanned)?;
+        // A pipeline that panics before its first scan drops the sender.
+        if first_scan.await.is_err() {
+            return Err(StartError::System(io::Error::other("the pipeline ended before its first scan")));
+        }
+        let addresses = server.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        info!(listen = addresses, data = %config.data_dir.display(), tenants = config.tenants.sound().count(), host_key = fingerprint, "daemon ready");
+        notify(&[sd_notify::NotifyState::Ready]);
+        ready();
+
+        let (raise, lowered) = shutdown::channel();
+        let receiving = tokio::spawn(server.run(lowered));
+        let mut reload = Reload { seen: tenants_fingerprint(&config.tenants_dir).ok(), config, spool, logins, wakes: wakes.clone() };
+        let mut look = tokio::time::interval(TENANTS_EVERY);
+        let mut pipeline_ended = std::pin::pin!(async {
+            while !working.is_finished() {
+                tokio::time::sleep(TENANTS_EVERY).await;
+            }
+        });
+        let mut failed = false;
+        loop {
+            tokio::select! {
+                Some((tenant, delivered)) = hints.recv() => {
+                    // The pipeline is gone only at the end; the scan finds the file at the next start.
+                    let _ = wakes.send(Wake::Delivered(tenant, delivered));
+                }
+                _ = look.tick() => reload.if_changed(),
+                _ = hup.recv() => reload.now(),
+                _ = term.recv() => break,
+                _ = int.recv() => break,
+                () = stop.raised() => break,
+                () = &mut pipeline_ended => {
+                    error!("pipeline gone: the daemon ends so that it is started anew");
+                    failed = true;
+                    break;
+                }
+            }
+        }
+        info!("daemon stopping");
+        notify(&[sd_notify::NotifyState::Stopping]);
+        raise.raise();
+        let _ = wakes.send(Wake::Stop);
+        match receiving.await {
+            Ok(Ok(())) => {}
+            Ok(Err(cause)) => error!(%cause, "receiving failed"),
+            Err(cause) => error!(%cause, "receiving failed"),
+        }
+        // Files that were delivered while sessions drained stay in their inbox for the next start.
+        failed |= tokio::task::spawn_blocking(move || working.join()).await.map_or(true, |ended| ended.is_err());
+        info!("daemon stopped");
+        if failed { Err(StartError::System(io::Error::other("a part of the daemon panicked"))) } else { Ok(()) }
+    }
+}
+
+/// The pipeline of a command that works in the daemon's place. It holds the lock.
+pub struct ByHand {
+    /// Recovered, at rest.
+    pub pipeline: Pipeline,
+    _lock: DataLock,
+}
+
+impl ByHand {
+    /// Takes the lock and recovers. `None`: a daemon runs, ask it.
+    ///
+    /// # Errors
+    /// [`StartError`], as [`Daemon::build`].
+    pub fn build(config: &Config) -> Result<Option<Self>, StartError> {
+        let lock = match take_lock(config) {
+            Err(StartError::Locked(_)) => return Ok(None),
+            lock => lock?,
+        };
+        let mut pipeline = pipeline(config, Spool::new(config.tenant_folders_dir()))?;
+        pipeline.recover()?;
+        Ok(Some(Self { pipeline, _lock: lock }))
+    }
+}
+
+/// Opens the store for reading and writing beside a daemon, as commands do.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn open_store(config: &Config) -> Result<Store, StoreError> {
+    Store::open(&config.store_file(), Create::Builtin, store_options(config))
+}
+
+/// Opens the store for reading.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn open_store_read_only(config: &Config) -> Result<Store, StoreError> {
+    Store::open_read_only(&config.store_file(), store_options(config))
+}
+
+/// The engine over the built-in plan, with the store's own key.
+///
+/// # Errors
+/// The key cannot be read, or the plan is not sound.
+pub fn engine(config: &Config) -> Result<Engine, StartError> {
+    Ok(Engine::new(Plan::builtin(), read_identity_key(config)?)?)
+}
+
+/// The key of the hashes that stand for people.
+///
+/// # Errors
+/// [`StartError::File`].
+pub fn read_identity_key(config: &Config) -> Result<IdentityKey, StartError> {
+    let path = config.identity_key_file();
+    let fault = |source| StartError::File { path: path.clone(), source };
+    let text = std::fs::read_to_string(&path).map_err(fault)?;
+    let mut key = [0; 32];
+    hex::decode_to_slice(text.trim(), &mut key).map_err(|error| fault(io::Error::other(error)))?;
+    Ok(IdentityKey::new(key))
+}
+
+/// The rules of a tenant's files.
+#[must_use]
+pub fn rules(config: &Config, tenant: &crate::config::Tenant) -> Rules {
+    let options = &tenant.options;
+    Rules {
+        settings: options.settings(),
+        email_aliases: options.email_aliases.clone(),
+        request_id_column: options.request_id_column.clone(),
+        require_checksum: options.require_checksum,
+        trust_resumes: options.trust_resumes,
+        accept_unterminated: options.accept_unterminated_last_row,
+        limits: limits(config),
+    }
+}
+
+/// Where commands put the lists that they ask the daemon to purge.
+#[must_use]
+pub fn requests_dir(config: &Config) -> PathBuf {
+    config.data_dir.join("requests")
+}
+
+fn take_lock(config: &Config) -> Result<DataLock, StartError> {
+    let fault = |source| StartError::File { path: config.data_dir.join("lock"), source };
+    DataLock::take(&config.data_dir).map_err(fault)?.ok_or_else(|| StartError::Locked(config.data_dir.clone()))
+}
+
+fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
+    let store = open_store(config)?;
+    let engine = engine(config)?;
+    engine.plan().fits(store.connection())?;
+    let options = pipeline::Options {
+        settle: Duration::from_secs(config.pipeline.settle_seconds),
+        scan_interval: Duration::from_secs(config.pipeline.scan_interval_seconds),
+        checksum_wait: Duration::from_secs(config.pipeline.checksum_wait_seconds),
+        chunk_shared: Duration::from_millis(config.pipeline.chunk_milliseconds),
+        chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
+        rest_max: Duration::from_secs(300),
+    };
+    let tenants = tenants(config);
+    let parts = Parts { store, engine, key: read_identity_key(config)?, spool, requests_dir: requests_dir(config), tenants };
+    Ok(Pipeline::new(options, parts))
+}
+
+fn tenants(config: &Config) -> std::collections::BTreeMap<TenantName, Rules> {
+    let open = config.tenants.sound().filter(|tenant| !tenant.disabled);
+    open.map(|tenant| (tenant.name.clone(), rules(config, tenant))).collect()
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        row_bytes_max: size(limits.row_bytes_max),
+        quoted_lines_max: limits.quoted_lines_max,
+        rows_per_file_max: limits.rows_per_file_max,
+        columns_max: size(limits.columns_max),
+        rows_recommended: limits.rows_recommended,
+    }
+}
+
+fn sftp_options(config: &Config) -> sftp::Options {
+    let section = &config.sftp;
+    sftp::Options {
+        listen: section.listen.clone(),
+        sessions_max: size(section.sessions_max),
+        sessions_per_tenant_max: size(section.sessions_per_tenant_max),
+        sessions_per_source_max: size(section.sessions_per_source_max),
+        login_seconds: section.login_seconds_max,
+        login_tries_max: size(section.login_attempts_max),
+        idle_seconds: section.idle_seconds_max,
+        reply_seconds: section.reply_seconds_max,
+        handles_per_channel_max: size(section.handles_per_session_max),
+        upload_bytes_max: section.upload_bytes_max,
+        grace_seconds: config.pipeline.drain_seconds,
+        ..sftp::Options::default()
+    }
+}
+
+fn store_options(config: &Config) -> store::Options {
+    store::Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS }
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn read_host_key(config: &Config) -> Result<PrivateKey, StartError> {
+    let path = config.host_key_file();
+    PrivateKey::read_openssh_file(&path).map_err(|error| StartError::File { path, source: io::Error::other(error) })
+}
+
+fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>) -> io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name("pipeline".to_owned()).spawn(move || {
+        pipeline.run(|| {
+            // The wiring may have given up by now.
+            let _ = scanned.send(());
+        });
+    })
+}
+
+/// Tells the service manager, where there is one.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(cause) = sd_notify::notify(states) {
+        debug!(%cause, "service manager not told");
+    }
+}
+
+/// What a reload changes: tenants, their logins and rules.
+struct Reload {
+    seen: Option<TenantsFingerprint>,
+    config: Config,
+    spool: Spool,
+    logins: Logins,
+    wakes: Sender<Wake>,
+}
+
+impl Reload {
+    fn if_changed(&mut self) {
+        let found = tenants_fingerprint(&self.config.tenants_dir).ok();
+        if found != self.seen {
+            self.now();
+        }
+    }
+
+    /// A bad reload keeps the old settings and names the line.
+    fn now(&mut self) {
+        self.seen = tenants_fingerprint(&self.config.tenants_dir).ok();
+        let fresh = match Config::load(&self.config.file) {
+            Ok(fresh) => fresh,
+            Err(faults) => {
+                for fault in faults.as_slice() {
+                    error!(%fault, "config not reloaded");
+                }
+                return;
+            }
+        };
+        tell_faults(&fresh);
+        if !self.config.same_but_for_tenants(&fresh) {
+            warn!("config changed beyond its tenants: restart the daemon to use it");
+        }
+        self.config.tenants = fresh.tenants;
+        self.config.tenant_defaults = fresh.tenant_defaults;
+        self.logins.replace(&self.config, &self.spool);
+        let tenants = tenants(&self.config);
+        info!(tenants = tenants.len(), "tenants reloaded");
+        let _ = self.wakes.send(Wake::Tenants(tenants));
+    }
+}
+
+/// Tenants that are disabled by a fault in their file, loudly.
+pub fn tell_faults(config: &Config) {
+    for fault in config.tenants.faults() {
+        error!(%fault, "tenant disabled");
+    }
+}
