@@ -1,1 +1,6 @@
+//! The tests of the whole: one binary, so that it is linked once.
 
+mod cli;
+mod layers;
+mod support;
+mod systemd;

@@ -129,7 +129,7 @@ fn host_key(path: &Path) -> io::Result<String> {
     let public = path.with_extension("pub");
     if !public.exists() {
         let line = key.public_key().to_openssh().map_err(io::Error::other)?;
-        files::create(&public, format!("{line}\n").as_bytes(), 0o644)?;
+        files::create(&public, format!("{line}\n").as_bytes(), 0o600)?;
     }
     Ok(key.fingerprint(HashAlg::Sha256).to_string())
 }

@@ -106,7 +106,10 @@ impl Scene {
     /// [`Exit::Usage`], with every fault of the main file, or where there is none.
     pub fn load_config(&self) -> Result<Config, Failure> {
         let file = self.find_config()?;
-        Config::load(&file).map_err(|faults| owner::hint_if_denied(Failure::from(faults), &file, &self.command_line))
+        Config::load(&file).map_err(|faults| {
+            let failure = owner::hint_if_denied(Failure::from(faults), &file, &self.command_line);
+            if file.try_exists().unwrap_or(true) { failure } else { failure.hint("make one with: expunged init DIR") }
+        })
     }
 
     /// Warns of every fault in the tenants' files.

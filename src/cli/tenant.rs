@@ -160,7 +160,8 @@ fn show(scene: &Scene, config: &Config, name: &TenantName, json: bool) -> Result
 }
 
 fn remove(scene: &Scene, config: &Config, name: &TenantName) -> Result<Exit, Failure> {
-    find(scene, config, name)?.as_ref().ok();
+    // A faulty file can be removed like a sound one.
+    let _sound_or_not = find(scene, config, name)?;
     scene.guard_owner(config)?;
     let waiting = count(config, name)?;
     let busy: Vec<String> =

@@ -1,0 +1,143 @@
+//! What tests of the built binary share: a world of their own, and commands that say everything when they fail.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A scratch folder in which commands run. Kept, and its path printed, where `EXPUNGED_KEEP` is set.
+pub(crate) struct World {
+    dir: TempDir,
+}
+
+/// A command that ran: what it was, how it ended, what it said.
+pub(crate) struct Ran {
+    line: String,
+    status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    tree: String,
+}
+
+impl World {
+    /// An empty one.
+    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
+    pub(crate) fn new() -> Self {
+        let mut dir = TempDir::with_prefix("expunged-test-").expect("a scratch folder");
+        if std::env::var_os("EXPUNGED_KEEP").is_some() {
+            dir.disable_cleanup(true);
+            eprintln!("kept: {}", dir.path().display());
+        }
+        Self { dir }
+    }
+
+    /// One that `init .` has set up.
+    pub(crate) fn initialised() -> Self {
+        let world = Self::new();
+        world.expunged(["init", "."]).exits(0);
+        world
+    }
+
+    /// A path in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file, its folders too.
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().expect("a path in the world")).expect("folders in the world");
+        std::fs::write(&path, content).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
+    /// The text of a file.
+    pub(crate) fn read(&self, name: &str) -> String {
+        let path = self.path(name);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The permission bits of a file.
+    pub(crate) fn mode(&self, name: &str) -> u32 {
+        std::fs::metadata(self.path(name)).expect(name).permissions().mode() & 0o7777
+    }
+
+    /// Runs the built binary here.
+    pub(crate) fn expunged<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+        self.run(env!("CARGO_BIN_EXE_expunged"), args)
+    }
+
+    /// Runs any program here, with nothing on its standard input.
+    pub(crate) fn run<A: AsRef<OsStr>>(&self, program: &str, args: impl IntoIterator<Item = A>) -> Ran {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()).env_remove("EXPUNGED_KEEP");
+        self.finish(command)
+    }
+
+    /// Waits for a command made by the caller.
+    pub(crate) fn finish(&self, mut command: Command) -> Ran {
+        let line = format!("{command:?}");
+        let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| panic!("{line}: {error}"));
+        Ran {
+            line,
+            status: status.code(),
+            stdout: String::from_utf8_lossy(&stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+            tree: self.tree(),
+        }
+    }
+
+    /// Every file and folder with its mode, one a line, sorted.
+    pub(crate) fn tree(&self) -> String {
+        let mut lines = Vec::new();
+        list(self.dir.path(), self.dir.path(), &mut lines);
+        lines.sort();
+        lines.join("\n")
+    }
+
+    /// A fresh pair of keys, `name` and `name.pub`, made by ssh-keygen.
+    pub(crate) fn key_pair(&self, name: &str, kind: &[&str]) {
+        let args = ["-q", "-N", "", "-C", "night@job", "-f", name].into_iter().chain(kind.iter().copied());
+        self.run("ssh-keygen", args).exits(0);
+    }
+}
+
+impl Ran {
+    /// Asserts the exit code.
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert!(self.status == Some(code), "expected exit {code}\n{self}");
+        self
+    }
+
+    /// Asserts that standard output holds a text.
+    pub(crate) fn says(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text), "expected on stdout: {text}\n{self}");
+        self
+    }
+
+    /// Asserts that standard error holds a text.
+    pub(crate) fn warns(self, text: &str) -> Self {
+        assert!(self.stderr.contains(text), "expected on stderr: {text}\n{self}");
+        self
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { line, status, stdout, stderr, tree } = self;
+        write!(f, "command: {line}\nstatus: {status:?}\nstdout:\n{stdout}\nstderr:\n{stderr}\ntree:\n{tree}")
+    }
+}
+
+fn list(root: &Path, folder: &Path, lines: &mut Vec<String>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Ok(meta) = path.symlink_metadata() else { continue };
+        let name = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        lines.push(format!("{name} {:o}", meta.permissions().mode() & 0o7777));
+        if meta.is_dir() {
+            list(root, &path, lines);
+        }
+    }
+}
