@@ -142,3 +142,144 @@ impl Coverage {
         seams
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn covered(old: u64, writes: &[(u64, u64)]) -> Coverage {
+        let mut coverage = Coverage::resumed(old, &[]);
+        for &(offset, len) in writes {
+            coverage.write(offset, len).expect("few ranges");
+        }
+        coverage
+    }
+
+    #[test]
+    fn is_whole_only_without_a_gap() {
+        let check = |writes: &[(u64, u64)], whole: bool, prefix: u64| {
+            let coverage = covered(0, writes);
+            assert_eq!((coverage.whole(), coverage.prefix()), (whole, prefix), "{writes:?}");
+        };
+        check(&[], true, 0);
+        check(&[(0, 5)], true, 5);
+        check(&[(5, 5)], false, 0);
+        check(&[(5, 5), (0, 5)], true, 10);
+        check(&[(0, 5), (6, 5)], false, 5);
+        check(&[(0, 5), (6, 5), (5, 1)], true, 11);
+        check(&[(0, 8), (4, 8), (2, 2)], true, 12);
+    }
+
+    #[test]
+    fn tells_where_pieces_of_two_handles_meet() {
+        let check = |old: u64, writes: &[(u64, u64)], seams: &[u64]| assert_eq!(covered(old, writes).seams(), seams, "{old} {writes:?}");
+        check(10, &[], &[]);
+        check(10, &[(10, 5)], &[10]);
+        check(10, &[(0, 15)], &[]);
+        check(10, &[(0, 4)], &[4]);
+        check(10, &[(4, 2)], &[4, 6]);
+        check(10, &[(4, 20)], &[4]);
+        check(0, &[(0, 4), (4, 4)], &[]);
+        assert_eq!(Coverage::resumed(10, &[3, 7]).seams(), [3, 7]);
+    }
+
+    #[test]
+    fn a_lost_write_is_a_gap_until_it_is_written() {
+        let mut coverage = covered(0, &[(0, 10)]);
+        coverage.lose(10, 5);
+        assert!(!coverage.whole());
+        coverage.write(10, 5).expect("few ranges");
+        assert!(coverage.whole());
+        coverage.lose(2, 3);
+        assert_eq!((coverage.prefix(), coverage.size()), (2, 15));
+        let mut resumed = Coverage::resumed(10, &[]);
+        resumed.lose(4, 2);
+        assert_eq!((resumed.prefix(), resumed.size(), resumed.whole()), (4, 10, false));
+    }
+
+    #[test]
+    fn an_abandoned_rewrite_is_cut_where_the_old_bytes_begin_again() {
+        let check = |old: u64, writes: &[(u64, u64)], cut: u64| assert_eq!(covered(old, writes).abandoned_at(), cut, "{old} {writes:?}");
+        check(10, &[], 10);
+        check(10, &[(10, 5)], 15);
+        check(10, &[(2, 3)], 5);
+        check(10, &[(0, 12)], 12);
+        check(10, &[(12, 3)], 10);
+    }
+
+    #[test]
+    fn refuses_one_range_more_than_its_limit() {
+        let mut coverage = Coverage::fresh();
+        for i in 0..RANGES_MAX as u64 {
+            coverage.write(i * 2, 1).expect("within the limit");
+        }
+        assert_eq!(coverage.write(RANGES_MAX as u64 * 2, 1), None);
+        assert!(coverage.write(1, 1).is_some(), "one that joins two is welcome");
+        assert_eq!(coverage.write(u64::MAX, 1), None);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Write(u64, u64),
+        Truncate(u64),
+        Lose(u64, u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => (0..40u64, 1..12u64).prop_map(|(offset, len)| Step::Write(offset, len)),
+            1 => (0..50u64).prop_map(Step::Truncate),
+            1 => (0..40u64, 1..6u64).prop_map(|(offset, len)| Step::Lose(offset, len)),
+        ]
+    }
+
+    proptest! {
+        /// The model has a byte for a byte: `None` is missing, else whether the handle wrote it.
+        #[test]
+        fn agrees_with_a_model_of_single_bytes(old in 0..30u64, steps in prop::collection::vec(step(), 0..12)) {
+            let mut coverage = Coverage::resumed(old, &[]);
+            let mut model: Vec<Option<bool>> = vec![Some(false); old as usize];
+            for step in steps {
+                match step {
+                    Step::Write(offset, len) => {
+                        let continues = coverage.continues_at(offset);
+                        let (seams, unsafe_from) = (coverage.seams(), coverage.unsafe_from());
+                        coverage.write(offset, len).expect("few ranges");
+                        if continues {
+                            prop_assert_eq!((seams, unsafe_from), (coverage.seams(), coverage.unsafe_from()));
+                        }
+                        let end = (offset + len) as usize;
+                        model.resize(model.len().max(end), None);
+                        model[offset as usize..end].fill(Some(true));
+                    }
+                    Step::Truncate(len) => {
+                        coverage.truncate(len);
+                        model.resize(len as usize, None);
+                    }
+                    Step::Lose(offset, len) => {
+                        coverage.lose(offset, len);
+                        let end = (offset + len) as usize;
+                        let had_old = model.iter().skip(offset as usize).any(|byte| *byte == Some(false));
+                        model.resize(model.len().max(end), None);
+                        model[offset as usize..end].fill(None);
+                        if had_old {
+                            model[offset as usize..].iter_mut().filter(|byte| **byte == Some(false)).for_each(|byte| *byte = None);
+                        }
+                    }
+                }
+                let prefix = model.iter().position(Option::is_none).unwrap_or(model.len());
+                prop_assert_eq!(coverage.size(), model.len() as u64);
+                prop_assert_eq!(coverage.prefix(), prefix as u64);
+                prop_assert_eq!(coverage.whole(), prefix == model.len());
+                if coverage.whole() {
+                    let seams: Vec<u64> = (1..model.len()).filter(|&i| model[i - 1] != model[i]).map(|i| i as u64).collect();
+                    prop_assert_eq!(coverage.seams(), seams);
+                }
+                let back = (1..prefix).find(|&i| model[i - 1] == Some(true) && model[i] == Some(false)).unwrap_or(prefix);
+                prop_assert!(coverage.abandoned_at() <= back as u64);
+            }
+        }
+    }
+}
