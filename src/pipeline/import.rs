@@ -18,7 +18,7 @@ use crate::purge::{Ended, Ending, InputRow, MatchError};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
-use crate::store::ledger::{self, FileFacts, ImportRow, RowCustomers};
+use crate::store::ledger::{self, BadRow, FileFacts, ImportRow, RowCustomers};
 
 /// The companions' endings. DESIGN section 2.
 const REPORT: &str = ".report.json";
@@ -279,7 +279,18 @@ fn rows_of(row: &ImportRow) -> usize {
     row.tally.map_or(0, |tally| usize::try_from(tally.read).unwrap_or(usize::MAX))
 }
 
-fn digest(file: &mut File) -> io::Result<(String, u64)> {
+/// Bad rows as the report lists them.
+pub(super) fn report_errors(bad: &[BadRow]) -> Vec<ReportError> {
+    let error = |bad: &BadRow| ReportError {
+        line: Some(bad.line),
+        column: bad.column.clone(),
+        reason: bad.reason.clone(),
+        message: bad.message.clone(),
+    };
+    bad.iter().map(error).collect()
+}
+
+pub(super) fn digest(file: &mut File) -> io::Result<(String, u64)> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
     let mut bytes = 0;
@@ -294,7 +305,7 @@ fn digest(file: &mut File) -> io::Result<(String, u64)> {
     }
 }
 
-fn warnings(rows: u64, recommended: u64) -> Vec<String> {
+pub(super) fn warnings(rows: u64, recommended: u64) -> Vec<String> {
     (rows > recommended).then(|| format!("{rows} rows; at most {recommended} a file are recommended")).into_iter().collect()
 }
 
@@ -323,12 +334,7 @@ fn report(ended: &Ended) -> Report {
         accounts: Accounts { deleted: row.progress.accounts_deleted, preserved: row.progress.accounts_preserved },
         suppressed: row.progress.suppressed,
         would_hold: None,
-        errors: row.errors.iter().map(|bad| ReportError {
-            line: Some(bad.line),
-            column: bad.column.clone(),
-            reason: bad.reason.clone(),
-            message: bad.message.clone(),
-        }).collect(),
+        errors: report_errors(&row.errors),
         errors_omitted: row.errors_omitted,
         retained: Vec::new(),
         plan: row.plan.clone().unwrap_or_default(),

@@ -10,6 +10,7 @@ mod import;
 mod pace;
 mod reading;
 mod recover;
+mod rehearse;
 mod requests;
 mod settle;
 mod take;
@@ -26,9 +27,10 @@ use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 pub use fault::Fault;
-pub use reading::{Rules, reading_of};
+pub use reading::{ReadingOf, Rules, format_of, reading_of};
 pub use recover::Recovered;
-pub use requests::PurgeRequest;
+pub use rehearse::Rehearsal;
+pub use requests::{PurgeRequest, import_of};
 
 use crate::domain::{IdentityKey, ImportId, TenantName};
 use crate::purge::Engine;
@@ -168,11 +170,14 @@ impl Pipeline {
         }
     }
 
-    /// Works on one import and those of its tenant before it, until it is archived. For commands without a daemon.
+    /// Takes up the requests that wait, and works on one tenant's imports up to the newest of them until it is archived. For
+    /// commands without a daemon.
     ///
     /// # Errors
     /// The first fault: a command does not retry, what is left the next start takes up.
-    pub fn run_import(&mut self, tenant: &TenantName, import: ImportId) -> Result<(), Fault> {
+    pub fn run_requests(&mut self, tenant: &TenantName, request: i64) -> Result<(), Fault> {
+        self.take_requests()?;
+        let Some(import) = requests::import_of(self.store.connection(), request)? else { return Ok(()) };
         while let Some((name, next)) = self.turns.next(Instant::now()) {
             if name != *tenant || next > import {
                 self.turns.drop_tenant(&name);
@@ -230,9 +235,17 @@ impl Pipeline {
                 watch.leave(gone);
             }
         }
+        let gone: Vec<TenantName> = self.tenants.keys().filter(|name| !tenants.contains_key(*name)).cloned().collect();
+        for tenant in &gone {
+            // What runs stops at its chunk's end and goes on when the tenant is back.
+            self.turns.drop_tenant(tenant);
+        }
         let new: Vec<TenantName> = tenants.keys().filter(|name| !self.tenants.contains_key(*name)).cloned().collect();
         self.tenants = tenants;
         for tenant in &new {
+            if let Err(fault) = self.recover_tenant(tenant, &mut Recovered::default()) {
+                error!(%tenant, cause = %fault.chain(), "tenant not taken up");
+            }
             self.watch_tenant(tenant);
         }
         self.changed.extend(new);

@@ -27,6 +27,8 @@ impl Pipeline {
     pub fn recover(&mut self) -> Result<Recovered, Fault> {
         let mut found = Recovered::default();
         for tenant in self.tenants.keys().cloned().collect::<Vec<_>>() {
+            self.spool.create_tenant(&tenant)?;
+            self.spool.tenant(&tenant)?.sweep()?;
             self.recover_tenant(&tenant, &mut found)?;
         }
         if found != Recovered::default() {
@@ -39,7 +41,6 @@ impl Pipeline {
     pub(super) fn recover_tenant(&mut self, tenant: &TenantName, found: &mut Recovered) -> Result<(), Fault> {
         self.spool.create_tenant(tenant)?;
         let folders = self.spool.tenant(tenant)?;
-        folders.sweep()?;
         for row in ledger::unarchived(self.store.connection(), tenant)? {
             if self.never_claimed(&folders, &row)? {
                 // Its checksum may have been claimed before it.

@@ -90,6 +90,15 @@ impl Pipeline {
     }
 }
 
+/// The import that a request became, or `None` while it waits or when it was refused.
+///
+/// # Errors
+/// The store's.
+pub fn import_of(connection: &rusqlite::Connection, request: i64) -> Result<Option<ImportId>, crate::store::StoreError> {
+    let found = ledger::request(connection, request)?.and_then(|row| row.result);
+    Ok(found.and_then(|result| result["import"].as_i64()).map(ImportId))
+}
+
 /// Brings the bytes of a command's import where they belong, after a kill. False: they are gone.
 pub(super) fn adopt_again(pipeline: &mut Pipeline, folders: &Folders, row: &ImportRow) -> Result<bool, Fault> {
     let Some(found) = ledger::request_of_import(pipeline.store.connection(), row.id)? else { return Ok(false) };

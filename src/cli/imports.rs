@@ -1,0 +1,129 @@
+//! `imports`: what happened to a file.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::args::ImportsCommand;
+use super::lists::store_failure;
+use super::{Exit, Failure, Scene, summary};
+use crate::daemon;
+use crate::domain::{ImportId, Tally, TenantName};
+use crate::report::Report;
+use crate::store::ledger::{self, ImportRow};
+
+pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failure> {
+    match command {
+        ImportsCommand::List { tenant, limit, json } => list(scene, tenant.as_ref(), *limit, *json),
+        ImportsCommand::Show { import, json } => show(scene, *import, *json),
+    }
+}
+
+fn list(scene: &Scene, tenant: Option<&TenantName>, limit: u32, json: bool) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    if let Some(name) = tenant {
+        super::tenant::find(scene, &config, name)?;
+    }
+    let store = daemon::open_store_read_only(&config).map_err(|error| store_failure(&error))?;
+    let rows = ledger::list(store.connection(), tenant, limit).map_err(|error| store_failure(&error))?;
+    let listed: Vec<Listed<'_>> = rows.iter().map(Listed::new).collect();
+    if json {
+        scene.terminal.json(&serde_json::json!({ "imports": listed }))?;
+    } else if listed.is_empty() {
+        scene.terminal.say("no imports yet")?;
+    } else {
+        let cells = listed.iter().map(|one| {
+            let tally = one.rows.unwrap_or_default();
+            let counted = |count: u64| if one.rows.is_some() { count.to_string() } else { String::new() };
+            vec![
+                one.import.to_string(),
+                one.tenant.to_string(),
+                one.file.to_owned(),
+                one.mode.to_owned(),
+                one.state.to_owned(),
+                counted(tally.read),
+                counted(tally.deleted),
+                counted(tally.invalid),
+                one.received_at.clone(),
+            ]
+        });
+        scene.terminal.table(&["IMPORT", "TENANT", "FILE", "MODE", "STATE", "ROWS", "DELETED", "INVALID", "RECEIVED"], cells)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    let store = daemon::open_store_read_only(&config).map_err(|error| store_failure(&error))?;
+    let row = ledger::get(store.connection(), import).map_err(|error| store_failure(&error))?;
+    let row = row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
+    let report: Option<Report> = row.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    if json {
+        scene.terminal.json(&Shown { listed: Listed::new(&row), by: row.requested_by.as_deref(), case: row.request_case.as_deref(), report: report.as_ref() })?;
+        return Ok(Exit::Done);
+    }
+    let mut lines = vec![
+        format!("import    {import}"),
+        format!("tenant    {}", row.tenant),
+        format!("file      {} ({})", row.file, row.origin.as_str()),
+        format!("state     {}", row.state.as_str()),
+        format!("received  {}", seconds(row.received_at)),
+    ];
+    for (word, value) in [("ended", row.finished_at.map(seconds)), ("sha256", row.sha256.clone()), ("by", row.requested_by.clone()), ("case", row.request_case.clone())] {
+        lines.extend(value.map(|value| format!("{word:<9} {value}")));
+    }
+    scene.terminal.say(lines.join("\n"))?;
+    if let Some(report) = &report {
+        scene.terminal.say("")?;
+        summary::print_errors(&scene.terminal, report);
+        summary::print(&scene.terminal, report)?;
+    }
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    import: ImportId,
+    tenant: &'a TenantName,
+    file: &'a str,
+    mode: &'static str,
+    origin: &'static str,
+    state: &'static str,
+    reason: Option<&'a str>,
+    sha256: Option<&'a str>,
+    received_at: String,
+    finished_at: Option<String>,
+    rows: Option<Tally>,
+    archived: bool,
+}
+
+impl<'a> Listed<'a> {
+    fn new(row: &'a ImportRow) -> Self {
+        Self {
+            import: row.id,
+            tenant: &row.tenant,
+            file: &row.file,
+            mode: row.mode.as_str(),
+            origin: row.origin.as_str(),
+            state: row.state.as_str(),
+            reason: row.reason.as_deref(),
+            sha256: row.sha256.as_deref(),
+            received_at: seconds(row.received_at),
+            finished_at: row.finished_at.map(seconds),
+            rows: row.tally,
+            archived: row.archived,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    listed: Listed<'a>,
+    by: Option<&'a str>,
+    case: Option<&'a str>,
+    report: Option<&'a Report>,
+}
+
+fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}

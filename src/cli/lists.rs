@@ -1,0 +1,257 @@
+//! `check` and `purge`: a list, or one person, rehearsed and then erased by hand.
+
+use std::fs::File;
+use std::io::{self, BufRead, IsTerminal, Read, Seek, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::args::{CheckArgs, PurgeArgs, ReadingArgs};
+use super::{Exit, Failure, Scene, files, serve, summary};
+use crate::config::{Config, Tenant};
+use crate::daemon::{self, ByHand};
+use crate::domain::{FileName, ImportId, NameKind, Settings, State, TenantName};
+use crate::pipeline::{self, PurgeRequest, ReadingOf, Rehearsal};
+use crate::report::Report;
+use crate::store::ledger::{self, ImportRow};
+use crate::store::{Store, StoreError};
+
+/// How often a waiting command looks whether the daemon is done.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// How long a command waits for a running daemon to take up its request. DESIGN section 3 promises a second.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
+
+pub(super) fn check(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    let tenant = tenant(scene, &config, &args.tenant)?;
+    let mut list = List::open(&args.file)?;
+    let report = rehearse(&config, tenant, &args.reading, &mut list)?;
+    if args.json {
+        scene.terminal.json(&without_import(&report))?;
+    } else {
+        summary::print_errors(&scene.terminal, &report);
+        summary::print(&scene.terminal, &report)?;
+    }
+    Ok(summary::exit_of(&report))
+}
+
+pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    let tenant = tenant(scene, &config, &args.tenant)?;
+    scene.guard_owner(&config)?;
+    let mut list = List::of(scene, args)?;
+    let one = args.file.is_none();
+    let rehearsed = rehearse(&config, tenant, &args.reading, &mut list)?;
+    summary::print_errors(&scene.terminal, &rehearsed);
+    if rehearsed.status == State::Rejected || (one && rehearsed.rows.invalid > 0) {
+        scene.terminal.hint("nothing was deleted");
+        return Ok(Exit::Rejected);
+    }
+    let people = summary::people(&rehearsed);
+    if one && people == 0 && rehearsed.suppressed == 0 {
+        return Err(Failure::new(Exit::NotFound, "nobody of this tenant is so named").hint("look with: expunged customers find"));
+    }
+    if !args.json {
+        summary::print(&scene.terminal, &rehearsed)?;
+    }
+    confirm(scene, args.yes, people)?;
+    let request = PurgeRequest {
+        tenant: tenant.name.clone(),
+        file: list.name.as_str().to_owned(),
+        stored: list.store(&config, &rehearsed.sha256)?,
+        settings: settings(tenant, &args.reading),
+        map: args.reading.map.clone(),
+        case: args.request.clone(),
+    };
+    let row = run_request(&config, &request)?;
+    let text = row.report.ok_or_else(|| Failure::failed(format!("import {} ended without a report", row.id)))?;
+    let report: Report = serde_json::from_str(&text).map_err(|error| Failure::failed("the report does not read back").because(&error))?;
+    if args.json {
+        scene.terminal.json(&report)?;
+    } else {
+        scene.terminal.say("")?;
+        summary::print(&scene.terminal, &report)?;
+        scene.terminal.say(format!("  import      {}", report.import))?;
+    }
+    Ok(summary::exit_of(&report))
+}
+
+/// A list that a person gave, by path or by naming one person.
+struct List {
+    name: FileName,
+    file: File,
+}
+
+impl List {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let cannot = |why: &dyn std::error::Error| Failure::new(Exit::NotFound, format!("cannot open \"{}\"", path.display())).because(why);
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = FileName::parse(&name).map_err(|error| Failure::usage(format!("\"{}\" cannot be the name of a list", path.display())).because(&error))?;
+        let file = File::open(path).map_err(|error| cannot(&error))?;
+        if !file.metadata().map_err(|error| cannot(&error))?.is_file() {
+            return Err(Failure::usage(format!("\"{}\" is not a regular file", path.display())));
+        }
+        Ok(Self { name, file })
+    }
+
+    fn of(scene: &Scene, args: &PurgeArgs) -> Result<Self, Failure> {
+        if let Some(path) = &args.file {
+            return Self::open(path);
+        }
+        let cells = match (&args.account, &args.id) {
+            (Some(account), Some(id)) => [vec!["accountId", "id"], vec![account, id]].map(|row| row.into_iter().map(str::to_owned).collect::<Vec<_>>()),
+            _ => [vec!["Customer Email".to_owned()], vec![ask_address(scene)?]],
+        };
+        let failed = |error: io::Error| Failure::failed("cannot write a list of one").because(&error);
+        let mut text = csv::Writer::from_writer(Vec::new());
+        for row in cells {
+            text.write_record(row).map_err(|error| failed(error.into()))?;
+        }
+        let text = text.into_inner().map_err(|error| failed(error.into_error()))?;
+        let mut file = files::unnamed().map_err(failed)?;
+        file.write_all(&text).map_err(failed)?;
+        let name = FileName::parse("by-hand.csv").expect("a valid name");
+        Ok(Self { name, file })
+    }
+
+    /// Copies the list to where the daemon takes it from; it must still be the one that was shown.
+    fn store(&mut self, config: &Config, sha256: &str) -> Result<String, Failure> {
+        let failed = |error: io::Error| Failure::failed("cannot hand the list over").because(&error);
+        let folder = daemon::requests_dir(config);
+        files::create_private_folder(&folder).map_err(failed)?;
+        self.file.rewind().map_err(failed)?;
+        let mut content = Vec::new();
+        self.file.read_to_end(&mut content).map_err(failed)?;
+        if hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&content)) != sha256 {
+            return Err(Failure::failed("the file changed while it was looked at: nothing was deleted").hint("run the command again"));
+        }
+        let mut token = [0; 16];
+        getrandom::fill(&mut token).map_err(|error| failed(io::Error::other(error)))?;
+        let stored = hex::encode(token);
+        files::create(&folder.join(&stored), &content, 0o600).map_err(failed)?;
+        Ok(stored)
+    }
+}
+
+/// An address is read, never given as an argument: arguments land in shell history and in sudo's log.
+fn ask_address(scene: &Scene) -> Result<String, Failure> {
+    if io::stdin().is_terminal() {
+        scene.terminal.ask("address: ");
+    }
+    read_line()
+}
+
+pub(super) fn read_line() -> Result<String, Failure> {
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line).map_err(|error| Failure::failed("cannot read standard input").because(&error))?;
+    Ok(line.trim().to_owned())
+}
+
+fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> {
+    let declined = |message: String| Failure::new(Exit::Rejected, message).hint("nothing was deleted");
+    match yes {
+        Some(number) if number == people => Ok(()),
+        Some(number) => Err(declined(format!("--yes {number}, but {people} people would be erased"))),
+        None if !io::stdin().is_terminal() => {
+            Err(Failure::usage(format!("{people} people would be erased, and there is no terminal to ask on")).hint(format!("confirm with: --yes {people}")))
+        }
+        None => {
+            scene.terminal.ask(&format!("this cannot be undone. Type the number of people to erase ({people}): "));
+            let typed = read_line()?;
+            if typed.parse() == Ok(people) { Ok(()) } else { Err(declined("not confirmed".to_owned())) }
+        }
+    }
+}
+
+fn rehearse(config: &Config, tenant: &Tenant, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
+    let store = daemon::open_store_read_only(config).map_err(|error| store_failure(&error))?;
+    let engine = daemon::engine(config).map_err(serve::failure)?;
+    let rules = daemon::rules(config, tenant);
+    // A person who gives a file by hand means a list, whatever its name ends in.
+    let kind = match list.name.kind() {
+        kind @ NameKind::List { .. } => kind,
+        _ => NameKind::List { format: pipeline::format_of(list.name.kind()), gzip: false },
+    };
+    let reading = pipeline::reading_of(kind, &rules, &ReadingOf { map: &args.map, ..ReadingOf::default() });
+    let rehearsal =
+        Rehearsal { store: &store, engine: &engine, tenant: &tenant.name, settings: settings(tenant, args), name: list.name.as_str() };
+    rehearsal.run(&mut list.file, reading).map_err(|fault| Failure::failed(fault.chain()))
+}
+
+/// Hands the request to the running daemon, or does its work in its place.
+fn run_request(config: &Config, request: &PurgeRequest) -> Result<ImportRow, Failure> {
+    let mut store = daemon::open_store(config).map_err(|error| store_failure(&error))?;
+    let new = request.to_row(asked_by());
+    let id = store
+        .write("ask for a purge", |tx| ledger::insert_request(tx, &new, Timestamp::now()))
+        .map_err(|error: StoreError| store_failure(&error))?;
+    if let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)? {
+        by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| Failure::failed(fault.chain()))?;
+    }
+    wait_for(&store, id)
+}
+
+fn wait_for(store: &Store, request: i64) -> Result<ImportRow, Failure> {
+    let failed = |error: StoreError| store_failure(&error);
+    let mut waited = Duration::ZERO;
+    loop {
+        let row = ledger::request(store.connection(), request).map_err(failed)?;
+        let result = row.and_then(|row| row.result);
+        if let Some(why) = result.as_ref().and_then(|result| result["error"].as_str()) {
+            return Err(Failure::failed(format!("the daemon refused: {why}")).hint("nothing was deleted"));
+        }
+        match result.as_ref().and_then(|result| result["import"].as_i64()) {
+            Some(import) => {
+                let row = ledger::get(store.connection(), ImportId(import)).map_err(failed)?;
+                match row {
+                    Some(row) if row.archived || row.state == State::Failed => return Ok(row),
+                    Some(_) => {}
+                    None => return Err(Failure::failed("the list was lost before it was taken up").hint("nothing was deleted; run the command again")),
+                }
+            }
+            None if waited > TAKEN_UP_WITHIN => {
+                return Err(Failure::failed("the daemon has not taken up the request")
+                    .hint("it will when it can; see its log, and: expunged imports list"));
+            }
+            None => {}
+        }
+        std::thread::sleep(LOOK_EVERY);
+        waited += LOOK_EVERY;
+    }
+}
+
+/// The person behind the command: the login behind sudo, where there is one.
+fn asked_by() -> String {
+    let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
+    let own = tenant.options.settings();
+    Settings {
+        preserve_empty_accounts: args.preserve_empty_accounts.unwrap_or(own.preserve_empty_accounts),
+        do_not_track: args.do_not_track.unwrap_or(own.do_not_track),
+    }
+}
+
+/// The tenant that a command names.
+pub(super) fn tenant<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Tenant, Failure> {
+    super::tenant::find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))
+}
+
+pub(super) fn store_failure(error: &StoreError) -> Failure {
+    let failure = Failure::failed(error.to_string());
+    match std::error::Error::source(error) {
+        Some(cause) => failure.because(cause),
+        None => failure,
+    }
+}
+
+/// A rehearsal by hand is no import and has no number.
+fn without_import(report: &Report) -> serde_json::Value {
+    let mut value = serde_json::to_value(report).expect("a report always serialises");
+    value["import"] = serde_json::Value::Null;
+    value
+}
