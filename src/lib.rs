@@ -20,3 +20,4 @@
 //! `tests/layers.rs` holds the code to this picture.
 
 pub mod domain;
+pub mod sftp;
