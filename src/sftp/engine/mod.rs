@@ -158,7 +158,6 @@ impl<T: Tree> Engine<T> {
             Some(Open::Listing(_)) => Some(Refusal::failure("the handle is a folder's")),
             None => Some(no_handle()),
         };
-        let refused = refused.or_else(|| offset.checked_add(left as u64).is_none().then(|| Refusal::failure("the offset is too large")));
         self.body = Some(Body { id, handle: handle.unwrap_or_default(), offset, left, refused });
         Ok(())
     }

@@ -80,7 +80,8 @@ pub trait Tree {
     fn close(&mut self, file: Self::File) -> Result<(), Refusal>;
     /// Reads at an offset; fewer bytes than asked for only at the end of the file.
     fn read(&mut self, file: &mut Self::File, offset: u64, buffer: &mut [u8]) -> Result<usize, Refusal>;
-    /// Writes all bytes at an offset. A client's one write may come in several pieces, at growing offsets.
+    /// Writes all bytes at an offset. A client's one write may come in several pieces, at growing
+    /// offsets. What is refused here must keep the file from counting as whole: not every client heeds a refusal.
     fn write(&mut self, file: &mut Self::File, offset: u64, bytes: &[u8]) -> Result<(), Refusal>;
     /// Makes the bytes written so far durable.
     fn sync(&mut self, file: &mut Self::File) -> Result<(), Refusal>;

@@ -165,7 +165,8 @@ impl<T: Tree> Engine<T> {
                 return Err(Refusal::unsupported("there are no links here").into());
             }
             wire::SYMLINK => {
-                (fields.path()?, fields.path()?);
+                fields.path()?;
+                fields.path()?;
                 fields.end()?;
                 return Err(Refusal::unsupported("links cannot be made here").into());
             }

@@ -47,7 +47,7 @@ impl Tree for Memory {
         self.writes.push((offset, piece.len()));
         let end = usize::try_from(offset).unwrap_or(usize::MAX).saturating_add(piece.len());
         if end > 4 << 20 {
-            return Err(Refusal::failure("too far"));
+            return Err(Refusal::failure("the offset is too large"));
         }
         let bytes = self.files.get_mut(file).ok_or_else(Refusal::not_found)?;
         bytes.resize(bytes.len().max(end), 0);
