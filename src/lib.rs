@@ -22,3 +22,4 @@
 pub mod domain;
 pub mod sftp;
 pub mod shutdown;
+pub mod spool;

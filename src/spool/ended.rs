@@ -1,0 +1,210 @@
+//! Where a claimed file ends: `archive/DAY/ID-NAME`, `rejected/DAY/ID-NAME`; or waits: `held/DAY/ID-NAME`.
+//!
+//! Its companions (report, results) are written and durable first, so where the file is, its report is. Each step can be
+//! done again after a kill, with the same outcome; nothing is overwritten.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, Write};
+
+use jiff::civil::Date;
+
+use super::claimed::{self, ClaimedFile};
+use super::dir::{self, Dir};
+use super::{Folders, SpoolError};
+use crate::domain::{FileName, ImportId};
+
+/// Where a file goes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum End {
+    /// Processed.
+    Archive,
+    /// Refused.
+    Rejected,
+    /// Waits for an operator.
+    Held,
+}
+
+/// A file that is written beside an archived one.
+pub struct Companion<'a> {
+    /// What is added to the file's name: `.report.json`, `.results.csv`.
+    pub suffix: &'a str,
+    /// Writes its bytes. Writing again gives the same bytes.
+    pub write: &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+}
+
+/// A file that has ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ArchivedFile {
+    /// In which folder.
+    pub end: End,
+    /// The day's folder.
+    pub day: Date,
+    /// Its import.
+    pub import: ImportId,
+    /// The name under which it came.
+    pub name: FileName,
+}
+
+impl End {
+    /// The folder's name, for the sender and on disk.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Archive => "archive",
+            Self::Rejected => "rejected",
+            Self::Held => "held",
+        }
+    }
+}
+
+impl ArchivedFile {
+    /// The path as the sender sees it: `/archive/2026-11-21/42-june.csv`. A companion's is this and its suffix.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("/{}/{}/{}", self.end.as_str(), self.day, claimed::name_of(self.import, &self.name))
+    }
+}
+
+impl ClaimedFile {
+    /// Moves the file to `archive/DAY`, after its companions. Durable on return. The file stays claimed on an error; get it
+    /// again by [`Folders::claimed_file`].
+    ///
+    /// # Errors
+    /// [`SpoolError::Differs`] if another companion of that name is there, [`SpoolError::Exists`] if another file is.
+    pub fn archive(self, day: Date, companions: &mut [Companion<'_>]) -> Result<ArchivedFile, SpoolError> {
+        self.end(End::Archive, day, companions)
+    }
+
+    /// Moves the file to `rejected/DAY`. As [`ClaimedFile::archive`].
+    ///
+    /// # Errors
+    /// As [`ClaimedFile::archive`].
+    pub fn reject(self, day: Date, companions: &mut [Companion<'_>]) -> Result<ArchivedFile, SpoolError> {
+        self.end(End::Rejected, day, companions)
+    }
+
+    /// Moves the file to `held/DAY`, until [`Folders::unhold`]. Its companions may replace those of an earlier hold.
+    ///
+    /// # Errors
+    /// As [`ClaimedFile::archive`].
+    pub fn hold(self, day: Date, companions: &mut [Companion<'_>]) -> Result<ArchivedFile, SpoolError> {
+        self.end(End::Held, day, companions)
+    }
+
+    fn end(self, end: End, day: Date, companions: &mut [Companion<'_>]) -> Result<ArchivedFile, SpoolError> {
+        let place = ArchivedFile { end, day, import: self.import(), name: self.name().clone() };
+        let folder = self.folders.write_beside(&place, companions)?;
+        let processing = self.folders.folder("processing")?;
+        let name = claimed::name_of(place.import, &place.name);
+        match processing.move_to(&name, &folder, &name) {
+            // In both folders, as a crash may leave it: it has arrived.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_inode(&folder, &name, self.inode)? => {
+                processing.unlink(&name)?;
+            }
+            moved => moved?,
+        }
+        folder.sync()?;
+        processing.sync()?;
+        if end != End::Held {
+            self.folders.notes()?.remove(self.inode)?;
+        }
+        Ok(place)
+    }
+}
+
+impl Folders {
+    /// Whether the file itself stands there: its move was done before a kill.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn has_ended(&self, place: &ArchivedFile) -> Result<bool, SpoolError> {
+        let day = match self.folder(place.end.as_str())?.sub(&place.day.to_string()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            day => day?,
+        };
+        Ok(day.stat(&claimed::name_of(place.import, &place.name))?.is_some())
+    }
+
+    /// Writes companions of a file that has ended (one that came later, or is missing). Durable on return. One that is
+    /// there with the same bytes is left.
+    ///
+    /// # Errors
+    /// [`SpoolError::Differs`] if one is there with other bytes: a report is written once.
+    pub fn write_companions(&self, place: &ArchivedFile, companions: &mut [Companion<'_>]) -> Result<(), SpoolError> {
+        self.write_beside(place, companions).map(|_| ())
+    }
+
+    /// Takes a held file back into `processing/`, and removes the companions with these suffixes. `None` if it is not
+    /// held there.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn unhold(&self, place: &ArchivedFile, suffixes: &[&str]) -> Result<Option<ClaimedFile>, SpoolError> {
+        if !self.has_ended(place)? {
+            return self.claimed_file(place.import, &place.name);
+        }
+        let (processing, held) = (self.folder("processing")?, self.folder(place.end.as_str())?.sub(&place.day.to_string())?);
+        let name = claimed::name_of(place.import, &place.name);
+        held.move_to(&name, &processing, &name)?;
+        processing.sync()?;
+        for suffix in suffixes {
+            held.unlink(&format!("{name}{suffix}"))?;
+        }
+        held.sync()?;
+        self.claimed_in(&processing, place.import, place.name.clone())
+    }
+
+    /// The day's folder, with the companions in it.
+    fn write_beside(&self, place: &ArchivedFile, companions: &mut [Companion<'_>]) -> Result<Dir, SpoolError> {
+        let (day, _) = self.folder(place.end.as_str())?.sub_or_make(&place.day.to_string())?;
+        let name = claimed::name_of(place.import, &place.name);
+        for companion in companions.iter_mut() {
+            let suffix = companion.suffix;
+            // Without the file's name, which may leave no room for an ending.
+            let temporary = format!(".{}{suffix}.tmp", place.import);
+            let mut file = day.create_over(&temporary)?;
+            let mut buffered = io::BufWriter::with_capacity(64 * 1024, &mut file);
+            (companion.write)(&mut buffered)?;
+            buffered.flush()?;
+            drop(buffered);
+            file.sync_all()?;
+            let final_name = format!("{name}{suffix}");
+            if place.end == End::Held {
+                day.move_over(&temporary, &day, &final_name)?;
+                continue;
+            }
+            match day.move_to(&temporary, &day, &final_name) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let same = same_bytes(file, day.open_read(&final_name)?)?;
+                    day.unlink(&temporary)?;
+                    if !same {
+                        return Err(SpoolError::Differs { suffix: suffix.to_owned() });
+                    }
+                }
+                moved => moved?,
+            }
+        }
+        if !companions.is_empty() {
+            day.sync()?;
+        }
+        Ok(day)
+    }
+}
+
+fn is_inode(folder: &Dir, name: &str, inode: u64) -> io::Result<bool> {
+    Ok(folder.stat(name)?.is_some_and(|stat| dir::identity(&stat).1 == inode))
+}
+
+fn same_bytes(mut a: File, b: File) -> io::Result<bool> {
+    if a.metadata()?.len() != b.metadata()?.len() {
+        return Ok(false);
+    }
+    a.rewind()?;
+    let (a, b) = (io::BufReader::with_capacity(64 * 1024, a), io::BufReader::with_capacity(64 * 1024, b));
+    for (a, b) in a.bytes().zip(b.bytes()) {
+        if a? != b? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,186 @@
+//! What a sender sees in a drop folder and does there: stat, list, remove, rename; and what is left of cut uploads.
+//!
+//! A pending file and a partial of one name may both exist; the pending one is seen. Cut uploads under a final name are
+//! not listed, only found by `stat`, so that a client can resume them.
+
+use super::dir::{self, Dir};
+use super::notes::Notes;
+use super::{DropFolder, Folders, SpoolError};
+use crate::domain::{FileName, NameKind};
+
+/// A file or a folder, as a client asks for it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes; 0 for a folder.
+    pub size: u64,
+    /// Last change of its bytes, seconds since 1970.
+    pub mtime_s: i64,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+}
+
+/// An unfinished upload.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Partial {
+    /// Meant for this folder.
+    pub drop: DropFolder,
+    /// Under this name.
+    pub name: FileName,
+    /// Bytes on disk.
+    pub size: u64,
+    /// Last write, seconds since 1970.
+    pub mtime_s: i64,
+    inode: u64,
+}
+
+/// Whether a rename may replace what has the new name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Replace {
+    /// SFTP's RENAME.
+    Never,
+    /// `posix-rename@openssh.com`: the sender's own file, if it is not claimed.
+    OwnPending,
+}
+
+/// What a rename did.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Renamed {
+    /// It lies in staging, or is where it was.
+    Kept,
+    /// It stands in a drop folder under its new name, durably.
+    Delivered(super::Delivered),
+}
+
+impl Entry {
+    pub(super) fn file(name: &str, size: u64, mtime_s: i128) -> Self {
+        Self { name: name.to_owned(), size, mtime_s: i64::try_from(mtime_s).unwrap_or_default(), is_dir: false }
+    }
+
+    /// `None` for what is neither file nor folder.
+    pub(super) fn of(name: &str, stat: &rustix::fs::Stat) -> Option<Self> {
+        let entry = Self::file(name, dir::size(stat), dir::mtime_ns(stat) / 1_000_000_000);
+        match (dir::is_file(stat), dir::is_folder(stat)) {
+            (true, _) => Some(entry),
+            (_, true) => Some(Self { size: 0, is_dir: true, ..entry }),
+            _ => None,
+        }
+    }
+}
+
+impl Folders {
+    /// A pending file, else a partial. `None` if there is neither.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn stat(&self, drop: DropFolder, name: &FileName) -> Result<Option<Entry>, SpoolError> {
+        if name.kind() != NameKind::Temporary
+            && let Some(stat) = self.drop_folder(drop)?.stat(name.as_str())?
+        {
+            return Ok(Entry::of(name.as_str(), &stat).filter(|entry| !entry.is_dir));
+        }
+        staged_entry(&self.staging(drop)?, &self.notes()?, name)
+    }
+
+    /// Pending files, and partials under temporary names; sorted by name.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn list(&self, drop: DropFolder) -> Result<Vec<Entry>, SpoolError> {
+        let (folder, staging, notes) = (self.drop_folder(drop)?, self.staging(drop)?, self.notes()?);
+        let mut entries = Vec::new();
+        for name in shown_names(&folder)?.filter(|name| name.kind() != NameKind::Temporary) {
+            let stat = folder.stat(name.as_str())?;
+            entries.extend(stat.and_then(|stat| Entry::of(name.as_str(), &stat)).filter(|entry| !entry.is_dir));
+        }
+        for name in shown_names(&staging)?.filter(|name| name.kind() == NameKind::Temporary) {
+            entries.extend(staged_entry(&staging, &notes, &name)?);
+        }
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// Removes a pending file or a partial, and its status. Durable on return: a file that was withdrawn does not come
+    /// back.
+    ///
+    /// # Errors
+    /// [`SpoolError::NotFound`] if there is neither; claimed files are out of reach.
+    pub fn remove(&self, drop: DropFolder, name: &FileName) -> Result<(), SpoolError> {
+        self.writers().with(&(drop, name.clone()), |turn| {
+            let (folder, staging, notes) = (self.drop_folder(drop)?, self.staging(drop)?, self.notes()?);
+            let pending = if name.kind() == NameKind::Temporary { None } else { folder.stat(name.as_str())? };
+            let partial = staging.stat(name.as_str())?;
+            if pending.is_none() && partial.is_none() {
+                return Err(SpoolError::NotFound);
+            }
+            if let Some(stat) = pending {
+                folder.unlink(name.as_str())?;
+                folder.sync()?;
+                notes.remove(dir::identity(&stat).1)?;
+                self.remove_status(name)?;
+            }
+            turn.end();
+            self.remove_staged(&staging, &notes, name)
+        })
+    }
+
+    /// All unfinished uploads, those being written included: for quotas and expiry.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn partials(&self) -> Result<Vec<Partial>, SpoolError> {
+        let mut partials = Vec::new();
+        for drop in DropFolder::ALL {
+            let staging = self.staging(drop)?;
+            for raw in staging.names()? {
+                let Ok(name) = FileName::from_bytes(&raw) else { continue };
+                let Some(stat) = staging.stat(name.as_str())?.filter(dir::is_file) else { continue };
+                let Entry { size, mtime_s, .. } = Entry::file("", dir::size(&stat), dir::mtime_ns(&stat) / 1_000_000_000);
+                partials.push(Partial { drop, name, size, mtime_s, inode: dir::identity(&stat).1 });
+            }
+        }
+        Ok(partials)
+    }
+
+    /// Removes a partial that nobody has touched since it was listed. Whether it did.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn expire_partial(&self, partial: &Partial) -> Result<bool, SpoolError> {
+        self.writers().with(&(partial.drop, partial.name.clone()), |turn| {
+            let staging = self.staging(partial.drop)?;
+            let same = staging.stat(partial.name.as_str())?.is_some_and(|stat| {
+                let entry = Entry::file("", dir::size(&stat), dir::mtime_ns(&stat) / 1_000_000_000);
+                (dir::identity(&stat).1, entry.size, entry.mtime_s) == (partial.inode, partial.size, partial.mtime_s)
+            });
+            if turn.busy() || !same {
+                return Ok(false);
+            }
+            self.remove_staged(&staging, &self.notes()?, &partial.name)?;
+            Ok(true)
+        })
+    }
+
+    /// Removes a staged file and its note. The slot of the name must be held.
+    pub(super) fn remove_staged(&self, staging: &Dir, notes: &Notes, name: &FileName) -> Result<(), SpoolError> {
+        if let Some(stat) = staging.stat(name.as_str())? {
+            staging.unlink(name.as_str())?;
+            notes.remove(dir::identity(&stat).1)?;
+        }
+        Ok(())
+    }
+}
+
+/// A partial as a client may resume it: up to its first gap.
+fn staged_entry(staging: &Dir, notes: &Notes, name: &FileName) -> Result<Option<Entry>, SpoolError> {
+    let Some(stat) = staging.stat(name.as_str())?.filter(dir::is_file) else { return Ok(None) };
+    let good = notes.read(dir::identity(&stat).1)?.gap_from;
+    let size = dir::size(&stat).min(good.unwrap_or(u64::MAX));
+    Ok(Some(Entry::file(name.as_str(), size, dir::mtime_ns(&stat) / 1_000_000_000)))
+}
+
+/// The valid names in a folder that a listing shows: not those that begin with a dot.
+fn shown_names(folder: &Dir) -> Result<impl Iterator<Item = FileName>, SpoolError> {
+    Ok(folder.names()?.into_iter().filter(|raw| raw[0] != b'.').filter_map(|raw| FileName::from_bytes(&raw).ok()))
+}

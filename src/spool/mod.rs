@@ -1,0 +1,168 @@
+//! The folders of a tenant, and the moves between them.
+//!
+//! A file is in exactly one folder and each move is one rename on one file system, so a crash leaves it in the old folder
+//! or in the new one. Nothing that was delivered or archived is overwritten. Folders are reached by descriptors and
+//! single-component names, links are never followed: what is another tenant's cannot be named.
+//!
+//! ```text
+//! staging/{inbox,check}  uploads until they are complete; partials      upload, entries
+//! staging/notes          seams and gaps, by inode number                notes, coverage
+//! inbox, check           complete files, until they are claimed         inbox
+//! processing             ID-NAME: owned by an import                    claimed
+//! archive, rejected, held  DAY/ID-NAME and its companions               ended
+//! status                 NAME.json, recent.log                          status
+//! ```
+//!
+//! This module does not know what is in a file, what time it is, or who is logged in. It never waits but for the disk.
+
+mod browse;
+mod claimed;
+mod coverage;
+mod dir;
+mod ended;
+mod entries;
+mod error;
+mod inbox;
+mod notes;
+mod rename;
+mod sidecar;
+mod status;
+mod upload;
+mod writers;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use browse::{Place, ReadFolder};
+pub use claimed::ClaimedFile;
+pub use coverage::RANGES_MAX;
+pub use ended::{ArchivedFile, Companion, End};
+pub use entries::{Entry, Partial, Renamed, Replace};
+pub use error::{ErrorKind, SpoolError};
+pub use inbox::{InboxFile, Problem, Scan, Sidecar};
+pub use notes::SEAMS_MAX;
+pub use sidecar::{CHECKSUM_BYTES_MAX, Checksum};
+pub use status::RECENT_BYTES_MAX;
+pub use upload::{Closed, Delivered, OpenUpload, Upload};
+
+use self::dir::Dir;
+use self::notes::Notes;
+use self::writers::Writers;
+use crate::domain::TenantName;
+
+/// Where a sender puts files: to be purged, or to be rehearsed.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum DropFolder {
+    /// `/inbox`
+    Inbox,
+    /// `/check`
+    Check,
+}
+
+impl DropFolder {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Inbox, Self::Check];
+
+    /// The folder's name, for the sender and on disk.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Inbox => "inbox",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// The folders of all tenants. Cheap to clone; clones share the account of who writes what.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    tenants_dir: PathBuf,
+    writers: Arc<Mutex<HashMap<TenantName, Arc<Writers>>>>,
+}
+
+/// One tenant's folders. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Folders(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    root: Dir,
+    writers: Arc<Writers>,
+}
+
+impl Spool {
+    /// The spool in `data/tenants`. Opens nothing. There must be one in a process, of which all others are clones.
+    #[must_use]
+    pub fn new(tenants_dir: PathBuf) -> Self {
+        Self { tenants_dir, writers: Arc::default() }
+    }
+
+    /// Makes a tenant's folders (0700), and those that are missing of a tenant that exists. Durable on return.
+    ///
+    /// # Errors
+    /// [`SpoolError::NotFound`] if the folder of all tenants is missing.
+    pub fn create_tenant(&self, tenant: &TenantName) -> Result<(), SpoolError> {
+        let (root, _) = Dir::open_root(&self.tenants_dir)?.sub_or_make(tenant.as_str())?;
+        for name in ["inbox", "check", "processing", "held", "archive", "rejected", "status"] {
+            root.sub_or_make(name)?;
+        }
+        let (staging, _) = root.sub_or_make("staging")?;
+        for name in ["inbox", "check", "notes"] {
+            staging.sub_or_make(name)?;
+        }
+        Ok(())
+    }
+
+    /// A tenant's folders, as they are now: ask again where the tenant's folder may have been moved or made anew.
+    ///
+    /// # Errors
+    /// [`SpoolError::NotFound`] if the tenant has none.
+    pub fn tenant(&self, tenant: &TenantName) -> Result<Folders, SpoolError> {
+        let root = Dir::open_root(&self.tenants_dir)?.sub(tenant.as_str())?;
+        let mut all = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        let writers = Arc::clone(all.entry(tenant.clone()).or_default());
+        Ok(Folders(Arc::new(Inner { root, writers })))
+    }
+
+    /// Where a drop folder stands, to be watched. Not for opening files.
+    #[must_use]
+    pub fn watched_path(&self, tenant: &TenantName, drop: DropFolder) -> PathBuf {
+        self.tenants_dir.join(tenant.as_str()).join(drop.as_str())
+    }
+
+    /// The folder of all tenants.
+    #[must_use]
+    pub fn tenants_dir(&self) -> &Path {
+        &self.tenants_dir
+    }
+}
+
+impl Folders {
+    /// One of the tenant's folders; made where it is missing. Opened for each operation: an operator may re-make it.
+    fn folder(&self, name: &str) -> io::Result<Dir> {
+        Ok(self.0.root.sub_or_make(name)?.0)
+    }
+
+    fn drop_folder(&self, drop: DropFolder) -> io::Result<Dir> {
+        self.folder(drop.as_str())
+    }
+
+    fn staging(&self, drop: DropFolder) -> io::Result<Dir> {
+        Ok(self.folder("staging")?.sub_or_make(drop.as_str())?.0)
+    }
+
+    fn notes(&self) -> io::Result<Notes> {
+        Ok(Notes::new(self.folder("staging")?.sub_or_make("notes")?.0))
+    }
+
+    fn writers(&self) -> &Arc<Writers> {
+        &self.0.writers
+    }
+}

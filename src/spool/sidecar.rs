@@ -1,0 +1,104 @@
+//! Reads `NAME.sha256`: the output of `sha256sum`, of `sha256sum --tag`, or the bare digest.
+
+use std::fmt;
+use std::io::{self, Read};
+
+use crate::domain::FileName;
+
+/// Longest checksum file. `sha256sum` writes about 70 bytes and the name a line.
+pub const CHECKSUM_BYTES_MAX: u64 = 4096;
+
+/// A SHA-256 that vouches for a file.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checksum(pub [u8; 32]);
+
+impl Checksum {
+    /// Reads what a checksum file says of this name. `None`: nothing that can be told for sure, which is a mismatch.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn read(input: impl Read, name: &FileName) -> io::Result<Option<Self>> {
+        let mut text = Vec::new();
+        input.take(CHECKSUM_BYTES_MAX + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > CHECKSUM_BYTES_MAX {
+            return Ok(None);
+        }
+        Ok(std::str::from_utf8(&text).ok().and_then(|text| Self::parse(text, name)))
+    }
+
+    /// As [`Checksum::read`], from text. Two lines of one name that differ say nothing.
+    #[must_use]
+    pub fn parse(text: &str, name: &FileName) -> Option<Self> {
+        let mut said = None;
+        for line in text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (digest, file) = line_parts(line)?;
+            if file.is_some_and(|file| file.rsplit('/').next() != Some(name.as_str())) {
+                continue;
+            }
+            if said.is_some_and(|said| said != digest) {
+                return None;
+            }
+            said = Some(digest);
+        }
+        said.map(Self)
+    }
+}
+
+impl fmt::Display for Checksum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// `HEX  NAME`, `HEX *NAME`, `SHA256 (NAME) = HEX`, `HEX`; a leading `\` says that the name is escaped.
+fn line_parts(line: &str) -> Option<([u8; 32], Option<String>)> {
+    let (escaped, line) = line.strip_prefix('\\').map_or((false, line), |rest| (true, rest));
+    let (digest, file) = match line.strip_prefix("SHA256 (").and_then(|rest| rest.rsplit_once(") = ")) {
+        Some((file, digest)) => (digest, Some(file)),
+        None => match line.split_once(' ') {
+            Some((digest, rest)) => (digest, Some(rest.strip_prefix([' ', '*']).unwrap_or(rest))),
+            None => (line, None),
+        },
+    };
+    let mut bytes = [0; 32];
+    hex::decode_to_slice(digest, &mut bytes).ok()?;
+    // Of the escapes, only that of the backslash can stand in a valid name.
+    Some((bytes, file.map(|file| if escaped { file.replace("\\\\", "\\") } else { file.to_owned() })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+    #[test]
+    fn reads_what_sha256sum_prints() {
+        let check = |text: &str, expected: Option<&str>| {
+            let read = Checksum::parse(text, &FileName::parse("june.csv").expect("valid"));
+            assert_eq!(read.map(|sum| sum.to_string()).as_deref(), expected, "{text:?}");
+        };
+        check(&format!("{A}  june.csv\n"), Some(A));
+        check(&format!("{A} *june.csv\r\n"), Some(A));
+        check(&format!("{}\n", A.to_uppercase()), Some(A));
+        check(&format!("{A}  out/june.csv\n"), Some(A));
+        check(&format!("SHA256 (june.csv) = {A}\n"), Some(A));
+        check(&format!("{B}  july.csv\n{A}  june.csv\n"), Some(A));
+        check(&format!("{A}  june.csv\n{A}  june.csv\n"), Some(A));
+        check(&format!("{A}  june.csv\n{B}  june.csv\n"), None);
+        check(&format!("{A}  july.csv\n"), None);
+        check(&format!("{}  june.csv\n", &A[1..]), None);
+        check("", None);
+        check("not a digest\n", None);
+    }
+
+    #[test]
+    fn reads_no_more_than_its_limit() {
+        let name = FileName::parse("june.csv").expect("valid");
+        let line = format!("{A}  june.csv\n");
+        let fits = format!("{line}{}", "\n".repeat(4096 - line.len()));
+        assert!(Checksum::read(fits.as_bytes(), &name).expect("read").is_some());
+        assert!(Checksum::read(format!("{fits}\n").as_bytes(), &name).expect("read").is_none());
+    }
+}

@@ -1,0 +1,104 @@
+//! What the sender can poll: `status/NAME.json`, replaced atomically, and `status/recent.log`, bounded.
+
+use std::io::{Read, Write};
+use std::sync::PoisonError;
+
+use super::dir::Durable;
+use super::{Folders, SpoolError};
+use crate::domain::FileName;
+
+/// `recent.log` is cut to the newer half beyond this.
+pub const RECENT_BYTES_MAX: u64 = 256 * 1024;
+
+impl Folders {
+    /// Replaces `status/NAME.json`: who reads sees the old one or the new one. Not synced; it is written again from the
+    /// ledger.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn publish_status(&self, name: &FileName, json: &[u8]) -> Result<(), SpoolError> {
+        Ok(self.folder("status")?.replace(&status_name(name), json, Durable::No)?)
+    }
+
+    /// What `status/NAME.json` says now.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn read_status(&self, name: &FileName) -> Result<Option<Vec<u8>>, SpoolError> {
+        match self.folder("status")?.open_read(&status_name(name)) {
+            Ok(file) => {
+                let mut json = Vec::new();
+                file.take(STATUS_BYTES_MAX).read_to_end(&mut json)?;
+                Ok(Some(json))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Removes `status/NAME.json`: of a file that was withdrawn, or one that has expired.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn remove_status(&self, name: &FileName) -> Result<(), SpoolError> {
+        self.folder("status")?.unlink(&status_name(name))?;
+        Ok(())
+    }
+
+    /// Adds a line to `status/recent.log`. Line breaks within it become spaces.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn append_recent(&self, line: &str) -> Result<(), SpoolError> {
+        let _one_at_a_time = self.writers().recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.folder("status")?;
+        let mut file = folder.open_append(RECENT)?;
+        let mut bytes = line.replace(['\n', '\r'], " ").into_bytes();
+        bytes.push(b'\n');
+        file.write_all(&bytes)?;
+        if file.metadata()?.len() <= RECENT_BYTES_MAX {
+            return Ok(());
+        }
+        let mut all = Vec::new();
+        folder.open_read(RECENT)?.read_to_end(&mut all)?;
+        let half = all.len().saturating_sub(usize::try_from(RECENT_BYTES_MAX / 2).unwrap_or(usize::MAX));
+        let start = all[half..].iter().position(|&byte| byte == b'\n').map_or(all.len(), |at| half + at + 1);
+        Ok(folder.replace(RECENT, &all[start..], Durable::No)?)
+    }
+}
+
+fn status_name(name: &FileName) -> String {
+    format!("{name}.json")
+}
+
+const RECENT: &str = "recent.log";
+const STATUS_BYTES_MAX: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    #[test]
+    fn a_status_is_replaced_and_leaves_nothing_beside_it() {
+        let world = World::new();
+        world.folders.publish_status(&name("june.csv"), b"{1}").expect("written");
+        world.folders.publish_status(&name("june.csv"), b"{2}").expect("written");
+        assert_eq!(world.folders.read_status(&name("june.csv")).expect("read"), Some(b"{2}".to_vec()));
+        assert_eq!(world.tree("status"), ["june.csv.json"]);
+        assert_eq!(world.folders.read_status(&name("july.csv")).expect("read"), None);
+    }
+
+    #[test]
+    fn the_recent_log_keeps_its_newer_lines() {
+        let world = World::new();
+        let long = "x".repeat(1000);
+        for i in 0..300 {
+            world.folders.append_recent(&format!("{i}\n{long}")).expect("written");
+        }
+        let text = String::from_utf8(world.read("status/recent.log")).expect("text");
+        assert!(text.len() as u64 <= RECENT_BYTES_MAX);
+        assert!(text.lines().all(|line| line.ends_with(&long)), "whole lines only");
+        assert!(text.lines().next_back().expect("lines").starts_with("299 "));
+    }
+}

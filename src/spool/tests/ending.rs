@@ -1,0 +1,154 @@
+//! The archive, the rejected files, the held ones; and a kill between any two steps.
+
+use std::fs;
+use std::io::Write;
+
+use jiff::civil::Date;
+
+use super::*;
+use crate::domain::ImportId;
+
+const DAY: Date = jiff::civil::date(2026, 11, 21);
+
+/// Archives with a report and results of these texts.
+fn archive(claimed: ClaimedFile, report: &str, results: &str) -> Result<ArchivedFile, SpoolError> {
+    with_companions(report, results, |companions| claimed.archive(DAY, companions))
+}
+
+fn with_companions<T>(report: &str, results: &str, run: impl FnOnce(&mut [Companion<'_>]) -> T) -> T {
+    let mut write_report = |out: &mut dyn Write| out.write_all(report.as_bytes());
+    let mut write_results = |out: &mut dyn Write| out.write_all(results.as_bytes());
+    run(&mut [
+        Companion { suffix: ".report.json", write: &mut write_report },
+        Companion { suffix: ".results.csv", write: &mut write_results },
+    ])
+}
+
+const ALL_THREE: [&str; 3] = ["42-june.csv", "42-june.csv.report.json", "42-june.csv.results.csv"];
+
+fn claimed(world: &World) -> ClaimedFile {
+    world.put(DropFolder::Inbox, "june.csv", b"a\n");
+    world.claim("june.csv", 42)
+}
+
+#[test]
+fn an_archived_file_stands_beside_its_report() {
+    let world = World::new();
+    let archived = archive(claimed(&world), "{}", "line\n").expect("archived");
+    assert_eq!(archived.path(), "/archive/2026-11-21/42-june.csv");
+    assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
+    assert_eq!(world.read("archive/2026-11-21/42-june.csv.report.json"), b"{}");
+    assert_eq!(world.tree("processing"), [""; 0]);
+    assert!(world.folders.has_ended(&archived).expect("read"));
+}
+
+#[test]
+fn a_rejected_file_stands_beside_the_report_of_why() {
+    let world = World::new();
+    let claimed = claimed(&world);
+    let rejected = with_companions("{}", "", |companions| claimed.reject(DAY, companions)).expect("rejected");
+    assert_eq!(rejected.path(), "/rejected/2026-11-21/42-june.csv");
+    assert_eq!(world.tree("rejected/2026-11-21"), ALL_THREE);
+}
+
+#[test]
+fn archiving_again_after_a_kill_between_any_two_steps_ends_the_same() {
+    let steps: [&[(&str, &str)]; 5] = [
+        &[],
+        &[(".42.report.json.tmp", "{")],
+        &[("42-june.csv.report.json", "{}")],
+        &[("42-june.csv.report.json", "{}"), (".42.results.csv.tmp", "li")],
+        &[("42-june.csv.report.json", "{}"), ("42-june.csv.results.csv", "line\n")],
+    ];
+    for left in steps {
+        let world = World::new();
+        let claimed = claimed(&world);
+        fs::create_dir(world.path("archive/2026-11-21")).expect("made");
+        for (path, text) in left {
+            fs::write(world.path("archive/2026-11-21").join(path), text).expect("written");
+        }
+        archive(claimed, "{}", "line\n").expect("archived");
+        assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE, "{left:?}");
+        assert_eq!(world.read("archive/2026-11-21/42-june.csv.results.csv"), b"line\n");
+        assert_eq!(world.tree("processing"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_file_in_both_folders_after_a_crash_is_archived_once() {
+    let world = World::new();
+    let claimed = claimed(&world);
+    fs::create_dir(world.path("archive/2026-11-21")).expect("made");
+    fs::hard_link(world.path("processing/42-june.csv"), world.path("archive/2026-11-21/42-june.csv")).expect("linked");
+    archive(claimed, "{}", "line\n").expect("archived");
+    assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
+    assert_eq!(world.tree("processing"), [""; 0]);
+}
+
+#[test]
+fn a_report_that_was_written_is_never_changed() {
+    let world = World::new();
+    let archived = archive(claimed(&world), "{}", "line\n").expect("archived");
+    let again = |report| with_companions(report, "line\n", |companions| world.folders.write_companions(&archived, companions));
+    assert!(again("{}").is_ok());
+    assert_eq!(again("{ }").expect_err("longer").to_string(), "the \".report.json\" that was written before differs");
+    assert_eq!(again("[]").expect_err("as long").kind(), ErrorKind::Differs);
+    assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
+    assert_eq!(world.read("archive/2026-11-21/42-june.csv.report.json"), b"{}");
+}
+
+#[test]
+fn nothing_in_the_archive_is_overwritten() {
+    let world = World::new();
+    let claimed = claimed(&world);
+    fs::create_dir(world.path("archive/2026-11-21")).expect("made");
+    fs::write(world.path("archive/2026-11-21/42-june.csv"), "another").expect("written");
+    assert_eq!(archive(claimed, "{}", "").expect_err("taken").kind(), ErrorKind::Exists);
+    assert_eq!(world.read("archive/2026-11-21/42-june.csv"), b"another");
+    assert_eq!(world.read("processing/42-june.csv"), b"a\n");
+}
+
+#[test]
+fn a_companion_that_cannot_be_written_leaves_the_file_claimed() {
+    let world = World::new();
+    let mut fails = |out: &mut dyn Write| out.write_all(b"{").and(Err(std::io::Error::other("no")));
+    let mut companions = [Companion { suffix: ".report.json", write: &mut fails }];
+    assert!(claimed(&world).archive(DAY, &mut companions).is_err());
+    assert_eq!(world.tree("processing"), ["42-june.csv"]);
+    let claimed = world.folders.claimed_file(ImportId(42), &name("june.csv")).expect("read").expect("there");
+    archive(claimed, "{}", "line\n").expect("archived");
+    assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
+}
+
+#[test]
+fn the_longest_name_has_room_for_its_companions() {
+    let world = World::new();
+    let long = format!("{}.csv", "n".repeat(214));
+    world.cut(&long, b"a");
+    world.open(&long, RESUME).write_at(1, b"b").expect("written");
+    world.open(&long, RESUME).close(WAITING).expect("closed");
+    let claimed = world.claim(&long, i64::MAX);
+    let mut sign = |out: &mut dyn Write| out.write_all(b"-----");
+    let archived = claimed.archive(DAY, &mut [Companion { suffix: ".report.json.sig", write: &mut sign }]).expect("archived");
+    assert!(world.folders.has_ended(&archived).expect("read"));
+    assert_eq!(world.tree("staging/notes"), [""; 0], "its seams are the ledger's now");
+}
+
+#[test]
+fn a_held_file_waits_and_comes_back_with_its_seams() {
+    let world = World::new();
+    world.cut("june.csv", b"a");
+    let mut upload = world.open("june.csv", RESUME);
+    upload.write_at(1, b"\n").expect("written");
+    upload.close(WAITING).expect("closed");
+    let hold = |claimed: ClaimedFile, report| with_companions(report, "", |companions| claimed.hold(DAY, companions)).expect("held");
+    let held = hold(world.claim("june.csv", 42), "{1}");
+    assert_eq!(world.tree("held/2026-11-21"), ALL_THREE);
+    world.folders.sweep().expect("swept");
+    let back = |held| world.folders.unhold(held, &[".report.json", ".results.csv"]).expect("moved").expect("there");
+    assert_eq!(back(&held).seams(), [1]);
+    assert_eq!(world.tree("held/2026-11-21"), [""; 0]);
+    let held = hold(back(&held), "{2}");
+    assert_eq!(world.read("held/2026-11-21/42-june.csv.report.json"), b"{2}");
+    archive(back(&held), "{}", "line\n").expect("archived");
+}

@@ -1,0 +1,199 @@
+//! Uploads: what delivers, what never does, and who wins.
+
+use super::*;
+
+#[test]
+fn a_close_delivers_and_leaves_nothing_in_staging() {
+    let world = World::new();
+    let Closed::Delivered(delivered) = world.put(DropFolder::Inbox, "june.csv", b"a\n") else { panic!("not delivered") };
+    assert_eq!(world.read("inbox/june.csv"), b"a\n");
+    assert_eq!(world.tree("staging/inbox"), [""; 0]);
+    assert_eq!(world.tree("staging/notes"), [""; 0]);
+    assert_eq!(world.folders.read_status(&name("june.csv")).expect("read").as_deref(), Some(WAITING));
+    let scanned = &world.scanned()[0];
+    let hint = (scanned.device, scanned.inode, scanned.size, scanned.mtime_ns);
+    assert_eq!(hint, (delivered.device, delivered.inode, delivered.size, delivered.mtime_ns));
+    assert_eq!(scanned.seams, [0; 0]);
+}
+
+#[test]
+fn a_zero_byte_file_is_delivered() {
+    let world = World::new();
+    let mut upload = world.open("june.csv", NEW);
+    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
+    assert_eq!(world.read("inbox/june.csv"), b"");
+}
+
+#[test]
+fn a_checking_tenant_delivers_to_the_check_folder() {
+    let world = World::new();
+    world.put(DropFolder::Check, "june.csv", b"a\n");
+    assert_eq!(world.read("check/june.csv"), b"a\n");
+    assert!(world.scanned().is_empty());
+    assert_eq!(world.folders.scan(DropFolder::Check).expect("read").files.len(), 1);
+}
+
+#[test]
+fn a_temporary_name_stays_in_staging_after_its_close() {
+    let world = World::new();
+    for text in ["june.csv.part", "june.csv.filepart", ".june.csv", "june.tmp"] {
+        assert_eq!(world.put(DropFolder::Inbox, text, b"a\n"), Closed::Kept, "{text}");
+    }
+    assert!(world.scanned().is_empty());
+    assert_eq!(world.listed(), ["june.csv.filepart", "june.csv.part", "june.tmp"]);
+}
+
+#[test]
+fn writes_out_of_order_and_over_each_other_deliver_when_all_is_there() {
+    let world = World::new();
+    let mut upload = world.open("june.csv", NEW);
+    for (offset, bytes) in [(4, &b"ef"[..]), (0, b"ab"), (1, b"bcd"), (3, b"de")] {
+        upload.write_at(offset, bytes).expect("written");
+    }
+    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
+    assert_eq!(world.read("inbox/june.csv"), b"abcdef");
+    assert_eq!(world.scanned()[0].seams, [0; 0]);
+    assert_eq!(world.tree("staging/notes"), [""; 0]);
+}
+
+#[test]
+fn a_gap_never_delivers_and_its_gap_free_part_stays() {
+    let world = World::new();
+    let mut upload = world.open("june.csv", NEW);
+    upload.write_at(0, b"ab").expect("written");
+    upload.write_at(4, b"ef").expect("written");
+    assert_eq!(upload.close(WAITING).expect_err("a gap").kind(), ErrorKind::Gap);
+    drop(upload);
+    assert!(world.scanned().is_empty());
+    assert_eq!(world.read("staging/inbox/june.csv"), b"ab");
+    assert_eq!(world.size("june.csv"), Some(2));
+    let error = world.rename("june.csv", "july.csv", Replace::Never).expect_err("cut by us");
+    assert_eq!(error.kind(), ErrorKind::Gap);
+}
+
+#[test]
+fn a_size_set_beyond_the_end_is_a_gap() {
+    let world = World::new();
+    let mut upload = world.open("june.csv", NEW);
+    upload.write_at(0, b"abcd").expect("written");
+    upload.truncate(2).expect("shrunk");
+    upload.truncate(4).expect("grown");
+    assert_eq!(upload.entry().size, 4);
+    assert_eq!(upload.close(WAITING).expect_err("a gap").kind(), ErrorKind::Gap);
+    upload.write_at(2, b"CD").expect("written");
+    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
+    assert_eq!(world.read("inbox/june.csv"), b"abCD");
+}
+
+#[test]
+fn a_lost_connection_never_delivers() {
+    let world = World::new();
+    world.cut("june.csv", b"ann");
+    assert!(world.scanned().is_empty());
+    assert_eq!(world.listed(), [""; 0], "a cut upload is not listed");
+    assert_eq!(world.size("june.csv"), Some(3), "but can be resumed");
+}
+
+#[test]
+fn a_refused_write_is_a_gap_though_the_client_goes_on_to_close() {
+    let world = World::new();
+    let mut upload = world.open("june.csv", NEW);
+    upload.write_at(0, b"ann@x.example\nbo").expect("written");
+    upload.refuse_write(16, 100);
+    assert_eq!(upload.close(WAITING).expect_err("a gap").kind(), ErrorKind::Gap);
+    drop(upload);
+    assert!(world.scanned().is_empty());
+}
+
+#[test]
+fn a_newer_open_wins_and_the_bytes_are_not_mixed() {
+    let world = World::new();
+    let mut older = world.open("june.csv", NEW);
+    older.write_at(0, b"older").expect("written");
+    let mut newer = world.open("june.csv", NEW);
+    assert_eq!(older.write_at(5, b"more").expect_err("superseded").kind(), ErrorKind::Superseded);
+    newer.write_at(0, b"new").expect("written");
+    assert_eq!(older.close(WAITING).expect_err("superseded").kind(), ErrorKind::Superseded);
+    drop(older);
+    assert!(matches!(newer.close(WAITING), Ok(Closed::Delivered(_))));
+    assert_eq!(world.read("inbox/june.csv"), b"new");
+}
+
+#[test]
+fn a_resuming_open_stops_the_older_handle_too() {
+    let world = World::new();
+    let mut older = world.open("june.csv", NEW);
+    older.write_at(0, b"abc").expect("written");
+    // Another session, with folders of its own.
+    let other = world.spool.tenant(&world.tenant).expect("there");
+    let mut newer = other.open_upload(DropFolder::Inbox, &name("june.csv"), RESUME).expect("opened");
+    assert_eq!(older.write_at(3, b"XX").expect_err("superseded").kind(), ErrorKind::Superseded);
+    assert_eq!(older.truncate(0).expect_err("superseded").kind(), ErrorKind::Superseded);
+    drop(older);
+    newer.write_at(3, b"def").expect("written");
+    newer.close(WAITING).expect("closed");
+    assert_eq!(world.read("inbox/june.csv"), b"abcdef");
+    drop(newer);
+    assert_eq!(world.folders.writers().len(), 0, "no account is kept of closed names");
+}
+
+#[test]
+fn a_delivery_never_replaces_a_file_that_waits() {
+    let world = World::new();
+    world.put(DropFolder::Inbox, "june.csv", b"first");
+    world.folders.publish_status(&name("june.csv"), b"first").expect("written");
+    let mut upload = world.open("june.csv", NEW);
+    upload.write_at(0, b"second").expect("written");
+    assert_eq!(upload.close(WAITING).expect_err("waiting").kind(), ErrorKind::Pending);
+    assert_eq!(world.read("inbox/june.csv"), b"first");
+    assert_eq!(world.read("status/june.csv.json"), b"first", "the status is the waiting file's");
+    world.claim("june.csv", 1);
+    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))), "the same close, once the first is claimed");
+    assert_eq!(world.read("inbox/june.csv"), b"second");
+    assert_eq!(world.read("processing/1-june.csv"), b"first");
+}
+
+#[test]
+fn a_delivered_file_cannot_be_continued() {
+    let world = World::new();
+    world.put(DropFolder::Inbox, "june.csv", b"first");
+    let open = |open| world.folders.open_upload(DropFolder::Inbox, &name("june.csv"), open).expect_err("refused").kind();
+    assert_eq!(open(RESUME), ErrorKind::AlreadyTaken);
+    assert_eq!(open(OpenUpload { create: true, append: true, ..RESUME }), ErrorKind::AlreadyTaken);
+    assert_eq!(open(OpenUpload { create: true, exclusive: true, ..NEW }), ErrorKind::Exists);
+}
+
+#[test]
+fn an_open_that_may_not_create_or_may_only_create_says_so() {
+    let world = World::new();
+    let open = |text, open| world.folders.open_upload(DropFolder::Inbox, &name(text), open).map(|_| ()).map_err(|e| e.kind());
+    assert_eq!(open("june.csv", RESUME), Err(ErrorKind::NotFound));
+    assert_eq!(open("june.csv", OpenUpload { create: false, ..NEW }), Err(ErrorKind::NotFound));
+    world.cut("june.csv", b"a");
+    assert_eq!(open("june.csv", OpenUpload { exclusive: true, ..NEW }), Err(ErrorKind::Exists));
+    assert_eq!(open("july.csv", OpenUpload { exclusive: true, ..NEW }), Ok(()));
+    assert_eq!(world.folders.writers().len(), 0);
+}
+
+#[test]
+fn a_link_in_staging_is_not_written_through() {
+    let world = World::new();
+    std::fs::write(world.path("victim"), "whole").expect("written");
+    std::os::unix::fs::symlink(world.path("victim"), world.path("staging/inbox/june.csv")).expect("linked");
+    let error = world.folders.open_upload(DropFolder::Inbox, &name("june.csv"), RESUME).expect_err("a link");
+    assert_eq!(error.kind(), ErrorKind::NotAFile);
+    world.put(DropFolder::Inbox, "june.csv", b"a\n");
+    assert_eq!(world.read("victim"), b"whole");
+}
+
+#[test]
+fn files_and_folders_are_the_daemons_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    world.put(DropFolder::Inbox, "june.csv", b"a\n");
+    let mode = |path: &str| std::fs::metadata(world.path(path)).expect("there").permissions().mode() & 0o777;
+    for folder in ["", "inbox", "staging", "staging/inbox", "staging/notes", "processing", "archive", "status"] {
+        assert_eq!(mode(folder), 0o700, "{folder}");
+    }
+    assert_eq!((mode("inbox/june.csv"), mode("status/june.csv.json")), (0o600, 0o600));
+}
