@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tracing::{info, warn};
 
-use crate::domain::{FileName, TenantName};
+use crate::domain::{FILE_NAME_BYTES_MAX, FileName, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
 use crate::sftp::place::{Place, absolute};
 use crate::sftp::taken::{Key, Memory, Taken};
@@ -354,7 +354,16 @@ impl Tree for TenantTree {
     }
 
     fn room(&mut self, _: &[u8]) -> Result<Room, Refusal> {
-        Err(Refusal::unsupported("this extension is not offered"))
+        let room = self.sender.folders.room().map_err(refusal)?;
+        Ok(Room {
+            block_bytes: room.f_frsize,
+            blocks: room.f_blocks,
+            blocks_free: room.f_bfree,
+            blocks_available: room.f_bavail,
+            inodes: room.f_files,
+            inodes_free: room.f_favail,
+            name_bytes_max: FILE_NAME_BYTES_MAX as u64,
+        })
     }
 
     fn now(&self) -> jiff::Timestamp {
