@@ -22,5 +22,7 @@
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod sftp;
+pub mod shutdown;
 pub mod spool;
 pub mod telemetry;

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, Stat};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, StatVfs};
 use rustix::io::Errno;
 
 /// An open folder.
@@ -62,6 +62,11 @@ impl Dir {
 
     pub(super) fn own_stat(&self) -> io::Result<Stat> {
         Ok(fs::fstat(&self.0)?)
+    }
+
+    /// The room of the file system that it is on.
+    pub(super) fn room(&self) -> io::Result<StatVfs> {
+        Ok(fs::fstatvfs(&self.0)?)
     }
 
     pub(super) fn open_read(&self, name: &str) -> io::Result<File> {

@@ -145,6 +145,14 @@ impl Spool {
 }
 
 impl Folders {
+    /// The room of the file system that the tenant's folders are on.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn room(&self) -> Result<rustix::fs::StatVfs, SpoolError> {
+        Ok(self.0.root.room()?)
+    }
+
     /// One of the tenant's folders; made where it is missing. Opened for each operation: an operator may re-make it.
     fn folder(&self, name: &str) -> io::Result<Dir> {
         Ok(self.0.root.sub_or_make(name)?.0)

@@ -1,0 +1,39 @@
+//! Receiving: from the network to a complete file in an inbox.
+//!
+//! ```text
+//! server     listens, lets in, drains          login      who it is, which channels
+//! sessions   limits, the watch from outside    transport  messages ⇄ bytes, cannot deadlock
+//! engine     SFTP version 3, pure              tree       the tenant's view over the spool
+//! ```
+//!
+//! It ends where a file stands in an inbox, durably; a hint goes to whoever processes, and nothing comes back but what
+//! the folders show.
+
+pub mod engine;
+mod login;
+mod options;
+mod place;
+mod server;
+mod sessions;
+mod taken;
+#[cfg(test)]
+mod tests;
+mod transport;
+mod tree;
+pub(crate) mod wire;
+
+pub use login::{Directory, TenantLogin};
+pub use options::Options;
+pub use server::{BindError, Bound, Server};
+pub use wire::{Attributes, Code, Refusal};
+
+use tokio::sync::mpsc;
+
+use crate::domain::TenantName;
+use crate::spool::Delivered;
+
+/// A file was just delivered: it need not settle.
+pub type Hint = (TenantName, Delivered);
+
+/// Where hints go.
+pub type Hints = mpsc::UnboundedSender<Hint>;

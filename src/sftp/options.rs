@@ -1,0 +1,69 @@
+//! What an operator may choose about receiving, each with its unit, and what holds if nothing is chosen.
+
+use std::net::{Ipv6Addr, SocketAddr};
+
+/// Addresses and limits of the SFTP server.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Options {
+    /// Where it listens.
+    pub listen: Vec<SocketAddr>,
+    /// Sessions that are logged in, in all.
+    pub sessions_max: usize,
+    /// Sessions of one tenant.
+    pub sessions_per_tenant_max: usize,
+    /// Connections from one address, logged in or not.
+    pub sessions_per_source_max: usize,
+    /// Connections that have not logged in. Beyond it the one that waits longest is closed.
+    pub logins_pending_max: usize,
+    /// Time to log in.
+    pub login_seconds: u64,
+    /// Refused attempts at logging in, in one connection.
+    pub login_tries_max: usize,
+    /// Delay of the answer to a refused attempt, the same for every reason.
+    pub login_refusal_milliseconds: u64,
+    /// Time without a request after which a session is closed.
+    pub idle_seconds: u64,
+    /// Time that a reply may wait for a client that does not read.
+    pub reply_seconds: u64,
+    /// Time between probes of a silent client; after three without an answer it is gone.
+    pub keepalive_seconds: u64,
+    /// Channels open at once in one session.
+    pub channels_per_session_max: usize,
+    /// Files and folders open at once in one channel.
+    pub handles_per_channel_max: usize,
+    /// Requests received while a reply is being sent, in one channel.
+    pub backlog_bytes_max: usize,
+    /// Time that CLOSE waits for an earlier file of the same name to be claimed.
+    pub close_wait_milliseconds: u64,
+    /// Time that STAT answers for a file after its CLOSE, though it is taken.
+    pub taken_seconds: u64,
+    /// Taken files that STAT answers for, of all tenants.
+    pub taken_max: usize,
+    /// Time for open uploads to finish when the daemon ends.
+    pub grace_seconds: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 2222))],
+            sessions_max: 500,
+            sessions_per_tenant_max: 200,
+            sessions_per_source_max: 200,
+            logins_pending_max: 100,
+            login_seconds: 30,
+            login_tries_max: 10,
+            login_refusal_milliseconds: 250,
+            idle_seconds: 900,
+            reply_seconds: 60,
+            keepalive_seconds: 15,
+            channels_per_session_max: 4,
+            handles_per_channel_max: 64,
+            backlog_bytes_max: 8 << 20,
+            close_wait_milliseconds: 2000,
+            taken_seconds: 60,
+            taken_max: 4096,
+            grace_seconds: 20,
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The server: where it listens, how it lets connections in, and how it ends.
+//!
+//! The accept loops never end before the signal: when descriptors run out they wait and go on. Each connection has a thread of
+//! its own with its own small runtime, so a session that blocks at the disk holds up nobody else. It does not know
+//! who may log in (see [`Directory`]) nor what becomes of a file.
+
+use std::borrow::Cow;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::server::{Config, run_stream};
+use russh::{MethodKind, MethodSet, Preferred, cipher, compression, kex, mac};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{debug, field, info_span, warn};
+
+use crate::sftp::login::{Directory, Login};
+use crate::sftp::sessions::{Admission, Ending, Session, Sessions};
+use crate::sftp::tree::Receiving;
+use crate::sftp::{Hints, Options};
+use crate::shutdown;
+
+/// Stack of a connection's thread; only what is touched costs memory.
+const STACK_BYTES: usize = 1 << 20;
+
+/// Waits after a failed accept: the first, and the longest.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+
+/// Time between two looks at the sessions.
+const WATCH: Duration = Duration::from_millis(500);
+
+/// Time for sessions to go after they were told to, at the very end.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) directory: Directory,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) receiving: Arc<Receiving>,
+    config: Arc<Config>,
+}
+
+/// Why the server cannot listen.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// No address is configured.
+    #[error("no address to listen on")]
+    NoAddress,
+    /// No host key is configured.
+    #[error("no host key")]
+    NoHostKey,
+    /// An address is taken, not ours, or not allowed.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address as configured.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// A server that listens and does not serve yet.
+pub struct Bound {
+    listeners: Vec<std::net::TcpListener>,
+    shared: Arc<Shared>,
+}
+
+/// The SFTP server.
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// Listens on every address. Connections wait until [`Bound::run`].
+    ///
+    /// # Errors
+    /// [`BindError`]: what is missing, or the first address that failed.
+    pub fn bind(options: Options, host_keys: Vec<PrivateKey>, directory: Directory, hints: Hints) -> Result<Bound, BindError> {
+        if options.listen.is_empty() {
+            return Err(BindError::NoAddress);
+        }
+        if host_keys.is_empty() {
+            return Err(BindError::NoHostKey);
+        }
+        let listen = |&address: &SocketAddr| {
+            let listener = std::net::TcpListener::bind(address);
+            listener
+                .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+                .map_err(|source| BindError::Listen { address, source })
+        };
+        let listeners = options.listen.iter().map(listen).collect::<Result<_, _>>()?;
+        let shared = Shared {
+            directory,
+            receiving: Arc::new(Receiving::new(&options, hints)),
+            config: Arc::new(ssh_config(&options, host_keys)),
+            sessions: Sessions::new(options),
+        };
+        Ok(Bound { listeners, shared: Arc::new(shared) })
+    }
+}
+
+impl Bound {
+    /// The addresses that it listens on, with the ports that the system chose for 0.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+    }
+
+    /// Serves until the signal; then lets open files finish for `grace_seconds`, and ends what is left.
+    ///
+    /// # Errors
+    /// When a listener cannot be handed to the runtime, at the start only.
+    pub async fn run(self, mut stop: shutdown::Signal) -> io::Result<()> {
+        let Self { listeners, shared } = self;
+        let sessions = Arc::clone(&shared.sessions);
+        let watch = tokio::spawn(watch(Arc::clone(&sessions)));
+        let mut accepting = Vec::new();
+        for listener in listeners {
+            let listener = TcpListener::from_std(listener)?;
+            accepting.push(tokio::spawn(accept(listener, Arc::clone(&shared), stop.clone())));
+        }
+        stop.raised().await;
+        for accept in accepting {
+            let _ = accept.await;
+        }
+        sessions.end_unused();
+        let grace = Duration::from_secs(sessions.limits().grace_seconds);
+        if shutdown::drain(sessions.emptied(), grace).await.is_none() {
+            warn!(sessions = sessions.count(), "sessions cut at the end of the grace period");
+            sessions.end_all();
+            let _ = shutdown::drain(sessions.emptied(), LAST_WAIT).await;
+        }
+        watch.abort();
+        Ok(())
+    }
+}
+
+async fn watch(sessions: Arc<Sessions>) {
+    let mut tick = interval(WATCH);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        sessions.look_after();
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: shutdown::Signal) {
+    let mut back_off = BACK_OFF.0;
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = stop.raised() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let started = accepted.and_then(|(stream, peer)| start(stream, peer, &shared, &stop));
+        match started {
+            Ok(()) => back_off = BACK_OFF.0,
+            Err(error) => {
+                if back_off == BACK_OFF.0 {
+                    warn!(%error, "cannot take connections");
+                }
+                tokio::select! {
+                    () = stop.raised() => return,
+                    () = tokio::time::sleep(back_off) => {}
+                }
+                back_off = (back_off * 2).min(BACK_OFF.1);
+            }
+        }
+    }
+}
+
+/// Lets one connection in and starts its thread. A connection over the limits is closed.
+fn start(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stop: &shutdown::Signal) -> io::Result<()> {
+    let source = peer.ip().to_canonical();
+    let admission = match shared.sessions.admit(source) {
+        Ok(admission) => admission,
+        Err(reason) => {
+            debug!(%source, reason, "connection refused");
+            return Ok(());
+        }
+    };
+    stream.set_nodelay(true)?;
+    let stream = stream.into_std()?;
+    let (shared, stop) = (Arc::clone(shared), stop.clone());
+    let run = move || {
+        let span = info_span!("session", %source, tenant = field::Empty);
+        let _entered = span.enter();
+        serve(stream, shared, admission, stop);
+    };
+    std::thread::Builder::new().name("sftp".into()).stack_size(STACK_BYTES).spawn(run)?;
+    Ok(())
+}
+
+/// Runs one connection to its end on this thread.
+fn serve(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admission, stop: shutdown::Signal) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            warn!(%error, "cannot serve a connection");
+            return;
+        }
+    };
+    let admission = Arc::new(admission);
+    let session = Arc::clone(admission.session());
+    runtime.block_on(async {
+        let connection = async {
+            let stream = Counted { stream: TcpStream::from_std(stream)?, session: Arc::clone(&session) };
+            let login = Login::new(Arc::clone(&shared), admission, stop);
+            run_stream(Arc::clone(&shared.config), stream, login).await?.await
+        };
+        tokio::select! {
+            biased;
+            ending = session.ended() => match ending {
+                Ending::Stalled | Ending::Flooding => warn!(?ending, "session cut"),
+                _ => debug!(?ending, "session cut"),
+            },
+            ended = connection => if let Err(error) = ended {
+                debug!(%error, "connection lost");
+            },
+        }
+    });
+    // Ends the tasks of its channels, on this thread, and with them what they had open.
+    drop(runtime);
+}
+
+/// What is offered. Modern algorithms only; curve25519 is for clients that know no ML-KEM yet.
+fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
+    let ecdsa = |curve| Algorithm::Ecdsa { curve };
+    let rsa = |hash| Algorithm::Rsa { hash: Some(hash) };
+    let preferred = Preferred {
+        kex: Cow::Borrowed(&[
+            kex::MLKEM768X25519_SHA256,
+            kex::CURVE25519,
+            kex::CURVE25519_PRE_RFC_8731,
+            kex::EXTENSION_SUPPORT_AS_SERVER,
+            kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
+        ]),
+        host_key_certificates: Cow::Borrowed(&[]),
+        // Host keys are those of it that are loaded; clients' keys may be any of it.
+        key: Cow::Owned(vec![
+            Algorithm::Ed25519,
+            ecdsa(EcdsaCurve::NistP256),
+            ecdsa(EcdsaCurve::NistP384),
+            ecdsa(EcdsaCurve::NistP521),
+            rsa(HashAlg::Sha512),
+            rsa(HashAlg::Sha256),
+        ]),
+        cipher: Cow::Borrowed(&[
+            cipher::AES_128_GCM,
+            cipher::AES_256_GCM,
+            cipher::CHACHA20_POLY1305,
+            cipher::AES_256_CTR,
+            cipher::AES_192_CTR,
+            cipher::AES_128_CTR,
+        ]),
+        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM]),
+        compression: Cow::Borrowed(&[compression::NONE]),
+    };
+    Config {
+        server_id: russh::SshId::Standard("SSH-2.0-expunged".into()),
+        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        auth_rejection_time: Duration::from_millis(options.login_refusal_milliseconds),
+        // OpenSSH's first "none" attempt is a question, not a guess.
+        auth_rejection_time_initial: Some(Duration::ZERO),
+        keys,
+        window_size: 2 << 20,
+        maximum_packet_size: 65_535,
+        channel_buffer_size: 1000,
+        preferred,
+        max_auth_attempts: options.login_tries_max,
+        // While keepalives are answered this runs for writes only; a second belt behind the limit on replies.
+        inactivity_timeout: Some(Duration::from_secs(600)),
+        keepalive_interval: Some(Duration::from_secs(options.keepalive_seconds)),
+        keepalive_max: 3,
+        nodelay: true,
+        ..Config::default()
+    }
+}
+
+/// The socket, with an account of what it took.
+struct Counted {
+    stream: TcpStream,
+    session: Arc<Session>,
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = written {
+            self.session.add_written(count);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,135 @@
+//! The memory of files that were delivered a moment ago and may be gone from the inbox already.
+//!
+//! Careful clients stat a file after uploading it, compare its size and set its times; for them it is still there for a while.
+//! Bounded, in memory only, shared by all sessions. Nothing but those answers rests on it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::domain::{FileName, TenantName};
+use crate::spool::DropFolder;
+
+/// Whose file it was, where it was put, and its name.
+pub(crate) type Key = (TenantName, DropFolder, FileName);
+
+/// What STAT answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Memory {
+    pub(crate) size: u64,
+    /// Seconds since 1970, as written or as set since.
+    pub(crate) mtime: u32,
+}
+
+/// Files delivered a moment ago.
+pub(crate) struct Taken {
+    kept: Duration,
+    files_max: usize,
+    files: Mutex<Files>,
+}
+
+#[derive(Default)]
+struct Files {
+    by_key: HashMap<Key, (Memory, u64)>,
+    /// In order of arrival, with the arrival's number; those of which the number is not the key's are of the past.
+    order: VecDeque<(Instant, u64, Key)>,
+    next: u64,
+}
+
+impl Taken {
+    pub(crate) fn new(kept: Duration, files_max: usize) -> Self {
+        Self { kept, files_max, files: Mutex::default() }
+    }
+
+    /// Remembers a file from `now` on. The newest of a name counts; beyond the bound the oldest goes.
+    pub(crate) fn remember(&self, key: Key, memory: Memory, now: Instant) {
+        let mut files = self.lock(now);
+        let number = files.next;
+        files.next += 1;
+        files.by_key.insert(key.clone(), (memory, number));
+        files.order.push_back((now, number, key));
+        while files.order.len() > self.files_max {
+            files.forget_oldest();
+        }
+    }
+
+    pub(crate) fn get(&self, key: &Key, now: Instant) -> Option<Memory> {
+        self.lock(now).by_key.get(key).map(|(memory, _)| *memory)
+    }
+
+    /// Sets the time of a file, if it is remembered. Does not keep it longer.
+    pub(crate) fn set_mtime(&self, key: &Key, mtime: u32, now: Instant) -> bool {
+        let mut files = self.lock(now);
+        let found = files.by_key.get_mut(key);
+        found.map(|(memory, _)| memory.mtime = mtime).is_some()
+    }
+
+    /// Forgets a file that its sender removed or renamed.
+    pub(crate) fn forget(&self, key: &Key, now: Instant) {
+        self.lock(now).by_key.remove(key);
+    }
+
+    fn lock(&self, now: Instant) -> MutexGuard<'_, Files> {
+        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        while files.order.front().is_some_and(|(at, _, _)| now.saturating_duration_since(*at) > self.kept) {
+            files.forget_oldest();
+        }
+        files
+    }
+}
+
+impl Files {
+    fn forget_oldest(&mut self) {
+        if let Some((_, number, key)) = self.order.pop_front()
+            && self.by_key.get(&key).is_some_and(|(_, newest)| *newest == number)
+        {
+            self.by_key.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(tenant: &str, name: &str) -> Key {
+        (TenantName::parse(tenant).unwrap(), DropFolder::Inbox, FileName::parse(name).unwrap())
+    }
+
+    fn memory(size: u64) -> Memory {
+        Memory { size, mtime: 7 }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn remembers_each_tenants_own_files_for_a_while() {
+        let (taken, start) = (Taken::new(60 * SECOND, 10), Instant::now());
+        taken.remember(key("acme", "june.csv"), memory(1), start);
+        assert_eq!(taken.get(&key("acme", "june.csv"), start + 60 * SECOND), Some(memory(1)));
+        assert_eq!(taken.get(&key("acme-2", "june.csv"), start), None);
+        assert!(taken.set_mtime(&key("acme", "june.csv"), 9, start));
+        assert_eq!(taken.get(&key("acme", "june.csv"), start), Some(Memory { size: 1, mtime: 9 }));
+        assert_eq!(taken.get(&key("acme", "june.csv"), start + 61 * SECOND), None);
+        assert!(!taken.set_mtime(&key("acme", "june.csv"), 9, start + 61 * SECOND));
+    }
+
+    #[test]
+    fn keeps_the_newest_of_a_name_for_its_own_while() {
+        let (taken, start) = (Taken::new(60 * SECOND, 10), Instant::now());
+        taken.remember(key("acme", "june.csv"), memory(1), start);
+        taken.remember(key("acme", "june.csv"), memory(2), start + 50 * SECOND);
+        assert_eq!(taken.get(&key("acme", "june.csv"), start + 100 * SECOND), Some(memory(2)));
+        taken.forget(&key("acme", "june.csv"), start + 100 * SECOND);
+        assert_eq!(taken.get(&key("acme", "june.csv"), start + 100 * SECOND), None);
+    }
+
+    #[test]
+    fn forgets_the_oldest_beyond_its_bound() {
+        let (taken, start) = (Taken::new(60 * SECOND, 2), Instant::now());
+        for (size, name) in [(1, "a"), (2, "b"), (3, "c")] {
+            taken.remember(key("acme", name), memory(size), start);
+        }
+        assert_eq!(["a", "b", "c"].map(|name| taken.get(&key("acme", name), start).is_some()), [false, true, true]);
+    }
+}

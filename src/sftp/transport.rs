@@ -1,0 +1,204 @@
+//! One SFTP channel: messages in, the engine, replies out, and no way to deadlock.
+//!
+//! While a reply is being sent, the channel goes on being emptied into a backlog with a cap; a loop that only sends would
+//! block russh's own loop, which both directions need (measured; see `research/sftp-performance.md` section 5).
+//! A reply that does not move is given up after a time. This module does not know what is being transferred.
+
+use std::collections::VecDeque;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::server::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::time::{MissedTickBehavior, interval_at, timeout};
+use tracing::debug;
+
+use crate::sftp::Options;
+use crate::sftp::engine::{Engine, OUTPUT_BYTES_MAX, Tree};
+use crate::sftp::sessions::{Doing, Ending, Session};
+use crate::shutdown;
+
+/// Messages taken before the engine runs, so that many small requests share one reply.
+const BATCH_MESSAGES_MAX: usize = 8;
+
+/// What a message in the backlog costs beyond its bytes.
+const MESSAGE_BYTES: usize = 64;
+
+/// Time for the last words of a channel.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How a channel came to its end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum End {
+    /// The client sent EOF or closed, and everything before it is answered.
+    Finished,
+    /// The stream could not be followed.
+    Malformed,
+    /// The daemon ends, and nothing is open.
+    Drained,
+    /// The connection is gone.
+    Gone,
+    /// The connection must go.
+    Abort(Ending),
+}
+
+/// Serves a channel until it ends. What is open then stays a partial.
+pub(crate) async fn serve<T: Tree>(
+    channel: Channel<Msg>,
+    engine: Engine<T>,
+    session: Arc<Session>,
+    limits: &Options,
+    stop: shutdown::Signal,
+) {
+    let (read_half, write_half) = channel.split();
+    let inbox = Inbox { messages: read_half, backlog: VecDeque::new(), backlog_bytes: 0, taken: 0, ended: None };
+    let mut line = Line { inbox, write_half, engine, session: Arc::clone(&session), limits, stop };
+    let end = line.run().await;
+    debug!(?end, "channel ended");
+    // The inbox goes first: russh's loop must never wait for it again. Then the engine, and with it what was open.
+    let Line { write_half, engine, inbox, .. } = line;
+    drop(inbox);
+    drop(engine);
+    match end {
+        End::Finished | End::Malformed | End::Drained => {
+            let status = u32::from(end == End::Malformed);
+            let farewell = async {
+                write_half.exit_status(status).await?;
+                write_half.eof().await?;
+                write_half.close().await
+            };
+            if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+                session.end(Ending::Stalled);
+            }
+        }
+        End::Gone => {}
+        End::Abort(ending) => session.end(ending),
+    }
+}
+
+/// Messages of a channel in the order they came.
+struct Inbox {
+    messages: ChannelReadHalf,
+    backlog: VecDeque<bytes::Bytes>,
+    backlog_bytes: usize,
+    /// Bytes of the first message that the engine has taken.
+    taken: usize,
+    ended: Option<End>,
+}
+
+struct Line<'a, T: Tree> {
+    inbox: Inbox,
+    write_half: ChannelWriteHalf<Msg>,
+    engine: Engine<T>,
+    session: Arc<Session>,
+    limits: &'a Options,
+    stop: shutdown::Signal,
+}
+
+impl<T: Tree> Line<'_, T> {
+    async fn run(&mut self) -> End {
+        loop {
+            if let Some(end) = self.gather().await {
+                return end;
+            }
+            self.session.now(Doing::Files);
+            let mut out = Vec::new();
+            let framing = self.inbox.feed(&mut self.engine, &mut out);
+            if !out.is_empty()
+                && let Err(end) = self.send(out).await
+            {
+                return end;
+            }
+            self.session.now(Doing::Idle);
+            if let Err(framing) = framing {
+                debug!(%framing, "channel closed");
+                return End::Malformed;
+            }
+        }
+    }
+
+    /// Waits until there is something to feed, and takes what else is ready. `Some` if nothing will come any more.
+    async fn gather(&mut self) -> Option<End> {
+        while self.inbox.backlog.is_empty() {
+            if self.inbox.ended.is_some() {
+                return self.inbox.ended;
+            }
+            let quiet = self.engine.open_count() == 0 && !self.engine.is_amid_packet();
+            tokio::select! {
+                message = self.inbox.messages.wait() => self.inbox.enter(message),
+                () = self.stop.raised(), if quiet => return Some(End::Drained),
+            }
+        }
+        while self.inbox.ended.is_none() && self.inbox.backlog.len() < BATCH_MESSAGES_MAX {
+            tokio::select! {
+                biased;
+                message = self.inbox.messages.wait() => self.inbox.enter(message),
+                () = ready(()) => break,
+            }
+        }
+        self.inbox.ended.filter(|end| *end == End::Gone)
+    }
+
+    /// Sends a reply, emptying the channel all the while.
+    async fn send(&mut self, reply: Vec<u8>) -> Result<(), End> {
+        self.session.now(Doing::Replying);
+        let sending = self.write_half.data_bytes(reply);
+        tokio::pin!(sending);
+        let period = Duration::from_secs(self.limits.reply_seconds);
+        let mut check = interval_at(tokio::time::Instant::now() + period, period);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut mark = self.session.written();
+        loop {
+            tokio::select! {
+                biased;
+                sent = &mut sending => return sent.map_err(|_| End::Gone),
+                message = self.inbox.messages.wait(), if self.inbox.ended.is_none() => {
+                    self.inbox.enter(message);
+                    if self.inbox.backlog_bytes > self.limits.backlog_bytes_max {
+                        return Err(End::Abort(Ending::Flooding));
+                    }
+                    if self.inbox.ended == Some(End::Gone) {
+                        return Err(End::Gone);
+                    }
+                }
+                _ = check.tick() => {
+                    if !self.session.has_progressed(&mut mark) {
+                        return Err(End::Abort(Ending::Stalled));
+                    }
+                    self.session.touch();
+                }
+            }
+        }
+    }
+}
+
+impl Inbox {
+    fn enter(&mut self, message: Option<ChannelMsg>) {
+        match message {
+            Some(ChannelMsg::Data { data }) => {
+                self.backlog_bytes += data.len() + MESSAGE_BYTES;
+                self.backlog.push_back(data);
+            }
+            // A channel that is closed takes no reply either.
+            Some(ChannelMsg::Close) | None => self.ended = Some(End::Gone),
+            Some(ChannelMsg::Eof) => self.ended = Some(End::Finished),
+            Some(_) => {}
+        }
+    }
+
+    /// Feeds the backlog until it is empty or the output is full.
+    fn feed<T: Tree>(&mut self, engine: &mut Engine<T>, out: &mut Vec<u8>) -> Result<(), crate::sftp::engine::Framing> {
+        while let Some(first) = self.backlog.front()
+            && out.len() < OUTPUT_BYTES_MAX
+        {
+            self.taken += engine.feed(&first[self.taken..], out)?;
+            if self.taken == first.len() {
+                self.backlog_bytes -= first.len() + MESSAGE_BYTES;
+                self.taken = 0;
+                self.backlog.pop_front();
+            }
+        }
+        Ok(())
+    }
+}
