@@ -9,9 +9,20 @@
 use std::fmt;
 use std::io;
 
-use crate::domain::{Dialect, Flags, Format, Rejection, RowError, SubjectKey, SubjectKind};
+use crate::domain::{Flags, Format, Rejection, RowError, SubjectKey};
 
+mod columns;
+mod cut;
+mod frames;
+mod names;
+mod objects;
+mod rows;
+mod scan;
+mod sheet;
 pub mod table;
+mod window;
+
+pub use rows::Rows;
 
 /// What one file may cost.
 #[derive(Clone, Copy, Debug)]
@@ -124,44 +135,6 @@ impl fmt::Debug for Echo {
 ///
 /// # Errors
 /// [`ReadError::Rejected`] when the header names no subject, or in two ways; [`ReadError::Medium`] from the input.
-pub fn read<R: io::Read>(_input: R, _reading: Reading) -> Result<Rows<R>, ReadError> {
-    unimplemented!()
-}
-
-/// The rows of a file that are not blank, in order. Yields `Err` once, and then ends.
-pub struct Rows<R> {
-    _input: R,
-}
-
-impl<R> Rows<R> {
-    /// The dialect. `None`: JSON lines without a row so far.
-    #[must_use]
-    pub fn dialect(&self) -> Option<Dialect> {
-        unimplemented!()
-    }
-
-    /// How the file names its subjects, once that is known.
-    #[must_use]
-    pub fn kind(&self) -> Option<SubjectKind> {
-        unimplemented!()
-    }
-
-    /// Lines begun so far; after the end, the lines of the file.
-    #[must_use]
-    pub fn lines(&self) -> u64 {
-        unimplemented!()
-    }
-
-    /// Rows yielded so far.
-    #[must_use]
-    pub fn count_so_far(&self) -> u64 {
-        unimplemented!()
-    }
-}
-
-impl<R: io::Read> Iterator for Rows<R> {
-    type Item = Result<Row, ReadError>;
-    fn next(&mut self) -> Option<Self::Item> {
-        unimplemented!()
-    }
+pub fn read<R: io::Read>(input: R, reading: Reading) -> Result<Rows<R>, ReadError> {
+    Rows::open(input, &reading)
 }
