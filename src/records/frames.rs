@@ -49,11 +49,12 @@ impl<R: Read> Frames<R> {
         self.delimiter = Some(delimiter);
     }
 
-    /// Bytes in sight from the next record on: `len` of them unless the input ends, and whether it does.
+    /// The first `len` bytes from the next record on, fewer where the input ends, and whether it ends with them.
     pub(super) fn peek(&mut self, len: usize) -> io::Result<(&[u8], bool)> {
         self.pass();
         self.window.fill_to(len)?;
-        Ok((self.window.bytes(), self.window.ended()))
+        let bytes = self.window.bytes();
+        Ok((&bytes[..bytes.len().min(len)], self.window.ended() && bytes.len() <= len))
     }
 
     pub(super) fn window(&self) -> &Window<R> {

@@ -138,3 +138,8 @@ impl fmt::Debug for Echo {
 pub fn read<R: io::Read>(input: R, reading: Reading) -> Result<Rows<R>, ReadError> {
     Rows::open(input, &reading)
 }
+
+#[cfg(test)]
+mod cut_tests;
+#[cfg(test)]
+mod tests;

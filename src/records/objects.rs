@@ -12,7 +12,7 @@ use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, Ma
 use crate::domain::{Reason, Rejection, RowError};
 
 use super::frames::Frames;
-use super::names::{Kind, Names, Present};
+use super::names::{Kind, Names, Present, SHOWN_NAMES_MAX};
 use super::sheet::{check_text, empty_file, not_text};
 use super::window::Window;
 use super::{Limits, ReadError};
@@ -39,8 +39,9 @@ pub(super) struct Object<V> {
     pub(super) twice: Option<usize>,
     /// Keys that are nearly known, by index of the known name.
     near: Vec<(String, usize)>,
-    /// The first keys of all, for a message.
+    /// The first keys of the first object, for a message.
     pub(super) keys: Vec<String>,
+    wants_keys: bool,
 }
 
 /// One line that is not blank. Its object is in [`Objects::object`] until the next is asked for.
@@ -115,7 +116,7 @@ impl<R: Read, V: for<'de> Deserialize<'de>> Objects<R, V> {
 impl<V: for<'de> Deserialize<'de>> Object<V> {
     fn new(names: &Names) -> Self {
         let values = (0..names.len()).map(|_| None).collect();
-        Self { present: Present::none(names), values, twice: None, near: Vec::new(), keys: Vec::new() }
+        Self { present: Present::none(names), values, twice: None, near: Vec::new(), keys: Vec::new(), wants_keys: true }
     }
 
     fn clear(&mut self) {
@@ -123,7 +124,7 @@ impl<V: for<'de> Deserialize<'de>> Object<V> {
         self.values.fill_with(|| None);
         self.twice = None;
         self.near.clear();
-        self.keys.clear();
+        self.wants_keys = self.keys.is_empty();
     }
 
     fn parse(&mut self, bytes: &[u8], names: &Names, kinds: &mut HashMap<String, Kind>) -> serde_json::Result<()> {
@@ -167,7 +168,10 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for ObjectSeed<'_, V> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { object, names, kinds } = self;
-        while let Some(kind) = map.next_key_seed(KeySeed { names, kinds, keys: &mut object.keys, near: &mut object.near })? {
+        loop {
+            // Only the first object's keys are ever shown.
+            let keys = if object.wants_keys { Some(&mut object.keys) } else { None };
+            let Some(kind) = map.next_key_seed(KeySeed { names, kinds, keys, near: &mut object.near })? else { return Ok(()) };
             let Kind::Known(index) = kind else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -177,14 +181,13 @@ impl<'de, V: Deserialize<'de>> Visitor<'de> for ObjectSeed<'_, V> {
             }
             object.values[index] = Some(map.next_value()?);
         }
-        Ok(())
     }
 }
 
 struct KeySeed<'a> {
     names: &'a Names,
     kinds: &'a mut HashMap<String, Kind>,
-    keys: &'a mut Vec<String>,
+    keys: Option<&'a mut Vec<String>>,
     near: &'a mut Vec<(String, usize)>,
 }
 
@@ -214,10 +217,13 @@ impl Visitor<'_> for KeySeed<'_> {
                 kind
             }
         };
-        match kind {
-            Kind::Near(index) if !self.near.iter().any(|(_, known)| *known == index) => self.near.push((key.to_owned(), index)),
-            Kind::Extra if self.keys.len() < super::names::SHOWN_NAMES_MAX => self.keys.push(key.to_owned()),
-            Kind::Known(_) | Kind::Near(_) | Kind::Extra => {}
+        if let Kind::Near(index) = kind
+            && !self.near.iter().any(|(_, known)| *known == index)
+        {
+            self.near.push((key.to_owned(), index));
+        }
+        if let Some(keys) = self.keys.filter(|keys| keys.len() < SHOWN_NAMES_MAX) {
+            keys.push(key.to_owned());
         }
         Ok(kind)
     }

@@ -126,7 +126,7 @@ impl<R: Read> Csv<R> {
         let sheet = Sheet::open(window, &names, limits, &cut)?;
         let naming = match columns.judge(sheet.present()) {
             Ok(naming) => naming,
-            Err(_) if !sheet.header_is_text() => return Err(not_text("its header is not UTF-8").into()),
+            Err(_) if !sheet.header_is_text() => return Err(not_text("its header is not UTF-8").at(sheet.header_line()).into()),
             Err(unnamed) => return Err(Columns::refusal(&names, unnamed, sheet.header()).at(sheet.header_line()).into()),
         };
         let twice = sheet.refuse_twice(&names, |index| columns.counts(index, naming));
@@ -311,4 +311,15 @@ fn email(text: &str) -> Result<Email, Reason> {
 /// At most as much as an id may have.
 fn shorten(text: &str) -> String {
     text[..text.floor_char_boundary(ID_BYTES_MAX)].to_owned()
+}
+
+#[cfg(test)]
+impl<R: Read> Rows<R> {
+    /// How large the window has grown.
+    pub(super) fn window_bytes(&self) -> usize {
+        match &self.body {
+            Body::Csv(csv) => csv.sheet.window_bytes(),
+            Body::Jsonl(_) => 0,
+        }
+    }
 }

@@ -136,6 +136,11 @@ impl<R: Read> Sheet<R> {
         self.frames.line()
     }
 
+    #[cfg(test)]
+    pub(super) fn window_bytes(&self) -> usize {
+        self.frames.window().capacity()
+    }
+
     /// The next row that is not blank.
     pub(super) fn next(&mut self) -> Result<Option<SheetRow>, ReadError> {
         while let Some(frame) = self.frames.next()? {
@@ -247,6 +252,8 @@ fn choose(bytes: &[u8], ended: bool, names: &Names, limits: &Limits) -> Result<u
         }
     }
     match (best, refused) {
+        // Under the separator that was meant, a quote stays open.
+        (Some(((0, 0, ..), _)), Some(rejection)) => Err(rejection),
         (Some((_, delimiter)), _) => Ok(delimiter),
         (None, Some(rejection)) => Err(rejection),
         (None, None) => Err(empty_file()),

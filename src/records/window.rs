@@ -75,6 +75,11 @@ impl<R: Read> Window<R> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Drops bytes from the front.
     pub(super) fn drop_front(&mut self, len: usize) {
         self.offset += self.stored(len);

@@ -4,6 +4,8 @@
 //!
 //! This module does not know how an import runs, nor where the files go.
 
+use serde::Serialize;
+
 mod results;
 mod status;
 mod summary;
@@ -11,8 +13,6 @@ mod summary;
 pub use results::{ResultsRow, ResultsWriter, Why};
 pub use status::Status;
 pub use summary::{Accounts, Counts, ERRORS_MAX, Report, ReportError, Retained};
-
-use serde::Serialize;
 
 /// Pretty-printed JSON and a line end.
 fn json_text<T: Serialize>(value: &T) -> String {
@@ -56,3 +56,6 @@ mod seconds_or_null {
         Option::<Timestamp>::deserialize(deserializer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,9 @@
 //! The report beside an archived file.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
-use std::fmt;
 
 use crate::domain::{Dialect, ImportId, Mode, Rejection, RowError, State, Tally, TenantName};
 
