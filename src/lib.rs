@@ -22,6 +22,8 @@
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod records;
+pub mod report;
 pub mod sftp;
 pub mod shutdown;
 pub mod spool;

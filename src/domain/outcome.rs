@@ -81,6 +81,10 @@ pub enum Reason {
     JsonDuplicateKey,
     /// A JSON value of another type than text (ids: or a whole number).
     JsonWrongType,
+    /// A key of a JSON object that is nearly a known one.
+    NearMissKey,
+    /// A JSON object that names someone both by address and by ids, or by two addresses.
+    TwoSubjects,
 }
 
 impl Reason {
@@ -104,6 +108,8 @@ impl Reason {
             Self::JsonMalformed => "json_malformed",
             Self::JsonDuplicateKey => "json_duplicate_key",
             Self::JsonWrongType => "json_wrong_type",
+            Self::NearMissKey => "near_miss_key",
+            Self::TwoSubjects => "two_subjects",
         }
     }
 
@@ -129,6 +135,8 @@ impl Reason {
             Self::JsonMalformed => "not a JSON object on one line",
             Self::JsonDuplicateKey => "a key stands twice in this object; write it once",
             Self::JsonWrongType => "wrong type; write ids and addresses as text, flags as true, false or null",
+            Self::NearMissKey => "this key is nearly a known one; spell it exactly, case included",
+            Self::TwoSubjects => "the object names someone in another way than the first object of the file; keep to one way",
         }
     }
 }

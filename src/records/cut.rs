@@ -1,0 +1,54 @@
+//! Files that were cut, or put together from two uploads.
+//!
+//! A cut address can be a shorter valid address, so a CSV record whose line end is missing is not believed. A resumed upload may go on with
+//! another day's file, so the row at the seam is not believed either, even where the seam is its first byte: in the file
+//! that the rest came from, the row may have begun earlier.
+
+use std::ops::Range;
+
+use crate::domain::Rejection;
+
+use super::Reading;
+
+/// What vouches for the bytes, and where they may not fit.
+pub(super) struct Cut {
+    seams: Vec<u64>,
+    accept_unterminated: bool,
+}
+
+impl Cut {
+    pub(super) fn new(reading: &Reading) -> Self {
+        if reading.vouched {
+            return Self::vouched();
+        }
+        // Resumed at 0 is sent whole.
+        let mut seams: Vec<u64> = reading.seams.iter().copied().filter(|seam| *seam > 0).collect();
+        seams.sort_unstable();
+        Self { seams, accept_unterminated: reading.accept_unterminated }
+    }
+
+    /// The bytes are what was meant.
+    pub(super) fn vouched() -> Self {
+        Self { seams: Vec::new(), accept_unterminated: true }
+    }
+
+    /// Whether a row without its line end counts.
+    pub(super) fn accepts_unterminated(&self) -> bool {
+        self.accept_unterminated
+    }
+
+    /// Whether an upload was resumed at or inside these bytes of the stored file.
+    pub(super) fn resumed_in(&self, stored: &Range<u64>) -> bool {
+        let next = self.seams.partition_point(|seam| *seam < stored.start);
+        self.seams.get(next).is_some_and(|seam| *seam < stored.end)
+    }
+}
+
+pub(super) fn resumed_in_header() -> Rejection {
+    Rejection::new("resumed_in_header", "an interrupted upload was resumed inside the header; send the file whole, or with a checksum file")
+}
+
+pub(super) fn unterminated_only_row(line: u64) -> Rejection {
+    Rejection::new("unterminated_only_row", "the only row has no line end, so it may be cut; end it with one, or send a checksum file")
+        .at(line)
+}

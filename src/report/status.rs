@@ -1,0 +1,35 @@
+//! What `/status/NAME.json` says of a delivered file.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::ImportId;
+
+/// Where a delivered file stands.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Status {
+    /// [`crate::domain::FileState::as_str`].
+    pub state: String,
+    /// Why, where it was refused, held or failed: a stable code.
+    pub reason: Option<String>,
+    /// The import, once there is one.
+    pub import: Option<ImportId>,
+    /// Of the file's bytes, once they are read.
+    pub sha256: Option<String>,
+    /// When the file was delivered.
+    #[serde(with = "super::seconds")]
+    pub received_at: Timestamp,
+    /// The full path of the report as the sender sees it, once it is there.
+    pub report: Option<String>,
+    /// For people: what to mend, or whom to ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Status {
+    /// The text of the status file: pretty-printed JSON and a line end.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        super::json_text(self)
+    }
+}
