@@ -20,3 +20,5 @@
 //! `tests/layers.rs` holds the code to this picture.
 
 pub mod domain;
+pub mod purge;
+pub mod store;
