@@ -17,6 +17,8 @@ mod matched;
 mod matching;
 mod people;
 mod sql;
+#[cfg(test)]
+mod tests;
 
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey};
 use crate::store::StoreError;

@@ -144,7 +144,8 @@ impl Plan {
     pub fn builtin() -> Self {
         let text = |s: &str| s.to_owned();
         let rule = |table: &str, action, columns: &[&str]| {
-            let edge = |column: &&str| Edge { columns: vec![text(column)], parent: text("customers"), parent_columns: vec![text("customer")] };
+            let edge =
+                |column: &&str| Edge { columns: vec![text(column)], parent: text("customers"), parent_columns: vec![text("customer")] };
             Rule { table: text(table), action, edges: columns.iter().map(edge).collect() }
         };
         Self {

@@ -23,8 +23,8 @@ pub use suppressions::{
     Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,
 };
 pub use targets::{
-    RowCustomers, RowFate, Target, TargetFlags, forget_targets, insert_targets, is_preserved, mark_gone, next_targets, preserve, row_customers,
-    row_fates,
+    RowCustomers, RowFate, Target, TargetFlags, any_preserved, forget_targets, insert_targets, is_preserved, mark_gone, next_targets,
+    preserve, row_customers, row_fates,
 };
 
 const VERSION: i64 = 1;

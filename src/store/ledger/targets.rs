@@ -29,9 +29,7 @@ impl ToSql for TargetFlags {
 impl FromSql for TargetFlags {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         match value.as_i64()? {
-            bits @ 0..8 => {
-                Ok(Self { by_pair: bits & 1 != 0, preserve_empty_account: bits & 2 != 0, do_not_track: bits & 4 != 0 })
-            }
+            bits @ 0..8 => Ok(Self { by_pair: bits & 1 != 0, preserve_empty_account: bits & 2 != 0, do_not_track: bits & 4 != 0 }),
             other => Err(FromSqlError::OutOfRange(other)),
         }
     }
@@ -70,7 +68,11 @@ impl RowCustomers {
 ///
 /// # Errors
 /// [`StoreError::Sqlite`], as all functions here.
-pub fn insert_targets(transaction: &Transaction<'_>, import: ImportId, targets: &[Target]) -> Result<(), StoreError> {
+pub fn insert_targets(
+    transaction: &Transaction<'_>,
+    import: ImportId,
+    targets: impl IntoIterator<Item = Target>,
+) -> Result<(), StoreError> {
     let doing = "write the targets";
     forget_targets(transaction, import)?;
     let sql = r#"INSERT INTO expunged_targets (import, "key", "row", identity, flags) VALUES (?1, ?2, ?3, ?4, ?5)"#;
@@ -165,6 +167,15 @@ pub fn preserve(transaction: &Transaction<'_>, import: ImportId, account: &Ident
     let sql = "INSERT OR IGNORE INTO expunged_preserved_accounts (import, account) VALUES (?1, ?2)";
     transaction.prepare_cached(sql).doing(doing)?.execute((import.0, account.as_bytes())).doing(doing)?;
     Ok(())
+}
+
+/// Whether any account stays.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn any_preserved(connection: &Connection, import: ImportId) -> Result<bool, StoreError> {
+    let doing = "look for accounts to keep";
+    connection.prepare_cached("SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1").doing(doing)?.exists([import.0]).doing(doing)
 }
 
 /// Whether an account stays.

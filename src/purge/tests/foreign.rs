@@ -1,0 +1,1 @@
+//! A schema that is not ours.
