@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use tempfile::TempDir;
 
@@ -65,7 +66,9 @@ pub(super) fn rows(texts: &[&str]) -> Vec<InputRow> {
 
 impl World {
     pub(super) fn new() -> Self {
-        Self::with(Plan::builtin(), Create::Builtin)
+        let world = Self::with(Plan::builtin(), Create::Builtin);
+        world.open();
+        world
     }
 
     pub(super) fn with(plan: Plan, create: Create) -> Self {
@@ -89,28 +92,12 @@ impl World {
         self.open().connection().execute_batch(sql).unwrap();
     }
 
-    /// A customer with one reward, two events and a custom field.
     pub(super) fn customer(&self, tenant: &str, account: &str, id: &str, email: &str) -> i64 {
-        let store = self.open();
-        let c = store.connection();
-        c.execute("INSERT OR IGNORE INTO accounts VALUES (?1, ?2, NULL)", (tenant, account)).unwrap();
-        let normal = Email::parse(email).ok().map(|email| email.as_str().to_owned());
-        c.execute(
-            "INSERT INTO customers (tenant, accountId, id, email, emailNormalised) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (tenant, account, id, email, normal),
-        )
-        .unwrap();
-        let key = c.last_insert_rowid();
-        c.execute("INSERT INTO rewards (customer, id) VALUES (?1, 'r')", [key]).unwrap();
-        c.execute("INSERT INTO events (customer, id, properties) VALUES (?1, 'e1', ?2), (?1, 'e2', NULL)", (key, email)).unwrap();
-        c.execute("INSERT INTO custom_fields (customer, name) VALUES (?1, 'size')", [key]).unwrap();
-        key
+        put_customer(self.open().connection(), tenant, account, id, email)
     }
 
     pub(super) fn referral(&self, id: i64, referrer: Option<i64>, referred: Option<i64>) {
-        let store = self.open();
-        let sql = "INSERT INTO referrals (referral, tenant, id, referrer, referred) VALUES (?1, 'acme', 'R' || ?1, ?2, ?3)";
-        store.connection().execute(sql, (id, referrer, referred)).unwrap();
+        put_referral(self.open().connection(), id, referrer, referred);
     }
 
     pub(super) fn matched(&self, rows: &[InputRow], settings: Settings) -> Matched {
@@ -192,6 +179,24 @@ impl World {
         }
         text
     }
+}
+
+/// A customer with one reward, two events and a custom field.
+pub(super) fn put_customer(c: &Connection, tenant: &str, account: &str, id: &str, email: &str) -> i64 {
+    c.execute("INSERT OR IGNORE INTO accounts VALUES (?1, ?2, NULL)", (tenant, account)).unwrap();
+    let normal = Email::parse(email).ok().map(|email| email.as_str().to_owned());
+    let row = (tenant, account, id, email, normal);
+    c.execute("INSERT INTO customers (tenant, accountId, id, email, emailNormalised) VALUES (?1, ?2, ?3, ?4, ?5)", row).unwrap();
+    let key = c.last_insert_rowid();
+    c.execute("INSERT INTO rewards (customer, id) VALUES (?1, 'r')", [key]).unwrap();
+    c.execute("INSERT INTO events (customer, id, properties) VALUES (?1, 'e1', ?2), (?1, 'e2', NULL)", (key, email)).unwrap();
+    c.execute("INSERT INTO custom_fields (customer, name) VALUES (?1, 'size')", [key]).unwrap();
+    key
+}
+
+pub(super) fn put_referral(c: &Connection, id: i64, referrer: Option<i64>, referred: Option<i64>) {
+    let sql = "INSERT INTO referrals (referral, tenant, id, referrer, referred) VALUES (?1, 'acme', 'R' || ?1, ?2, ?3)";
+    c.execute(sql, (id, referrer, referred)).unwrap();
 }
 
 fn came(outcomes: &[u8], customers: &RowCustomers, progress: ledger::Progress, tally: crate::domain::Tally) -> Came {
