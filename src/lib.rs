@@ -22,9 +22,11 @@
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod purge;
 pub mod records;
 pub mod report;
 pub mod sftp;
 pub mod shutdown;
 pub mod spool;
+pub mod store;
 pub mod telemetry;

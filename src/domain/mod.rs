@@ -2,6 +2,7 @@
 //!
 //! Everything here is a value. Nothing opens a file, waits, logs, or knows the time; a value that exists is valid.
 
+mod counts;
 mod email;
 mod identity;
 mod import;
@@ -9,6 +10,7 @@ mod names;
 mod outcome;
 mod subject;
 
+pub use counts::Counts;
 pub use email::{EMAIL_BYTES_MAX, Email, EmailError};
 pub use identity::{Identity, IdentityKey};
 pub use import::{Dialect, FileState, ImportId, Mode, Rejection, State};

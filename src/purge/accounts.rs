@@ -1,0 +1,146 @@
+//! Accounts: one goes with its last user, unless a row that took one of its users asked to keep it.
+
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+
+use super::PurgeError;
+use super::people::{People, account_name};
+use super::plan::AccountRule;
+use super::sql::{CHUNK, in_main, name, of};
+use crate::domain::{Identity, IdentityKey, ImportId};
+use crate::store::Doing;
+use crate::store::ledger;
+
+/// The accounts of the subjects of this transaction.
+const TOUCHED: &str = r#"temp."expunged_touched""#;
+
+/// Whose wish to keep an account counts.
+pub(super) enum Kept<'a> {
+    /// A purge's: as the ledger says, former chunks included.
+    Ledger(ImportId),
+    /// A check's: all at once.
+    These(&'a HashSet<Identity>),
+}
+
+/// The accounts that lose their last user.
+pub(super) struct Accounts<'a> {
+    pub(super) people: People<'a>,
+    pub(super) rule: &'a AccountRule,
+    pub(super) key: &'a IdentityKey,
+    pub(super) connection: &'a Connection,
+}
+
+/// What became of the accounts that lost their last user.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Emptied {
+    pub(super) deleted: u64,
+    pub(super) preserved: u64,
+}
+
+impl Accounts<'_> {
+    /// Remembers the accounts of the chunk's subjects. Before they go.
+    pub(super) fn touch(&self) -> Result<(), PurgeError> {
+        let doing = "note the accounts of a chunk";
+        let columns: Vec<_> = (0..self.rule.columns.len()).map(|at| format!("\"c{at}\"")).collect();
+        let columns = columns.join(", ");
+        let make = format!("CREATE TABLE IF NOT EXISTS {TOUCHED} ({columns}, PRIMARY KEY ({columns})) WITHOUT ROWID");
+        self.connection.execute_batch(&make).doing(doing)?;
+        self.connection.execute(&format!("DELETE FROM {TOUCHED}"), []).doing(doing)?;
+        let fill = format!("INSERT OR IGNORE INTO {TOUCHED} {}", self.people.select_chunk(&self.rule.subject_columns));
+        self.connection.prepare_cached(&fill).doing(doing)?.execute([self.people.tenant.as_str()]).doing(doing)?;
+        Ok(())
+    }
+
+    /// Counts what would become of the touched accounts.
+    pub(super) fn count(&self, kept: &Kept<'_>) -> Result<Emptied, PurgeError> {
+        if self.none_kept(kept)? {
+            let sql = format!("SELECT count(*) FROM {} WHERE {}", in_main(&self.rule.table), self.emptied());
+            let deleted: u32 = self.connection.query_row(&sql, [], |row| row.get(0)).doing("count the empty accounts")?;
+            return Ok(Emptied { deleted: deleted.into(), preserved: 0 });
+        }
+        self.each_emptied(kept, |_| Ok(()))
+    }
+
+    /// Deletes the touched accounts that have no user left and that no row wants kept.
+    pub(super) fn delete(&self, kept: &Kept<'_>) -> Result<Emptied, PurgeError> {
+        let doing = "delete the empty accounts";
+        let table = in_main(&self.rule.table);
+        if self.none_kept(kept)? {
+            let sql = format!("DELETE FROM {table} WHERE {}", self.emptied());
+            let deleted = self.connection.prepare_cached(&sql).doing(doing)?.execute([]).doing(doing)?;
+            return Ok(Emptied { deleted: deleted as u64, preserved: 0 });
+        }
+        let is: Vec<_> =
+            self.rule.columns.iter().zip(1..).map(|(column, at)| format!("{} = ?{at}", of(&self.rule.table, column))).collect();
+        let mut delete = self.connection.prepare_cached(&format!("DELETE FROM {table} WHERE {}", is.join(" AND "))).doing(doing)?;
+        let mut rows = 0;
+        let mut emptied = self.each_emptied(kept, |columns| {
+            rows += delete.execute(rusqlite::params_from_iter(columns)).doing(doing)? as u64;
+            Ok(())
+        })?;
+        emptied.deleted = rows;
+        Ok(emptied)
+    }
+
+    fn none_kept(&self, kept: &Kept<'_>) -> Result<bool, PurgeError> {
+        Ok(match kept {
+            Kept::Ledger(import) => !ledger::any_preserved(self.connection, *import)?,
+            Kept::These(accounts) => accounts.is_empty(),
+        })
+    }
+
+    /// Calls with the columns of each emptied account that is not kept.
+    fn each_emptied(
+        &self,
+        kept: &Kept<'_>,
+        mut with: impl FnMut(Vec<rusqlite::types::Value>) -> Result<(), PurgeError>,
+    ) -> Result<Emptied, PurgeError> {
+        let doing = "read the empty accounts";
+        let table = &self.rule.table;
+        let columns: Vec<_> = self.rule.columns.iter().map(|column| of(table, column)).collect();
+        let named = account_name(self.people.plan, self.rule, table, &self.rule.columns);
+        let sql = format!("SELECT {named}, {} FROM {} WHERE {}", columns.join(", "), in_main(table), self.emptied());
+        let mut statement = self.connection.prepare_cached(&sql).doing(doing)?;
+        // Read before the first is deleted: a statement must not walk a table that another changes.
+        let found = statement
+            .query_map([], |row| {
+                let columns = (1..=columns.len()).map(|at| row.get(at)).collect::<Result<Vec<_>, _>>()?;
+                Ok((self.key.account(self.people.tenant, &row.get::<_, String>(0)?), columns))
+            })
+            .doing(doing)?
+            .collect::<Result<Vec<(Identity, Vec<_>)>, _>>()
+            .doing(doing)?;
+        let mut emptied = Emptied::default();
+        for (account, columns) in found {
+            let keep = match kept {
+                Kept::Ledger(import) => ledger::is_preserved(self.connection, *import, &account)?,
+                Kept::These(accounts) => accounts.contains(&account),
+            };
+            if keep {
+                emptied.preserved += 1;
+            } else {
+                emptied.deleted += 1;
+                with(columns)?;
+            }
+        }
+        Ok(emptied)
+    }
+
+    /// Touched, and without a user but for the chunk's. Another tenant's user counts: keeping is the safe side.
+    fn emptied(&self) -> String {
+        let (table, subject) = (&self.rule.table, &self.people.plan.subject);
+        let columns: Vec<_> = self.rule.columns.iter().map(|column| of(table, column)).collect();
+        let linked: Vec<_> = std::iter::zip(&self.rule.subject_columns, &columns)
+            .map(|(link, column)| format!("{} = {column}", of(&subject.table, link)))
+            .collect();
+        format!(
+            "({}) IN (SELECT * FROM {TOUCHED}) AND NOT EXISTS (SELECT 1 FROM {} WHERE {} AND {} NOT IN (SELECT {} FROM {CHUNK}))",
+            columns.join(", "),
+            in_main(&subject.table),
+            linked.join(" AND "),
+            of(&subject.table, &subject.key),
+            name("key"),
+        )
+    }
+}

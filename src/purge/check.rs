@@ -1,0 +1,88 @@
+//! The other ending: the same steps over all targets at once, counted instead of done. Nothing is written to the main
+//! database; the temporary tables live in memory.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use super::accounts::{Accounts, Kept};
+use super::chunk::{Survivors, survivors};
+use super::matched::Matched;
+use super::people::People;
+use super::{Engine, PurgeError};
+use crate::domain::{Outcome, Tally};
+use crate::store::ledger::{self, Progress, RowCustomers, Suppression};
+use crate::store::{Doing, Key};
+
+/// What a purge would do.
+#[derive(Debug)]
+pub struct Checked {
+    /// Rows by outcome; `deleted` are those that would be.
+    pub tally: Tally,
+    /// What would be done to the database.
+    pub progress: Progress,
+    /// One byte a row.
+    pub outcomes: Vec<u8>,
+    /// How many customers each row would take.
+    pub row_customers: RowCustomers,
+    /// Targets that went since the match.
+    pub(super) gone: Vec<Key>,
+}
+
+impl Engine {
+    /// Counts what a purge of these rows would do now. The connection may be read-only.
+    ///
+    /// # Errors
+    /// The store, or a plan that does not fit it.
+    pub fn check(&self, connection: &Connection, matched: &Matched) -> Result<Checked, PurgeError> {
+        let people = People::of(&self.plan, matched.tenant())?;
+        let snapshot = connection.unchecked_transaction().doing("begin to read")?;
+        let survivors = survivors(&people, &self.key, &snapshot, matched.targets())?;
+        let mut progress = self.nothing_done();
+        progress.removed.add(&self.plan.subject.table, survivors.customers);
+        self.count_children(&snapshot, &mut progress)?;
+        if let Some(rule) = &self.plan.account {
+            let accounts = Accounts { people, rule, key: &self.key, connection: &snapshot };
+            accounts.touch()?;
+            let emptied = accounts.count(&Kept::These(&survivors.preserved))?;
+            progress.removed.add(&rule.table, emptied.deleted);
+            (progress.accounts_deleted, progress.accounts_preserved) = (emptied.deleted, emptied.preserved);
+        }
+        let asked: BTreeSet<Suppression> = survivors.suppressions.iter().copied().chain(matched.unmatched_suppressions()).collect();
+        for suppression in asked {
+            progress.suppressed += u64::from(!ledger::is_suppressed(&snapshot, matched.tenant(), suppression)?);
+        }
+        Ok(outcome(matched, survivors, progress))
+    }
+
+    fn count_children(&self, connection: &Connection, progress: &mut Progress) -> Result<(), PurgeError> {
+        let doing = "count what refers to the subjects";
+        let count = |sql: &str| connection.prepare_cached(sql).and_then(|mut s| s.query_row([], |row| row.get::<_, u32>(0))).doing(doing);
+        for rule in &self.steps.rules {
+            let doomed = u64::from(count(&rule.count_doomed)?);
+            progress.removed.add(&rule.table, doomed);
+            if let Some(detach) = &rule.detach {
+                progress.detached.add(&rule.table, u64::from(count(&detach.count_touched)?) - doomed);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn outcome(matched: &Matched, survivors: Survivors, progress: Progress) -> Checked {
+    let mut customers = vec![0_u32; matched.rows.len()];
+    for found in &matched.found {
+        // Both are in order of key, and few are gone.
+        customers[found.row as usize] += u32::from(survivors.gone.binary_search(&found.key).is_err());
+    }
+    let mut outcomes = matched.outcomes();
+    let mut tally = Tally::default();
+    for (outcome, customers) in std::iter::zip(&mut outcomes, &customers) {
+        if *outcome == Outcome::Pending as u8 {
+            *outcome = if *customers > 0 { Outcome::Deleted } else { Outcome::NotFound } as u8;
+        }
+        tally.add(Outcome::from_byte(*outcome).expect("written from an outcome"));
+    }
+    let row_customers = RowCustomers::from_counts((0..).zip(customers).filter(|(_, customers)| *customers > 0));
+    Checked { tally, progress, outcomes, row_customers, gone: survivors.gone }
+}

@@ -1,0 +1,110 @@
+//! The rule of the product: rows, a plan and a store become outcomes.
+//!
+//! Two passes. [`Engine::match_rows`] reads and matches the whole file, read-only; [`Engine::begin`] writes what it found to
+//! the ledger; [`Engine::chunk`] deletes, ordered by key, each chunk and the record of it in one transaction;
+//! [`Engine::finish`] ends the import and stores its report. [`Engine::check`] is the other ending: the same steps, counted.
+//! This module does not know where rows come from, and neither waits nor looks at a clock: the caller times chunks.
+
+pub mod plan;
+
+mod accounts;
+mod begin;
+mod check;
+mod chunk;
+mod finish;
+mod fit;
+mod matched;
+mod matching;
+mod people;
+mod sql;
+#[cfg(test)]
+mod tests;
+
+use crate::domain::{Flags, IdentityKey, RowError, SubjectKey};
+use crate::store::StoreError;
+
+pub use check::Checked;
+pub use chunk::ChunkDone;
+pub use finish::{Ended, Ending};
+pub use matched::Matched;
+pub use matching::MatchError;
+pub use plan::{Plan, PlanError};
+
+/// Bad rows listed in the report; more are counted.
+pub const ERRORS_MAX: usize = 1_000;
+
+/// One row of input, blank rows left out.
+#[derive(Clone, Debug)]
+pub struct InputRow {
+    /// Where it starts, from 1.
+    pub line: u64,
+    /// Whom it names.
+    pub subject: Result<SubjectKey, RowError>,
+    /// What it asks for beside the deletion.
+    pub flags: Flags,
+}
+
+/// Why the engine stopped. Whatever was in its transaction is rolled back.
+#[derive(Debug, thiserror::Error)]
+pub enum PurgeError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The plan, or the database under it.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The plan cannot serve this import.
+    #[error("{0}")]
+    CannotServe(&'static str),
+    /// More rows than the engine numbers.
+    #[error("more than 4294967295 rows")]
+    TooManyRows,
+    /// A DELETE took another number of subjects than it was meant to.
+    #[error("{deleted} subjects were deleted where {wanted} were meant to be")]
+    Miscounted {
+        /// Meant.
+        wanted: u64,
+        /// Taken.
+        deleted: u64,
+    },
+}
+
+impl PurgeError {
+    /// Whether another writer holds the lock: trying again may help.
+    #[must_use]
+    pub fn busy(&self) -> bool {
+        matches!(self, Self::Store(error) if error.busy())
+    }
+}
+
+/// The engine: a plan made into SQL, and the key that identities are hashed with.
+#[derive(Debug)]
+pub struct Engine {
+    plan: Plan,
+    digest: String,
+    steps: sql::Steps,
+    key: IdentityKey,
+}
+
+impl Engine {
+    /// Makes the plan's SQL.
+    ///
+    /// # Errors
+    /// [`PlanError::Wrong`].
+    pub fn new(plan: Plan, key: IdentityKey) -> Result<Self, PlanError> {
+        let steps = sql::Steps::of(&plan)?;
+        Ok(Self { digest: plan.digest(), steps, plan, key })
+    }
+
+    /// The plan it works by.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The plan's digest.
+    #[must_use]
+    pub fn plan_digest(&self) -> &str {
+        &self.digest
+    }
+}

@@ -1,0 +1,182 @@
+//! Statements on the subject table. There is one way to make them, and it takes the tenant: a statement that selects
+//! subjects without the tenant's condition cannot be built.
+
+use rusqlite::{Connection, Row};
+
+use super::plan::{AccountRule, Compare, Plan, Tenancy};
+use super::sql::{CHUNK, in_main, name, of};
+use super::{PlanError, PurgeError};
+use crate::domain::{Email, Identity, IdentityKey, SubjectKey, TenantName};
+use crate::store::{Doing, Key};
+
+/// One tenant's subjects, as the plan sees them. `?1` of every statement is the tenant.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct People<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) tenant: &'a TenantName,
+}
+
+/// One subject, as far as it identifies a person. No `Debug`: it holds an address.
+pub(super) struct Person {
+    pub(super) key: Key,
+    address: Option<String>,
+    account: Option<String>,
+    id: Option<String>,
+    /// What names the account in the account's table.
+    account_name: Option<String>,
+}
+
+impl<'a> People<'a> {
+    pub(super) fn of(plan: &'a Plan, tenant: &'a TenantName) -> Result<Self, PurgeError> {
+        match &plan.subject.tenancy {
+            Tenancy::Sole(sole) if sole != tenant => Err(PlanError::Wrong(format!("it serves the tenant \"{sole}\" only")).into()),
+            Tenancy::Sole(_) | Tenancy::Column(_) => Ok(Self { plan, tenant }),
+        }
+    }
+
+    /// The subjects of the tenant for whom a further condition holds.
+    fn where_clause(&self, condition: &str) -> String {
+        match &self.plan.subject.tenancy {
+            Tenancy::Column(column) => format!("{} = ?1 AND {condition}", of(&self.plan.subject.table, column)),
+            // The tenant was compared when this value was made.
+            Tenancy::Sole(_) => format!("?1 IS NOT NULL AND {condition}"),
+        }
+    }
+
+    fn select_people(&self, condition: &str) -> String {
+        let subject = &self.plan.subject;
+        let text = |column: Option<&String>| {
+            column.map_or_else(|| "NULL".to_owned(), |column| format!("CAST({} AS TEXT)", of(&subject.table, column)))
+        };
+        let account_name = self.plan.account.as_ref().map(|rule| account_name(self.plan, rule, &subject.table, &rule.subject_columns));
+        format!(
+            "SELECT {}, {}, {}, {}, {} FROM {} WHERE {}",
+            of(&subject.table, &subject.key),
+            text(subject.address.as_ref().map(|address| &address.column)),
+            text(subject.account.as_ref()),
+            text(subject.id.as_ref()),
+            account_name.as_deref().unwrap_or("NULL"),
+            in_main(&subject.table),
+            self.where_clause(condition),
+        )
+    }
+
+    /// Whoever has a key by now.
+    pub(super) fn by_key(&self) -> String {
+        self.select_people(&format!("{} = ?2", of(&self.plan.subject.table, &self.plan.subject.key)))
+    }
+
+    /// Whoever has an address, where it compares by index.
+    pub(super) fn by_address(&self) -> Result<String, PurgeError> {
+        let address = self.address()?;
+        let column = of(&self.plan.subject.table, &address.column);
+        Ok(self.select_people(&match address.compare {
+            Compare::Nocase => format!("{column} = ?2 COLLATE NOCASE"),
+            Compare::Exact | Compare::Normalised => format!("{column} = ?2"),
+        }))
+    }
+
+    /// Everyone who has any address.
+    pub(super) fn with_address(&self) -> Result<String, PurgeError> {
+        Ok(self.select_people(&format!("{} IS NOT NULL", of(&self.plan.subject.table, &self.address()?.column))))
+    }
+
+    /// Whoever has an account and id.
+    pub(super) fn by_pair(&self) -> Result<String, PurgeError> {
+        let subject = &self.plan.subject;
+        let (Some(account), Some(id)) = (&subject.account, &subject.id) else {
+            return Err(PurgeError::CannotServe("the plan names no columns for accountId and id, so it cannot serve a participant file"));
+        };
+        Ok(self.select_people(&format!("{} = ?2 AND {} = ?3", of(&subject.table, account), of(&subject.table, id))))
+    }
+
+    pub(super) fn compare(&self) -> Result<Compare, PurgeError> {
+        Ok(self.address()?.compare)
+    }
+
+    fn address(&self) -> Result<&super::plan::Address, PurgeError> {
+        let none = PurgeError::CannotServe("the plan names no address column, so it cannot serve an e-mail file");
+        self.plan.subject.address.as_ref().ok_or(none)
+    }
+
+    /// Takes the subjects of the chunk.
+    pub(super) fn delete_chunk(&self) -> String {
+        let subject = &self.plan.subject;
+        format!("DELETE FROM {} WHERE {}", in_main(&subject.table), self.where_clause(&self.in_chunk()))
+    }
+
+    /// The values of some columns of the chunk's subjects.
+    pub(super) fn select_chunk(&self, columns: &[String]) -> String {
+        let table = &self.plan.subject.table;
+        let columns: Vec<_> = columns.iter().map(|column| of(table, column)).collect();
+        let present: String = columns.iter().map(|column| format!(" AND {column} IS NOT NULL")).collect();
+        format!("SELECT {} FROM {} WHERE {}{present}", columns.join(", "), in_main(table), self.where_clause(&self.in_chunk()))
+    }
+
+    fn in_chunk(&self) -> String {
+        format!("{} IN (SELECT {} FROM {CHUNK})", of(&self.plan.subject.table, &self.plan.subject.key), name("key"))
+    }
+
+    /// Runs a statement made here, with what follows the tenant.
+    pub(super) fn each(
+        &self,
+        connection: &Connection,
+        sql: &str,
+        rest: &[&dyn rusqlite::ToSql],
+        mut with: impl FnMut(Person) -> Result<(), PurgeError>,
+    ) -> Result<(), PurgeError> {
+        let doing = "look for people";
+        let mut statement = connection.prepare_cached(sql).doing(doing)?;
+        let tenant = self.tenant.as_str();
+        let mut rows = match rest {
+            [] => statement.query((tenant,)),
+            [one] => statement.query((tenant, one)),
+            [one, two, ..] => statement.query((tenant, one, two)),
+        }
+        .doing(doing)?;
+        while let Some(row) = rows.next().doing(doing)? {
+            with(Person::read(row).doing(doing)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Person {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { key: row.get(0)?, address: row.get(1)?, account: row.get(2)?, id: row.get(3)?, account_name: row.get(4)? })
+    }
+
+    /// Whether this is whom a row names. Settles what SQL's comparison may have let through: affinity, collation.
+    pub(super) fn is(&self, subject: &SubjectKey) -> bool {
+        match subject {
+            SubjectKey::Email(email) => self.email().as_ref() == Some(email),
+            SubjectKey::Pair { account, id } => self.account.as_ref() == Some(account) && self.id.as_ref() == Some(id),
+        }
+    }
+
+    fn email(&self) -> Option<Email> {
+        self.address.as_deref().and_then(|address| Email::parse(address).ok())
+    }
+
+    pub(super) fn email_identity(&self, key: &IdentityKey, tenant: &TenantName) -> Option<Identity> {
+        self.email().map(|email| key.email(tenant, &email))
+    }
+
+    pub(super) fn pair_identity(&self, key: &IdentityKey, tenant: &TenantName) -> Option<Identity> {
+        Some(key.pair(tenant, self.account.as_deref()?, self.id.as_deref()?))
+    }
+
+    pub(super) fn account_identity(&self, key: &IdentityKey, tenant: &TenantName) -> Option<Identity> {
+        self.account_name.as_deref().map(|name| key.account(tenant, name))
+    }
+}
+
+/// What names an account, as one text: its columns but for the tenant's, joined by the unit separator.
+pub(super) fn account_name(plan: &Plan, rule: &AccountRule, table: &str, columns: &[String]) -> String {
+    let is_tenant = |column: &String| matches!(&plan.subject.tenancy, Tenancy::Column(tenant) if tenant == column);
+    let named: Vec<_> = std::iter::zip(columns, &rule.subject_columns)
+        .filter(|(_, subject_column)| !is_tenant(subject_column))
+        .map(|(column, _)| format!("CAST({} AS TEXT)", of(table, column)))
+        .collect();
+    if named.is_empty() { "''".to_owned() } else { named.join(" || char(31) || ") }
+}

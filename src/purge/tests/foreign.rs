@@ -1,0 +1,136 @@
+//! Plans over schemas that are not ours.
+
+use super::world::{World, rows};
+use crate::domain::{Outcome, Settings};
+use crate::purge::{Engine, Plan, PlanError};
+use crate::store::Create;
+
+const SHOP: &str = r#"
+CREATE TABLE "user" (uid TEXT PRIMARY KEY, mail TEXT, org INTEGER, no INTEGER, UNIQUE (org, no));
+CREATE TABLE orders (id INTEGER PRIMARY KEY, buyer TEXT REFERENCES "user"(uid) ON DELETE CASCADE, seller TEXT REFERENCES "user"(uid));
+CREATE INDEX orders_buyer ON orders (buyer); CREATE INDEX orders_seller ON orders (seller);
+CREATE TABLE lines ("order" INTEGER REFERENCES orders (id), at INTEGER, PRIMARY KEY ("order", at)) WITHOUT ROWID;
+CREATE TABLE notes (id INTEGER PRIMARY KEY, "order" INTEGER, at INTEGER, org INTEGER, no INTEGER);
+INSERT INTO "user" VALUES ('u1', ' Ann@X.Example', 1, 1), ('u2', 'bob@x.example', 1, 2), ('u3', 'not an address', 1, 3), ('u4', NULL, 2, 1);
+INSERT INTO orders VALUES (10, 'u1', 'u2'), (11, 'u2', 'u3'), (12, 'u3', 'u1'), (13, 'u1', NULL);
+INSERT INTO lines VALUES (10, 1), (10, 2), (11, 1), (12, 1), (13, 1);
+INSERT INTO notes VALUES (1, 10, 1, NULL, NULL), (2, 11, 1, 1, 1), (3, 13, 1, 1, 1), (4, NULL, NULL, 1, 2), (5, 12, 1, 1, 3);
+"#;
+
+fn plan() -> Plan {
+    let text = r#"
+[subject]
+table = "user"
+key = "uid"
+tenancy = { sole = "acme" }
+address = { column = "mail" }
+account = "org"
+id = "no"
+
+[[table]]
+name = "orders"
+action = "detach"
+edges = [
+    { columns = ["buyer"], parent = "user", parent_columns = ["uid"] },
+    { columns = ["seller"], parent = "user", parent_columns = ["uid"] },
+]
+
+[[table]]
+name = "lines"
+action = "delete"
+edges = [{ columns = ["order"], parent = "orders", parent_columns = ["id"] }]
+
+[[table]]
+name = "notes"
+action = "detach"
+edges = [
+    { columns = ["order", "at"], parent = "lines", parent_columns = ["order", "at"] },
+    { columns = ["org", "no"], parent = "user", parent_columns = ["org", "no"] },
+]
+"#;
+    toml::from_str(text).unwrap()
+}
+
+fn shop() -> World {
+    let world = World::with(plan(), Create::LedgerOnly);
+    rusqlite::Connection::open(world.path()).unwrap().execute_batch(SHOP).unwrap();
+    world
+}
+
+#[test]
+fn reaches_tables_through_others_and_by_keys_of_several_columns() {
+    for chunk in [1, 2, 10] {
+        let world = shop();
+        world.engine.plan().fits(world.open().connection()).unwrap();
+        let matched = world.matched(&rows(&["ann@x.example", "1/2", "01/3", "none@x.example"]), Settings::default());
+        let (_, checked) = world.checked(&matched);
+        assert_eq!(checked.outcomes, [Outcome::Deleted, Outcome::Deleted, Outcome::NotFound, Outcome::NotFound]);
+        let came = world.purge(&matched, chunk);
+        assert_eq!(came, checked, "chunks of {chunk}");
+        // Orders 10 and 13 have no party left; 11 and 12 keep u3. Notes 1, 3, 4 lose both sides, 2 keeps its line.
+        assert_eq!(world.dump("user"), "user|u3|not an address|1|3\nuser|u4||2|1\n");
+        assert_eq!(world.dump("orders"), "orders|11||u3\norders|12|u3|\n");
+        assert_eq!(world.dump("lines"), "lines|11|1\nlines|12|1\n");
+        assert_eq!(world.dump("notes"), "notes|2|11|1||\nnotes|5|12|1|1|3\n");
+        let removed: Vec<_> = came.progress.removed.iter().collect();
+        assert_eq!(removed, [("user", 2), ("orders", 2), ("lines", 3), ("notes", 3)]);
+        assert_eq!((came.progress.detached.get("orders"), came.progress.detached.get("notes")), (2, 1));
+    }
+}
+
+#[test]
+fn leaves_a_users_journal_mode_as_found() {
+    let world = shop();
+    let mode: String = world.open().connection().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "delete");
+}
+
+#[test]
+fn a_plan_for_one_tenant_serves_no_other() {
+    let world = shop();
+    let other = super::world::tenant("acme-2");
+    let none = Vec::<Result<_, std::convert::Infallible>>::new();
+    assert!(world.engine.match_rows(world.read().connection(), &other, Settings::default(), none).is_err());
+}
+
+#[test]
+fn says_what_does_not_fit() {
+    fn check(change: impl Fn(&mut Plan), expected: &str) {
+        let world = shop();
+        let mut plan = plan();
+        change(&mut plan);
+        let error = match Engine::new(plan.clone(), world.engine.key.clone()) {
+            Ok(_) => plan.fits(world.open().connection()).unwrap_err(),
+            Err(error @ PlanError::Wrong(_)) => error,
+            Err(error) => panic!("{error}"),
+        };
+        assert_eq!(error.to_string(), expected);
+    }
+    check(|plan| plan.subject.table = "people".into(), "the plan is wrong: \"orders\" refers to \"user\", which has no rule");
+    check(|plan| plan.subject.id = Some("id".into()), "the plan does not fit the database: table \"user\" has no column \"id\"");
+    check(|plan| plan.rules[1].table = "nolines".into(), "the plan is wrong: \"notes\" refers to \"lines\", which has no rule");
+    check(|plan| plan.rules[2].table = "nonotes".into(), "the plan does not fit the database: there is no table \"nonotes\"");
+    check(
+        |plan| plan.rules[0].edges[0].columns = vec!["payer".into()],
+        "the plan does not fit the database: table \"orders\" has no column \"payer\"",
+    );
+    check(
+        |plan| plan.rules[1].action = crate::purge::plan::Action::Detach,
+        "the plan does not fit the database: \"lines\".\"order\" cannot be null, so it cannot be detached",
+    );
+    check(|plan| plan.rules[2].table = "Expunged_imports".into(), "the plan is wrong: table \"Expunged_imports\" is the ledger's own");
+    let circle = |plan: &mut Plan| {
+        plan.rules[1].edges[0] =
+            crate::purge::plan::Edge { columns: vec!["order".into()], parent: "notes".into(), parent_columns: vec!["id".into()] }
+    };
+    check(circle, "the plan is wrong: lines, notes refer to each other in a circle");
+}
+
+#[test]
+fn a_plan_survives_its_text_and_two_plans_differ_in_digest() {
+    for plan in [plan(), Plan::builtin()] {
+        let text = toml::to_string(&plan).unwrap();
+        assert_eq!(toml::from_str::<Plan>(&text).unwrap().digest(), plan.digest());
+    }
+    assert_ne!(plan().digest(), Plan::builtin().digest());
+}

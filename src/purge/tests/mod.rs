@@ -1,0 +1,6 @@
+//! The engine against real SQLite files: a small world, and what an import makes of it.
+
+mod behaviour;
+mod foreign;
+mod oracle;
+mod world;

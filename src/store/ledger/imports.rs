@@ -1,0 +1,525 @@
+//! One row an import: where it stands, what it did, and the text of its report.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, Row, Transaction};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{from_json, to_json};
+use crate::domain::{Counts, Dialect, ImportId, Mode, Settings, State, Tally, TenantName};
+use crate::store::{Doing, Key, StoreError};
+
+/// How a file came to be imported.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// Uploaded.
+    Sftp,
+    /// Moved into the inbox by hand.
+    File,
+    /// Given to a command.
+    Command,
+}
+
+impl Origin {
+    /// The word in the ledger.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sftp => "sftp",
+            Self::File => "file",
+            Self::Command => "command",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Sftp, Self::File, Self::Command].into_iter().find(|origin| origin.as_str() == text)
+    }
+}
+
+/// What is known of an import at its claim.
+#[derive(Clone, Debug)]
+pub struct NewImport {
+    /// Whose file it is.
+    pub tenant: TenantName,
+    /// The file's name, as delivered.
+    pub file: String,
+    /// Whether people go.
+    pub mode: Mode,
+    /// How it came.
+    pub origin: Origin,
+    /// The person behind a command.
+    pub requested_by: Option<String>,
+    /// The case that a command names.
+    pub request_case: Option<String>,
+    /// Where rows say nothing.
+    pub settings: Settings,
+    /// Header in the file → known column.
+    pub map: Vec<(String, String)>,
+    /// Byte offsets at which the upload was resumed.
+    pub seams: Vec<u64>,
+    /// When the file was delivered.
+    pub received_at: Timestamp,
+}
+
+/// A bad row, as the report lists it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct BadRow {
+    /// Where the row starts, from 1.
+    pub line: u64,
+    /// The column at fault.
+    pub column: Option<String>,
+    /// The stable code.
+    pub reason: String,
+    /// What to mend.
+    pub message: String,
+}
+
+/// What an import did to the database.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Progress {
+    /// Deleted rows by table, customers and accounts among them.
+    pub removed: Counts,
+    /// Rows that lost a party and stayed.
+    pub detached: Counts,
+    /// Rows written over.
+    pub overwritten: Counts,
+    /// Accounts deleted because their last user went.
+    pub accounts_deleted: u64,
+    /// Accounts that their last user left and that stay because a row asked so.
+    pub accounts_preserved: u64,
+    /// New suppression entries.
+    pub suppressed: u64,
+}
+
+impl Progress {
+    /// Adds what another chunk did.
+    pub fn add(&mut self, other: &Self) {
+        self.removed.add_all(&other.removed);
+        self.detached.add_all(&other.detached);
+        self.overwritten.add_all(&other.overwritten);
+        self.accounts_deleted += other.accounts_deleted;
+        self.accounts_preserved += other.accounts_preserved;
+        self.suppressed += other.suppressed;
+    }
+}
+
+/// An import, without its outcomes and targets.
+#[derive(Clone, Debug)]
+pub struct ImportRow {
+    /// Its number.
+    pub id: ImportId,
+    /// Whose.
+    pub tenant: TenantName,
+    /// The file's name.
+    pub file: String,
+    /// Whether people go.
+    pub mode: Mode,
+    /// Where it stands.
+    pub state: State,
+    /// Why it stands there: a stable code.
+    pub reason: Option<String>,
+    /// The same for a person.
+    pub message: Option<String>,
+    /// How it came.
+    pub origin: Origin,
+    /// The person behind a command.
+    pub requested_by: Option<String>,
+    /// The case that a command names.
+    pub request_case: Option<String>,
+    /// Where rows say nothing.
+    pub settings: Settings,
+    /// Header in the file → known column.
+    pub map: Vec<(String, String)>,
+    /// Byte offsets at which the upload was resumed.
+    pub seams: Vec<u64>,
+    /// The file's size.
+    pub bytes: Option<u64>,
+    /// The file's SHA-256, in hexadecimal.
+    pub sha256: Option<String>,
+    /// The form of its rows.
+    pub dialect: Option<Dialect>,
+    /// Delivered.
+    pub received_at: Timestamp,
+    /// First looked at.
+    pub started_at: Option<Timestamp>,
+    /// Ended.
+    pub finished_at: Option<Timestamp>,
+    /// The digest of the plan that its targets were matched by.
+    pub plan: Option<String>,
+    /// The key of the last target done.
+    pub cursor: Option<Key>,
+    /// Rows by outcome, once matched; final once ended.
+    pub tally: Option<Tally>,
+    /// What it did so far.
+    pub progress: Progress,
+    /// Remarks that fail nothing.
+    pub warnings: Vec<String>,
+    /// The first bad rows.
+    pub errors: Vec<BadRow>,
+    /// How many more there were.
+    pub errors_omitted: u64,
+    /// The report's text, once ended.
+    pub report: Option<String>,
+    /// Its digest, `sha256:…`.
+    pub report_sha256: Option<String>,
+    /// The file stands in its last folder, beside its report.
+    pub archived: bool,
+    /// Attempts that failed by our fault.
+    pub attempts: u32,
+}
+
+/// What the first pass found.
+#[derive(Clone, Debug)]
+pub struct Planned<'a> {
+    /// The plan's digest.
+    pub plan: &'a str,
+    /// One byte a row.
+    pub outcomes: &'a [u8],
+    /// The same as counts.
+    pub tally: Tally,
+    /// The first bad rows.
+    pub errors: &'a [BadRow],
+    /// How many more there were.
+    pub errors_omitted: u64,
+    /// Every table of the plan at zero.
+    pub progress: &'a Progress,
+}
+
+/// How an import ended.
+#[derive(Clone, Debug)]
+pub struct End<'a> {
+    /// An end.
+    pub state: State,
+    /// Why, where it is not plain completion.
+    pub reason: Option<&'a str>,
+    /// The same for a person.
+    pub message: Option<&'a str>,
+    /// When.
+    pub finished_at: Timestamp,
+    /// The final outcomes; `None` keeps what is there.
+    pub outcomes: Option<&'a [u8]>,
+    /// The same as counts.
+    pub tally: Tally,
+}
+
+/// Notes a new import in state `received`.
+///
+/// # Errors
+/// [`StoreError::Sqlite`], as all functions here.
+pub fn insert(transaction: &Transaction<'_>, new: &NewImport) -> Result<ImportId, StoreError> {
+    const SQL: &str = "INSERT INTO expunged_imports
+        (tenant, file, mode, state, origin, requested_by, request_case, settings, map, seams, received_at)
+        VALUES (?1, ?2, ?3, 'received', ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let row = (
+        new.tenant.as_str(),
+        &new.file,
+        new.mode.as_str(),
+        new.origin.as_str(),
+        &new.requested_by,
+        &new.request_case,
+        to_json(&new.settings),
+        to_json(&new.map),
+        to_json(&new.seams),
+        new.received_at.to_string(),
+    );
+    transaction.execute(SQL, row).doing("note an import")?;
+    Ok(ImportId(transaction.last_insert_rowid()))
+}
+
+/// Takes back an import whose file was not claimed after all. Its number is not given again.
+///
+/// # Errors
+/// [`StoreError::State`] once it is past `received`.
+pub fn withdraw(transaction: &Transaction<'_>, import: ImportId) -> Result<(), StoreError> {
+    let sql = "DELETE FROM expunged_imports WHERE id = ?1 AND state = 'received'";
+    if transaction.execute(sql, [import.0]).doing("take back an import")? == 1 {
+        return Ok(());
+    }
+    let found = require(transaction, import)?;
+    Err(StoreError::State { import: import.0, state: found.state.as_str() })
+}
+
+/// An import by its number.
+///
+/// # Errors
+/// [`StoreError::Ledger`] when a cell does not read back.
+pub fn get(connection: &Connection, import: ImportId) -> Result<Option<ImportRow>, StoreError> {
+    Ok(select(connection, "WHERE id = ?1", [import.0])?.pop())
+}
+
+/// An import that must be there.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn require(connection: &Connection, import: ImportId) -> Result<ImportRow, StoreError> {
+    get(connection, import)?.ok_or(StoreError::NoImport(import.0))
+}
+
+/// The newest imports, newest first; of one tenant, or of all.
+///
+/// # Errors
+/// As [`get`].
+pub fn list(connection: &Connection, tenant: Option<&TenantName>, rows_max: u32) -> Result<Vec<ImportRow>, StoreError> {
+    let tenant = tenant.map(TenantName::as_str);
+    select(connection, "WHERE ?1 IS NULL OR tenant = ?1 ORDER BY id DESC LIMIT ?2", (tenant, rows_max))
+}
+
+/// A tenant's imports that recovery and the pipeline have to bring to their last folder, in order of id.
+///
+/// # Errors
+/// As [`get`].
+pub fn unarchived(connection: &Connection, tenant: &TenantName) -> Result<Vec<ImportRow>, StoreError> {
+    select(connection, "WHERE tenant = ?1 AND archived = 0 ORDER BY id", [tenant.as_str()])
+}
+
+/// The newest import of a file name.
+///
+/// # Errors
+/// As [`get`].
+pub fn newest_of_file(connection: &Connection, tenant: &TenantName, file: &str) -> Result<Option<ImportRow>, StoreError> {
+    Ok(select(connection, "WHERE tenant = ?1 AND file = ?2 ORDER BY id DESC LIMIT 1", (tenant.as_str(), file))?.pop())
+}
+
+/// The newest earlier import of the same bytes by the same tenant.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn same_bytes(connection: &Connection, import: &ImportRow) -> Result<Option<ImportId>, StoreError> {
+    let sql = "SELECT max(id) FROM expunged_imports WHERE tenant = ?1 AND sha256 = ?2 AND id < ?3";
+    let found = connection.query_row(sql, (import.tenant.as_str(), &import.sha256, import.id.0), |row| row.get::<_, Option<i64>>(0));
+    Ok(found.doing("look for the same bytes")?.map(ImportId))
+}
+
+/// The digest of the tenant's report that ended last.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn previous_report(connection: &Connection, tenant: &TenantName) -> Result<Option<String>, StoreError> {
+    let sql = "SELECT report_sha256 FROM expunged_imports WHERE tenant = ?1 AND ended IS NOT NULL ORDER BY ended DESC LIMIT 1";
+    connection.query_row(sql, [tenant.as_str()], |row| row.get(0)).optional().doing("look for the preceding report").map(Option::flatten)
+}
+
+/// One byte a row, as [`crate::domain::Outcome`]; empty before the import is matched.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn outcomes(connection: &Connection, import: ImportId) -> Result<Vec<u8>, StoreError> {
+    let found = connection.query_row("SELECT outcomes FROM expunged_imports WHERE id = ?1", [import.0], |row| row.get::<_, Option<_>>(0));
+    Ok(found.optional().doing("read the outcomes")?.ok_or(StoreError::NoImport(import.0))?.unwrap_or_default())
+}
+
+/// Moves an import to a state that is no end.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn set_state(
+    transaction: &Transaction<'_>,
+    import: ImportId,
+    state: State,
+    reason: Option<&str>,
+    message: Option<&str>,
+) -> Result<(), StoreError> {
+    let sql = "UPDATE expunged_imports SET state = ?2, reason = ?3, message = ?4 WHERE id = ?1";
+    one(transaction.execute(sql, (import.0, state.as_str(), reason, message)), import, "note an import's state")
+}
+
+/// What the first look at the file says of it.
+#[derive(Clone, Debug)]
+pub struct FileFacts<'a> {
+    /// Its size.
+    pub bytes: u64,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: &'a str,
+    /// The form of its rows, where it has one.
+    pub dialect: Option<Dialect>,
+    /// Remarks of the reader.
+    pub warnings: &'a [String],
+    /// When the look began.
+    pub started_at: Timestamp,
+}
+
+/// Notes what the first look at the file said; the earliest start stands.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn note_file(transaction: &Transaction<'_>, import: ImportId, facts: &FileFacts<'_>) -> Result<(), StoreError> {
+    let sql = "UPDATE expunged_imports SET bytes = ?2, sha256 = ?3, dialect = ?4, warnings = ?5, started_at = coalesce(started_at, ?6)
+        WHERE id = ?1";
+    let dialect = facts.dialect.map(Dialect::as_str);
+    let row = (import.0, integer(facts.bytes), facts.sha256, dialect, to_json(&facts.warnings), facts.started_at.to_string());
+    one(transaction.execute(sql, row), import, "note an import's file")
+}
+
+/// Counts an attempt that failed by our fault; returns how many there were.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn note_attempt(transaction: &Transaction<'_>, import: ImportId) -> Result<u32, StoreError> {
+    let sql = "UPDATE expunged_imports SET attempts = attempts + 1 WHERE id = ?1 RETURNING attempts";
+    let found = transaction.query_row(sql, [import.0], |row| row.get(0)).optional();
+    found.doing("count an attempt")?.ok_or(StoreError::NoImport(import.0))
+}
+
+/// Notes what the first pass found.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn plan(transaction: &Transaction<'_>, import: ImportId, state: State, found: &Planned<'_>) -> Result<(), StoreError> {
+    let sql = r#"UPDATE expunged_imports SET state = ?2, "plan" = ?3, outcomes = ?4, tally = ?5, errors = ?6, errors_omitted = ?7, cursor = NULL
+        WHERE id = ?1"#;
+    let errors = to_json(&found.errors);
+    let row = (import.0, state.as_str(), found.plan, found.outcomes, to_json(&found.tally), errors, integer(found.errors_omitted));
+    one(transaction.execute(sql, row), import, "note an import's plan")?;
+    set_progress(transaction, import, found.progress)
+}
+
+/// Notes what was done up to a target.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn progress(transaction: &Transaction<'_>, import: ImportId, cursor: &Key, total: &Progress) -> Result<(), StoreError> {
+    let sql = "UPDATE expunged_imports SET cursor = ?2 WHERE id = ?1";
+    one(transaction.execute(sql, (import.0, cursor)), import, "note an import's cursor")?;
+    set_progress(transaction, import, total)
+}
+
+/// Writes an import's counts.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn set_progress(transaction: &Transaction<'_>, import: ImportId, total: &Progress) -> Result<(), StoreError> {
+    let sql = "UPDATE expunged_imports SET removed = ?2, detached = ?3, overwritten = ?4, accounts_deleted = ?5, accounts_preserved = ?6,
+        suppressed = ?7 WHERE id = ?1";
+    let (removed, detached, overwritten) = (to_json(&total.removed), to_json(&total.detached), to_json(&total.overwritten));
+    let [deleted, preserved, suppressed] = [total.accounts_deleted, total.accounts_preserved, total.suppressed].map(integer);
+    let row = (import.0, removed, detached, overwritten, deleted, preserved, suppressed);
+    one(transaction.execute(sql, row), import, "note an import's counts")
+}
+
+/// Ends an import, all but its report.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn end(transaction: &Transaction<'_>, import: ImportId, end: &End<'_>) -> Result<(), StoreError> {
+    let sql = "UPDATE expunged_imports SET state = ?2, reason = ?3, message = ?4, finished_at = ?5, outcomes = coalesce(?6, outcomes),
+        tally = ?7 WHERE id = ?1";
+    let finished_at = end.finished_at.to_string();
+    let row = (import.0, end.state.as_str(), end.reason, end.message, finished_at, end.outcomes, to_json(&end.tally));
+    one(transaction.execute(sql, row), import, "end an import")
+}
+
+/// Stores the report's text and its digest. From here on it is the report that the tenant's next one names, if the
+/// state is an end.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn store_report(transaction: &Transaction<'_>, import: ImportId, state: State, text: &str) -> Result<(), StoreError> {
+    let sql = "UPDATE expunged_imports SET report = ?2, report_sha256 = ?3,
+        ended = CASE WHEN ?4 THEN (SELECT coalesce(max(ended), 0) + 1 FROM expunged_imports e WHERE e.tenant = expunged_imports.tenant) END
+        WHERE id = ?1";
+    one(transaction.execute(sql, (import.0, text, digest(text.as_bytes()), state.ended())), import, "store a report")
+}
+
+/// Notes that the file stands in its last folder, beside its report.
+///
+/// # Errors
+/// [`StoreError::NoImport`].
+pub fn set_archived(transaction: &Transaction<'_>, import: ImportId) -> Result<(), StoreError> {
+    one(transaction.execute("UPDATE expunged_imports SET archived = 1 WHERE id = ?1", [import.0]), import, "note an archived import")
+}
+
+/// `sha256:` and 64 hexadecimal digits.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
+    format!("sha256:{}", hex::encode(Sha256::digest(bytes)))
+}
+
+fn one(changed: rusqlite::Result<usize>, import: ImportId, doing: &'static str) -> Result<(), StoreError> {
+    if changed.doing(doing)? == 1 { Ok(()) } else { Err(StoreError::NoImport(import.0)) }
+}
+
+fn select(connection: &Connection, rest: &str, parameters: impl rusqlite::Params) -> Result<Vec<ImportRow>, StoreError> {
+    let doing = "read the imports";
+    let columns = r#"id, tenant, file, mode, state, reason, message, origin, requested_by, request_case, settings, map, seams, bytes, sha256,
+        dialect, received_at, started_at, finished_at, "plan", cursor, tally, removed, detached, overwritten, accounts_deleted,
+        accounts_preserved, suppressed, warnings, errors, errors_omitted, report, report_sha256, archived, attempts"#;
+    let mut statement = connection.prepare_cached(&format!("SELECT {columns} FROM expunged_imports {rest}")).doing(doing)?;
+    let mut rows = statement.query(parameters).doing(doing)?;
+    let mut imports = Vec::new();
+    while let Some(row) = rows.next().doing(doing)? {
+        imports.push(read(row)?);
+    }
+    Ok(imports)
+}
+
+fn read(row: &Row<'_>) -> Result<ImportRow, StoreError> {
+    Ok(ImportRow {
+        id: ImportId(cell(row, "id")?),
+        tenant: word(row, "tenant", |text| TenantName::parse(text).ok())?,
+        file: cell(row, "file")?,
+        mode: word(row, "mode", Mode::parse)?,
+        state: word(row, "state", State::parse)?,
+        reason: cell(row, "reason")?,
+        message: cell(row, "message")?,
+        origin: word(row, "origin", Origin::parse)?,
+        requested_by: cell(row, "requested_by")?,
+        request_case: cell(row, "request_case")?,
+        settings: json(row, "settings")?,
+        map: json(row, "map")?,
+        seams: json(row, "seams")?,
+        bytes: count_or_none(row, "bytes")?,
+        sha256: cell(row, "sha256")?,
+        dialect: word_or_none(row, "dialect", Dialect::parse)?,
+        received_at: word(row, "received_at", |text| text.parse().ok())?,
+        started_at: word_or_none(row, "started_at", |text| text.parse().ok())?,
+        finished_at: word_or_none(row, "finished_at", |text| text.parse().ok())?,
+        plan: cell(row, "plan")?,
+        cursor: cell(row, "cursor")?,
+        tally: word_or_none(row, "tally", |text| serde_json::from_str(text).ok())?,
+        progress: Progress {
+            removed: json(row, "removed")?,
+            detached: json(row, "detached")?,
+            overwritten: json(row, "overwritten")?,
+            accounts_deleted: count(row, "accounts_deleted")?,
+            accounts_preserved: count(row, "accounts_preserved")?,
+            suppressed: count(row, "suppressed")?,
+        },
+        warnings: json(row, "warnings")?,
+        errors: json(row, "errors")?,
+        errors_omitted: count(row, "errors_omitted")?,
+        report: cell(row, "report")?,
+        report_sha256: cell(row, "report_sha256")?,
+        archived: cell(row, "archived")?,
+        attempts: cell(row, "attempts")?,
+    })
+}
+
+fn cell<T: rusqlite::types::FromSql>(row: &Row<'_>, column: &'static str) -> Result<T, StoreError> {
+    row.get(column).map_err(|_| StoreError::Ledger(column))
+}
+
+fn count(row: &Row<'_>, column: &'static str) -> Result<u64, StoreError> {
+    count_or_none(row, column)?.ok_or(StoreError::Ledger(column))
+}
+
+fn count_or_none(row: &Row<'_>, column: &'static str) -> Result<Option<u64>, StoreError> {
+    let found: Option<i64> = cell(row, column)?;
+    found.map(|n| u64::try_from(n).map_err(|_| StoreError::Ledger(column))).transpose()
+}
+
+fn integer(count: u64) -> i64 {
+    i64::try_from(count).expect("rows and bytes are counted one by one, below 2^63")
+}
+
+fn word<T>(row: &Row<'_>, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
+    word_or_none(row, column, parse)?.ok_or(StoreError::Ledger(column))
+}
+
+fn word_or_none<T>(row: &Row<'_>, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = cell(row, column)?;
+    text.map(|text| parse(&text).ok_or(StoreError::Ledger(column))).transpose()
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, StoreError> {
+    from_json(column, &cell::<String>(row, column)?)
+}

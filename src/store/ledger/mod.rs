@@ -1,0 +1,84 @@
+//! The ledger: what was imported, who is yet to go, and what came of it. `expunged_` tables beside the user's own, so
+//! that deletions and the record of them commit together.
+//!
+//! Holds row numbers, keys and keyed hashes; never an address. All functions take the connection or the transaction.
+
+mod imports;
+mod requests;
+mod suppressions;
+mod targets;
+
+use rusqlite::Transaction;
+
+use super::schema::check_version;
+use super::{Doing, StoreError};
+
+pub use imports::{
+    BadRow, End, FileFacts, ImportRow, NewImport, Origin, Planned, Progress, digest, end, get, insert, list, newest_of_file, note_attempt,
+    note_file, outcomes, plan, previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report,
+    unarchived, withdraw,
+};
+pub use requests::{NewRequest, RequestRow, finish_request, insert_request, open_requests, request, take_request};
+pub use suppressions::{
+    Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,
+};
+pub use targets::{
+    RowCustomers, RowFate, Target, TargetFlags, any_preserved, forget_targets, insert_targets, is_preserved, mark_gone, next_targets,
+    preserve, row_customers, row_fates,
+};
+
+const VERSION: i64 = 1;
+
+const TABLES: &str = r#"
+CREATE TABLE IF NOT EXISTS expunged_imports (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    tenant TEXT NOT NULL, file TEXT NOT NULL, mode TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, message TEXT,
+    origin TEXT NOT NULL, requested_by TEXT, request_case TEXT,
+    settings TEXT NOT NULL, map TEXT NOT NULL, seams TEXT NOT NULL,
+    bytes INTEGER, sha256 TEXT, dialect TEXT,
+    received_at TEXT NOT NULL, started_at TEXT, finished_at TEXT,
+    "plan" TEXT, cursor ANY, outcomes BLOB, tally TEXT,
+    removed TEXT NOT NULL DEFAULT '{}', detached TEXT NOT NULL DEFAULT '{}', overwritten TEXT NOT NULL DEFAULT '{}',
+    accounts_deleted INTEGER NOT NULL DEFAULT 0, accounts_preserved INTEGER NOT NULL DEFAULT 0, suppressed INTEGER NOT NULL DEFAULT 0,
+    warnings TEXT NOT NULL DEFAULT '[]', errors TEXT NOT NULL DEFAULT '[]', errors_omitted INTEGER NOT NULL DEFAULT 0,
+    ended INTEGER, report TEXT, report_sha256 TEXT, archived INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX IF NOT EXISTS expunged_imports_by_file ON expunged_imports (tenant, file);
+CREATE INDEX IF NOT EXISTS expunged_imports_by_bytes ON expunged_imports (tenant, sha256);
+CREATE INDEX IF NOT EXISTS expunged_imports_by_end ON expunged_imports (tenant, ended);
+CREATE INDEX IF NOT EXISTS expunged_imports_unarchived ON expunged_imports (tenant, id) WHERE archived = 0;
+CREATE TABLE IF NOT EXISTS expunged_targets (
+    import INTEGER NOT NULL, "key" ANY NOT NULL, "row" INTEGER NOT NULL, identity BLOB NOT NULL,
+    flags INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (import, "key")
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS expunged_preserved_accounts (
+    import INTEGER NOT NULL, account BLOB NOT NULL, PRIMARY KEY (import, account)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS expunged_pending_suppressions (
+    import INTEGER NOT NULL, kind TEXT NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (import, kind, identity)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS expunged_suppressions (
+    tenant TEXT NOT NULL, kind TEXT NOT NULL, identity BLOB NOT NULL, import INTEGER, created_at TEXT NOT NULL,
+    PRIMARY KEY (tenant, kind, identity)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS expunged_requests (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, body TEXT NOT NULL, "by" TEXT NOT NULL,
+    created_at TEXT NOT NULL, taken_at TEXT, finished_at TEXT, result TEXT
+) STRICT;
+CREATE INDEX IF NOT EXISTS expunged_requests_open ON expunged_requests (id) WHERE finished_at IS NULL;
+"#;
+
+pub(super) fn create(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    check_version(transaction, "ledger_version", VERSION)?;
+    transaction.execute_batch(TABLES).doing("make the ledger's tables")
+}
+
+/// A value that the ledger keeps as JSON.
+fn to_json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("the ledger's values have text keys and no failing parts")
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(column: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Ledger(column))
+}

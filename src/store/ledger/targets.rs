@@ -1,0 +1,189 @@
+//! Who is yet to go: keys of matched customers, each with the keyed hash of what matched it, ordered by key.
+
+use std::collections::HashMap;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql, Transaction};
+
+use crate::domain::{Identity, ImportId, Outcome};
+use crate::store::{Doing, Key, StoreError};
+
+/// What a target's row asks for, and how it named its subject.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct TargetFlags {
+    /// Named by account and id, not by address.
+    pub by_pair: bool,
+    /// Keep the account when its last user goes.
+    pub preserve_empty_account: bool,
+    /// Never register this person again.
+    pub do_not_track: bool,
+}
+
+impl ToSql for TargetFlags {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let bits = i64::from(self.by_pair) | i64::from(self.preserve_empty_account) << 1 | i64::from(self.do_not_track) << 2;
+        Ok(bits.into())
+    }
+}
+
+impl FromSql for TargetFlags {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_i64()? {
+            bits @ 0..8 => Ok(Self { by_pair: bits & 1 != 0, preserve_empty_account: bits & 2 != 0, do_not_track: bits & 4 != 0 }),
+            other => Err(FromSqlError::OutOfRange(other)),
+        }
+    }
+}
+
+/// A matched customer. Never a bare key: SQLite gives keys again.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// The customer's key.
+    pub key: Key,
+    /// The row that takes it, counted from 0, blank rows left out.
+    pub row: u32,
+    /// What matched it, as a keyed hash.
+    pub identity: Identity,
+    /// What is asked for.
+    pub flags: TargetFlags,
+}
+
+/// How many customers a row took, where it is not one.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RowCustomers(HashMap<u32, u32>);
+
+impl RowCustomers {
+    /// Customers that a row took.
+    #[must_use]
+    pub fn of(&self, row: u32, outcome: Outcome) -> u32 {
+        if outcome == Outcome::Deleted { self.0.get(&row).copied().unwrap_or(1) } else { 0 }
+    }
+
+    pub(crate) fn from_counts(counts: impl Iterator<Item = (u32, u32)>) -> Self {
+        Self(counts.filter(|(_, customers)| *customers != 1).collect())
+    }
+}
+
+/// Writes an import's targets; any earlier ones of it are forgotten.
+///
+/// # Errors
+/// [`StoreError::Sqlite`], as all functions here.
+pub fn insert_targets(
+    transaction: &Transaction<'_>,
+    import: ImportId,
+    targets: impl IntoIterator<Item = Target>,
+) -> Result<(), StoreError> {
+    let doing = "write the targets";
+    forget_targets(transaction, import)?;
+    let sql = r#"INSERT INTO expunged_targets (import, "key", "row", identity, flags) VALUES (?1, ?2, ?3, ?4, ?5)"#;
+    let mut statement = transaction.prepare_cached(sql).doing(doing)?;
+    for target in targets {
+        statement.execute((import.0, &target.key, target.row, target.identity.as_bytes(), target.flags)).doing(doing)?;
+    }
+    Ok(())
+}
+
+/// The next targets after a key, in order.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn next_targets(connection: &Connection, import: ImportId, after: Option<&Key>, rows_max: u32) -> Result<Vec<Target>, StoreError> {
+    let doing = "read the targets";
+    let columns = r#"SELECT "key", "row", identity, flags FROM expunged_targets WHERE import = ?1"#;
+    let past = if after.is_some() { r#" AND "key" > ?3"# } else { " AND ?3 IS NULL" };
+    let mut statement = connection.prepare_cached(&format!(r#"{columns}{past} ORDER BY "key" LIMIT ?2"#)).doing(doing)?;
+    let rows = statement.query_map((import.0, rows_max, after), |row| {
+        Ok(Target { key: row.get(0)?, row: row.get(1)?, identity: Identity::from_bytes(row.get(2)?), flags: row.get(3)? })
+    });
+    rows.doing(doing)?.collect::<Result<_, _>>().doing(doing)
+}
+
+/// Notes that a target was not there any more, or is someone else by now.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn mark_gone(transaction: &Transaction<'_>, import: ImportId, key: &Key) -> Result<(), StoreError> {
+    let doing = "note a target that is gone";
+    let sql = r#"UPDATE expunged_targets SET gone = 1 WHERE import = ?1 AND "key" = ?2"#;
+    transaction.prepare_cached(sql).doing(doing)?.execute((import.0, key)).doing(doing)?;
+    Ok(())
+}
+
+/// What became of a row's targets.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct RowFate {
+    /// Deleted.
+    pub deleted: u32,
+    /// Beyond the cursor.
+    pub left: u32,
+}
+
+/// For each target up to `rows_max` rows of input: what became of it. Indexed by row.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn row_fates(connection: &Connection, import: ImportId, rows: usize) -> Result<Vec<RowFate>, StoreError> {
+    let doing = "read what became of the targets";
+    let sql = r#"SELECT t."row", t.gone, i.cursor IS NOT NULL AND t."key" <= i.cursor FROM expunged_targets t
+        JOIN expunged_imports i ON i.id = t.import WHERE t.import = ?1"#;
+    let mut fates = vec![RowFate::default(); rows];
+    let mut statement = connection.prepare_cached(sql).doing(doing)?;
+    let mut found = statement.query([import.0]).doing(doing)?;
+    while let Some(row) = found.next().doing(doing)? {
+        let (at, gone, done) = <(u32, bool, bool)>::try_from(row).doing(doing)?;
+        let fate = fates.get_mut(at as usize).ok_or(StoreError::Ledger("row"))?;
+        fate.left += u32::from(!done);
+        fate.deleted += u32::from(done && !gone);
+    }
+    Ok(fates)
+}
+
+/// How many customers each row took; there from the import's end until its targets are forgotten.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn row_customers(connection: &Connection, import: ImportId, rows: usize) -> Result<RowCustomers, StoreError> {
+    let fates = row_fates(connection, import, rows)?;
+    Ok(RowCustomers::from_counts((0..).zip(fates.iter().map(|fate| fate.deleted)).filter(|(_, deleted)| *deleted > 0)))
+}
+
+/// Removes what is only needed until the import is archived: targets, preserved accounts.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn forget_targets(transaction: &Transaction<'_>, import: ImportId) -> Result<(), StoreError> {
+    for sql in ["DELETE FROM expunged_targets WHERE import = ?1", "DELETE FROM expunged_preserved_accounts WHERE import = ?1"] {
+        transaction.execute(sql, [import.0]).doing("forget the targets")?;
+    }
+    Ok(())
+}
+
+/// Notes that an account stays when its last user goes.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn preserve(transaction: &Transaction<'_>, import: ImportId, account: &Identity) -> Result<(), StoreError> {
+    let doing = "note an account to keep";
+    let sql = "INSERT OR IGNORE INTO expunged_preserved_accounts (import, account) VALUES (?1, ?2)";
+    transaction.prepare_cached(sql).doing(doing)?.execute((import.0, account.as_bytes())).doing(doing)?;
+    Ok(())
+}
+
+/// Whether any account stays.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn any_preserved(connection: &Connection, import: ImportId) -> Result<bool, StoreError> {
+    let doing = "look for accounts to keep";
+    connection.prepare_cached("SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1").doing(doing)?.exists([import.0]).doing(doing)
+}
+
+/// Whether an account stays.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn is_preserved(connection: &Connection, import: ImportId, account: &Identity) -> Result<bool, StoreError> {
+    let doing = "look for an account to keep";
+    let sql = "SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1 AND account = ?2";
+    connection.prepare_cached(sql).doing(doing)?.exists((import.0, account.as_bytes())).doing(doing)
+}

@@ -1,0 +1,294 @@
+//! SQLite: connections with our pragmas, the built-in schema, and the ledger.
+//!
+//! Every connection is opened here, with the settings that secrecy and durability rest on read back and asserted.
+//! This module knows nothing of files, matching or the plan: it stores what it is given, and the time comes as a value.
+
+pub mod ledger;
+pub mod schema;
+
+mod key;
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+pub use key::Key;
+
+/// What `Store::open` may add to the database.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Create {
+    /// The embedded store: the file is made where it is absent (mode 0600, WAL), with the built-in schema and the ledger.
+    Builtin,
+    /// A user's own database: it must exist, its journal mode is left as found, and only the ledger's tables are added.
+    LedgerOnly,
+}
+
+/// Limits of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Options {
+    /// Memory for pages, in bytes.
+    pub cache_bytes: u64,
+    /// How long to wait for another writer's lock, in milliseconds.
+    pub busy_ms: u64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { cache_bytes: 256 << 20, busy_ms: 5_000 }
+    }
+}
+
+/// What can go wrong with the store. Never holds a value of a row.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened or made.
+    #[error("cannot open the store \"{path}\"")]
+    Open {
+        /// The store's file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// SQLite refused.
+    #[error("cannot {doing}")]
+    Sqlite {
+        /// What was being done.
+        doing: &'static str,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// A setting that secrecy or durability rests on did not take.
+    #[error("SQLite keeps \"{pragma}\" at \"{found}\", not \"{wanted}\"")]
+    Pragma {
+        /// The setting.
+        pragma: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// What it says.
+        found: String,
+    },
+    /// The database keeps its rollback journal after a commit, and old content with it.
+    #[error("the database is in journal mode \"persist\", which keeps old content in its journal; switch it to WAL, DELETE or TRUNCATE")]
+    JournalPersists,
+    /// Tables of a newer program.
+    #[error("the store's tables are of version {found}, this program knows version {known}")]
+    Newer {
+        /// As found.
+        found: i64,
+        /// As known.
+        known: i64,
+    },
+    /// No import of this number.
+    #[error("no import {0}")]
+    NoImport(i64),
+    /// The import is in a state in which this cannot be done.
+    #[error("import {import} is {state}")]
+    State {
+        /// Its number.
+        import: i64,
+        /// Its state.
+        state: &'static str,
+    },
+    /// A ledger cell does not read back.
+    #[error("the ledger's \"{0}\" does not read back")]
+    Ledger(&'static str),
+}
+
+impl StoreError {
+    /// Whether another writer holds the lock: trying again may help.
+    #[must_use]
+    pub fn busy(&self) -> bool {
+        matches!(self, Self::Sqlite { source, .. }
+            if matches!(source.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)))
+    }
+}
+
+/// Says what was being done when SQLite refused.
+pub(crate) trait Doing<T> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for Result<T, rusqlite::Error> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|source| StoreError::Sqlite { doing, source })
+    }
+}
+
+/// One connection to the store, with our settings.
+#[derive(Debug)]
+pub struct Store {
+    // Closed before `sweep` runs: fields drop in this order.
+    connection: Connection,
+    _sweep: Option<Sweep>,
+}
+
+/// What a truncating checkpoint came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checkpoint {
+    /// Another connection was in the way: the write-ahead log still holds old content.
+    pub busy: bool,
+    /// Frames in the log; `None` when the database is not in WAL mode.
+    pub log_frames: Option<u64>,
+    /// Frames brought back into the database.
+    pub checkpointed_frames: Option<u64>,
+}
+
+impl Store {
+    /// Opens for writing, and makes the tables that are missing.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file, SQLite, a setting that did not take, or tables of a newer program.
+    pub fn open(path: &Path, create: Create, options: Options) -> Result<Self, StoreError> {
+        if create == Create::Builtin {
+            make_file(path)?;
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).doing("open the store")?;
+        settings(&connection, options)?;
+        if create == Create::Builtin {
+            set(&connection, "journal_mode", "WAL", "wal")?;
+        }
+        refuse_persist(&connection)?;
+        set(&connection, "synchronous", "FULL", "2")?;
+        set(&connection, "wal_autocheckpoint", "16000", "16000")?;
+        let mut store = Self { connection, _sweep: None };
+        store.write("make the tables", |transaction| {
+            if create == Create::Builtin {
+                schema::create(transaction)?;
+            }
+            ledger::create(transaction)
+        })?;
+        Ok(store)
+    }
+
+    /// Opens for reading: the main database cannot be changed through it; temporary tables live in memory. The files
+    /// that WAL mode needs meanwhile are gone again afterwards, if no one else uses them.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file, SQLite, or a setting that did not take.
+    pub fn open_read_only(path: &Path, options: Options) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let sweep = (!Path::new(&log).exists()).then(|| Sweep(path.to_owned()));
+        let connection = Connection::open_with_flags(path, flags).doing("open the store for reading")?;
+        settings(&connection, options)?;
+        refuse_persist(&connection)?;
+        Ok(Self { connection, _sweep: sweep })
+    }
+
+    /// The connection, for reading and for statements of one's own.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The connection, for transactions.
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
+    /// Runs in one immediate transaction: all of it is durable on return, or none of it happened.
+    ///
+    /// # Errors
+    /// What `work` returns, or [`StoreError`] from BEGIN and COMMIT; either way it is rolled back.
+    pub fn write<T, E: From<StoreError>>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+        let done = work(&transaction)?;
+        transaction.commit().doing(doing)?;
+        Ok(done)
+    }
+
+    /// Empties the write-ahead log into the database, if no reader is in the way.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        self.connection
+            .query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| {
+                let frames = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).ok());
+                Ok(Checkpoint { busy: row.get::<_, i64>(0)? != 0, log_frames: frames(1)?, checkpointed_frames: frames(2)? })
+            })
+            .doing("checkpoint the store")
+    }
+}
+
+/// Removes the log and the shared memory that a read-only connection made and cannot remove itself: the last connection
+/// that may write does so when it closes.
+#[derive(Debug)]
+struct Sweep(PathBuf);
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        // Where we may only read, two empty files stay behind, which is all that can be done about it.
+        let _ = Connection::open_with_flags(&self.0, flags).and_then(|c| c.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(())));
+    }
+}
+
+/// The store's file is its owner's alone; SQLite gives its log and its shared memory the same mode.
+fn make_file(path: &Path) -> Result<(), StoreError> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(source) => Err(StoreError::Open { path: path.to_owned(), source }),
+    }
+}
+
+/// What every connection has, readers included.
+fn settings(connection: &Connection, options: Options) -> Result<(), StoreError> {
+    connection.busy_timeout(Duration::from_millis(options.busy_ms)).doing("set the busy timeout")?;
+    set(connection, "temp_store", "MEMORY", "2")?;
+    set(connection, "secure_delete", "ON", "1")?;
+    set(connection, "foreign_keys", "ON", "1")?;
+    set(connection, "mmap_size", "0", "0")?;
+    let kibibytes = format!("-{}", (options.cache_bytes / 1024).max(64));
+    set(connection, "cache_size", &kibibytes, &kibibytes)?;
+    connection.set_prepared_statement_cache_capacity(128);
+    Ok(())
+}
+
+/// Sets a pragma and reads it back: some answer nothing, some are ignored by a build or inside a transaction.
+fn set(connection: &Connection, pragma: &'static str, value: &str, wanted: &str) -> Result<(), StoreError> {
+    let doing = "set up the connection";
+    connection.pragma_update_and_check(None, pragma, value, |_| Ok(())).or_else(no_answer).doing(doing)?;
+    let found = read(connection, pragma)?;
+    // SQLITE_MAX_MMAP_SIZE=0 builds have no mmap_size at all.
+    if found == wanted || (pragma == "mmap_size" && found.is_empty()) {
+        Ok(())
+    } else {
+        Err(StoreError::Pragma { pragma, wanted: wanted.to_owned(), found })
+    }
+}
+
+fn read(connection: &Connection, pragma: &'static str) -> Result<String, StoreError> {
+    let mut found = String::new();
+    connection
+        .pragma_query(None, pragma, |row| {
+            found = match row.get_ref(0)? {
+                rusqlite::types::ValueRef::Integer(n) => n.to_string(),
+                other => other.as_str()?.to_owned(),
+            };
+            Ok(())
+        })
+        .doing("read back a setting")?;
+    Ok(found)
+}
+
+fn no_answer(error: rusqlite::Error) -> Result<(), rusqlite::Error> {
+    if matches!(error, rusqlite::Error::QueryReturnedNoRows) { Ok(()) } else { Err(error) }
+}
+
+fn refuse_persist(connection: &Connection) -> Result<(), StoreError> {
+    if read(connection, "journal_mode")? == "persist" { Err(StoreError::JournalPersists) } else { Ok(()) }
+}
