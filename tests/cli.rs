@@ -215,7 +215,10 @@ fn tenant_list_and_show_tell_what_is_in_effect() {
     let list = list.warns("broken.toml:2: do_not_trak: unknown option; did you mean \"do_not_track\"?");
     assert!(list.stderr.starts_with("warning: "), "{list}");
     let json: serde_json::Value = serde_json::from_str(&world.expunged(["tenant", "list", "--json"]).exits(0).stdout).unwrap();
-    assert_eq!(json["tenants"][0], serde_json::json!({ "tenant": "acme", "state": "enabled", "keys": 1, "waiting": 1, "held": 1 }));
+    assert_eq!(
+        json["tenants"][0],
+        serde_json::json!({ "tenant": "acme", "state": "enabled", "keys": 1, "waiting": 1, "held": 1, "faults": [] })
+    );
 
     let show = world.expunged(["tenant", "show", "acme"]).exits(0).says("state    enabled").says("key      ssh-ed25519 SHA256:");
     let words = show.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -303,9 +306,14 @@ fn a_command_of_another_user_stops_and_says_how_to_run_it() {
     world
         .expunged(["tenant", "add", "acme", "--key", "ed.pub"])
         .exits(1)
-        .warns("belongs to user 3999999999")
+        .warns("data\" belongs to user 3999999999")
         .warns("sudo -u '#3999999999'")
         .warns("tenant add acme --key ed.pub");
     assert!(!world.path("tenants.d/acme.toml").exists());
     assert!(!world.path("data/tenants/acme").exists());
+
+    world.write("theirs/.keep", "");
+    std::os::unix::fs::chown(world.path("theirs"), Some(3_999_999_999), None).unwrap();
+    world.expunged(["init", "theirs"]).exits(1).warns("sudo -u '#3999999999'");
+    assert!(!world.path("theirs/data").exists());
 }

@@ -166,8 +166,8 @@ fn code(line: &str) -> &str {
 
 /// A file without its tests, which stand last.
 fn product(text: &str) -> String {
-    let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]"));
-    lines.map(code).collect::<Vec<_>>().join("\n")
+    let product = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(text);
+    product.lines().map(code).collect::<Vec<_>>().join("\n")
 }
 
 /// The module at the root that a file belongs to, and how deep the file is.

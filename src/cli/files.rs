@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -25,13 +25,11 @@ pub(super) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     written.and_then(|()| sync_folder(folder))
 }
 
-/// Makes a folder that only its owner enters; one that is there is left as it is, but for its mode. Its parent must exist.
+/// Makes a folder that only its owner enters; one that is there is left as it is. Its parent must exist.
 pub(super) fn create_private_folder(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
         Ok(()) => sync_folder(path.parent().unwrap_or(Path::new("."))),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
-        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),
     }
 }

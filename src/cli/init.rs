@@ -12,8 +12,8 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{HashAlg, PrivateKey};
 
-use super::{Exit, Failure, Scene, files};
-use crate::config::{Config, SAMPLE, read_listen};
+use super::{Exit, Failure, Scene, files, owner};
+use crate::config::{Config, SAMPLE, read_host_key, read_listen};
 
 /// Arguments of `init`.
 #[derive(Args, Debug)]
@@ -40,6 +40,9 @@ pub(super) fn run(scene: &Scene, args: &InitArgs) -> Result<Exit, Failure> {
     let file = args.dir.join("expunged.toml");
     if file.symlink_metadata().is_ok() {
         return already(scene, args, &file);
+    }
+    if args.dir.is_dir() {
+        owner::guard(&args.dir, &scene.command_line)?;
     }
     let config = Config::defaults(&file, &args.dir);
     if config.store_file().exists() && !config.identity_key_file().exists() {
@@ -118,7 +121,7 @@ fn make(config: &Config, listen: SocketAddr) -> Result<(String, String), (String
 /// Makes the host key, or keeps the one that is there. Answers its fingerprint.
 fn host_key(path: &Path) -> io::Result<String> {
     let key = if path.exists() {
-        PrivateKey::from_openssh(std::fs::read(path)?).map_err(io::Error::other)?
+        read_host_key(path).map_err(io::Error::other)?
     } else {
         let mut key = PrivateKey::from(Ed25519Keypair::from_seed(&random()?));
         key.set_comment("expunged");

@@ -1,4 +1,4 @@
-//! Commands write as the owner of the data folder, or not at all.
+//! Commands write as the owner of the folder, or not at all.
 //!
 //! Files of another user would be unreadable to the daemon, at a moment when nobody looks. So a command stops before it
 //! writes anything and repeats itself as it should have been typed.
@@ -12,7 +12,7 @@ use super::Failure;
 /// Stops a command that would write as another user than the folder's owner.
 pub(super) fn guard(folder: &Path, command_line: &[OsString]) -> Result<(), Failure> {
     let meta = std::fs::metadata(folder).map_err(|error| {
-        Failure::failed(format!("cannot look at the data folder \"{}\"", folder.display()))
+        Failure::failed(format!("cannot look at the folder \"{}\"", folder.display()))
             .because(&error)
             .hint("make one with: expunged init DIR")
     })?;

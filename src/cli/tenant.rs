@@ -107,7 +107,8 @@ fn list(scene: &Scene, config: &Config, json: bool) -> Result<Exit, Failure> {
         let waiting = count(config, name)?;
         let keys = tenant.as_ref().map_or(0, |tenant| tenant.keys.len());
         let moving = waiting.inbox + waiting.check + waiting.processing;
-        listed.push(Listed { tenant: name, state: state(tenant), keys, waiting: moving, held: waiting.held });
+        let faults = tenant.as_ref().err().map_or(&[][..], Faults::as_slice).iter().map(ToString::to_string).collect();
+        listed.push(Listed { tenant: name, state: state(tenant), keys, waiting: moving, held: waiting.held, faults });
     }
     scene.warn_of_tenants(config);
     if json {
@@ -191,6 +192,7 @@ struct Listed<'a> {
     keys: usize,
     waiting: u64,
     held: u64,
+    faults: Vec<String>,
 }
 
 #[derive(Serialize)]

@@ -1,12 +1,13 @@
 //! Config files become plain values: the main file, and one file for each tenant.
 //!
-//! All faults are told in one run, each with file, line and key. Nothing but config files is opened here, and nothing is
-//! made. A faulty tenant file disables that tenant; only the main file's faults are an error. This module does not know
+//! All faults are told in one run, each with file, line and key. Nothing but config files, and keys when asked, is opened here, and
+//! nothing is made. A faulty tenant file disables that tenant; only the main file's faults are an error. This module does not know
 //! what the parts do with their options.
 
 mod fault;
 mod keys;
 mod option;
+mod secrets;
 mod sections;
 mod tenants;
 
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub use fault::{Fault, Faults};
 pub use keys::{KeyError, LoginKey, RSA_BITS_MIN, read_keys};
 pub use option::{Options, Slot, Visit, read_listen};
+pub use secrets::{SecretError, read_host_key, read_identity_key};
 pub use sections::{LimitsSection, LogSection, PipelineSection, SftpSection, StoreSection, TenantOptions};
 pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
 
