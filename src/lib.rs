@@ -21,7 +21,9 @@
 
 pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod domain;
+pub mod pipeline;
 pub mod purge;
 pub mod records;
 pub mod report;

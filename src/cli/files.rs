@@ -34,6 +34,12 @@ pub(super) fn create_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// A file without a name, gone when it is closed: for what must not be left on disk.
+pub(super) fn unnamed() -> io::Result<File> {
+    let descriptor = rustix::fs::memfd_create("list", rustix::fs::MemfdFlags::CLOEXEC)?;
+    Ok(File::from(descriptor))
+}
+
 /// Removes a file, durably.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)?;

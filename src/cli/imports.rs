@@ -55,10 +55,16 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     let store = daemon::open_store_read_only(&config).map_err(|error| store_failure(&error))?;
     let row = ledger::get(store.connection(), import).map_err(|error| store_failure(&error))?;
-    let row = row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
+    let row =
+        row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
     let report: Option<Report> = row.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
     if json {
-        scene.terminal.json(&Shown { listed: Listed::new(&row), by: row.requested_by.as_deref(), case: row.request_case.as_deref(), report: report.as_ref() })?;
+        scene.terminal.json(&Shown {
+            listed: Listed::new(&row),
+            by: row.requested_by.as_deref(),
+            case: row.request_case.as_deref(),
+            report: report.as_ref(),
+        })?;
         return Ok(Exit::Done);
     }
     let mut lines = vec![
@@ -68,7 +74,12 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         format!("state     {}", row.state.as_str()),
         format!("received  {}", seconds(row.received_at)),
     ];
-    for (word, value) in [("ended", row.finished_at.map(seconds)), ("sha256", row.sha256.clone()), ("by", row.requested_by.clone()), ("case", row.request_case.clone())] {
+    for (word, value) in [
+        ("ended", row.finished_at.map(seconds)),
+        ("sha256", row.sha256.clone()),
+        ("by", row.requested_by.clone()),
+        ("case", row.request_case.clone()),
+    ] {
         lines.extend(value.map(|value| format!("{word:<9} {value}")));
     }
     scene.terminal.say(lines.join("\n"))?;

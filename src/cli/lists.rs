@@ -86,11 +86,12 @@ struct List {
 
 impl List {
     fn open(path: &Path) -> Result<Self, Failure> {
-        let cannot = |why: &dyn std::error::Error| Failure::new(Exit::NotFound, format!("cannot open \"{}\"", path.display())).because(why);
+        let cannot = |why: io::Error| Failure::new(Exit::NotFound, format!("cannot open \"{}\"", path.display())).because(&why);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let name = FileName::parse(&name).map_err(|error| Failure::usage(format!("\"{}\" cannot be the name of a list", path.display())).because(&error))?;
-        let file = File::open(path).map_err(|error| cannot(&error))?;
-        if !file.metadata().map_err(|error| cannot(&error))?.is_file() {
+        let name = FileName::parse(&name)
+            .map_err(|error| Failure::usage(format!("\"{}\" cannot be the name of a list", path.display())).because(&error))?;
+        let file = File::open(path).map_err(cannot)?;
+        if !file.metadata().map_err(cannot)?.is_file() {
             return Err(Failure::usage(format!("\"{}\" is not a regular file", path.display())));
         }
         Ok(Self { name, file })
@@ -101,7 +102,9 @@ impl List {
             return Self::open(path);
         }
         let cells = match (&args.account, &args.id) {
-            (Some(account), Some(id)) => [vec!["accountId", "id"], vec![account, id]].map(|row| row.into_iter().map(str::to_owned).collect::<Vec<_>>()),
+            (Some(account), Some(id)) => {
+                [vec!["accountId", "id"], vec![account, id]].map(|row| row.into_iter().map(str::to_owned).collect::<Vec<_>>())
+            }
             _ => [vec!["Customer Email".to_owned()], vec![ask_address(scene)?]],
         };
         let failed = |error: io::Error| Failure::failed("cannot write a list of one").because(&error);
@@ -155,7 +158,8 @@ fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> 
         Some(number) if number == people => Ok(()),
         Some(number) => Err(declined(format!("--yes {number}, but {people} people would be erased"))),
         None if !io::stdin().is_terminal() => {
-            Err(Failure::usage(format!("{people} people would be erased, and there is no terminal to ask on")).hint(format!("confirm with: --yes {people}")))
+            Err(Failure::usage(format!("{people} people would be erased, and there is no terminal to ask on"))
+                .hint(format!("confirm with: --yes {people}")))
         }
         None => {
             scene.terminal.ask(&format!("this cannot be undone. Type the number of people to erase ({people}): "));
@@ -208,7 +212,11 @@ fn wait_for(store: &Store, request: i64) -> Result<ImportRow, Failure> {
                 match row {
                     Some(row) if row.archived || row.state == State::Failed => return Ok(row),
                     Some(_) => {}
-                    None => return Err(Failure::failed("the list was lost before it was taken up").hint("nothing was deleted; run the command again")),
+                    None => {
+                        return Err(
+                            Failure::failed("the list was lost before it was taken up").hint("nothing was deleted; run the command again")
+                        );
+                    }
                 }
             }
             None if waited > TAKEN_UP_WITHIN => {

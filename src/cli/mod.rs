@@ -7,8 +7,12 @@ mod args;
 mod failure;
 mod files;
 mod folders;
+mod imports;
 mod init;
+mod lists;
 mod owner;
+mod serve;
+mod summary;
 mod tenant;
 mod voice;
 
@@ -57,6 +61,15 @@ pub enum Command {
     /// Add, list, show and remove tenants
     #[command(subcommand)]
     Tenant(TenantCommand),
+    /// Run the daemon
+    Serve(ServeArgs),
+    /// Rehearse a list: nothing is deleted, no trace is left
+    Check(CheckArgs),
+    /// Erase people now: those of a list, or one person
+    Purge(PurgeArgs),
+    /// What happened to a file
+    #[command(subcommand)]
+    Imports(ImportsCommand),
 }
 
 /// What every command has: its voice, where the config is, and how it was typed.
@@ -96,6 +109,10 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(scene, args),
         Command::Tenant(command) => tenant::run(scene, command),
+        Command::Serve(ServeArgs {}) => serve::run(scene),
+        Command::Check(args) => lists::check(scene, args),
+        Command::Purge(args) => lists::purge(scene, args),
+        Command::Imports(command) => imports::run(scene, command),
     }
 }
 

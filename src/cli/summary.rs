@@ -1,8 +1,8 @@
 //! A report as a person reads it, and the exit code that it means.
 
 use super::{Exit, Failure, Terminal};
-use crate::domain::{Mode, State};
-use crate::report::{Counts, Report};
+use crate::domain::{Counts, Mode, State};
+use crate::report::Report;
 
 /// Bad rows that are shown; the rest is counted.
 const ERRORS_SHOWN: usize = 100;
@@ -20,7 +20,7 @@ pub(super) fn exit_of(report: &Report) -> Exit {
 
 /// People that an import took, or a check would take: customers, not rows.
 pub(super) fn people(report: &Report) -> u64 {
-    report.removed.get("customers").unwrap_or_default()
+    report.removed.get("customers")
 }
 
 /// Prints bad rows in red, the first of them.
@@ -56,7 +56,7 @@ pub(super) fn print(terminal: &Terminal, report: &Report) -> Result<(), Failure>
     let shown = counts.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>();
     lines.push(format!("  rows        {}", if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }));
     for (word, counts) in [("removed", &report.removed), ("detached", &report.detached), ("overwritten", &report.overwritten)] {
-        if counts.0.iter().any(|(_, count)| *count > 0) {
+        if counts.total() > 0 {
             lines.push(format!("  {word:<11} {}", listed(counts)));
         }
     }
@@ -73,6 +73,6 @@ pub(super) fn print(terminal: &Terminal, report: &Report) -> Result<(), Failure>
 }
 
 fn listed(counts: &Counts) -> String {
-    let some = counts.0.iter().filter(|(_, count)| *count > 0);
+    let some = counts.iter().filter(|(_, count)| *count > 0);
     some.map(|(table, count)| format!("{count} {}", table.replace('_', " "))).collect::<Vec<_>>().join(", ")
 }

@@ -74,6 +74,19 @@ impl Terminal {
         self.tell("hint", "36", &text.to_string());
     }
 
+    /// Prints a fault of the input to standard error, in red on a terminal.
+    pub fn bad(&self, text: impl Display) {
+        let text = printable(&text.to_string());
+        // There is no one left to tell where standard error is gone.
+        let _ = if self.colour { writeln!(io::stderr().lock(), "\x1b[31m{text}\x1b[0m") } else { writeln!(io::stderr().lock(), "{text}") };
+    }
+
+    /// Asks for a line, without ending its own.
+    pub fn ask(&self, text: &str) {
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{}", printable(text)).and_then(|()| err.flush());
+    }
+
     /// Prints why a command failed, and what to do about it, to standard error.
     pub fn fail(&self, failure: &Failure) {
         for message in failure.messages() {

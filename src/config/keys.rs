@@ -19,6 +19,12 @@ pub struct LoginKey(PublicKey);
 impl LoginKey {
     /// What a login is compared with.
     #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.0
+    }
+
+    /// The key alone.
+    #[must_use]
     pub fn key_data(&self) -> &KeyData {
         self.0.key_data()
     }

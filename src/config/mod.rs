@@ -101,6 +101,13 @@ impl Config {
         reading.faults.or(config)
     }
 
+    /// Whether the other differs in nothing but its tenants and their defaults, which a reload takes up.
+    #[must_use]
+    pub fn same_but_for_tenants(&self, other: &Self) -> bool {
+        let other = Self { tenants: self.tenants.clone(), tenant_defaults: self.tenant_defaults.clone(), ..other.clone() };
+        *self == other
+    }
+
     /// The store's file.
     #[must_use]
     pub fn store_file(&self) -> PathBuf {

@@ -3,8 +3,8 @@
 //! The one place that knows every part. Receiving and processing meet only on disk; the hint that a file was delivered
 //! passes through here. Signals, the service manager and changed tenants' files are heard here and nowhere else.
 
-mod logins;
 mod lock;
+mod logins;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use russh::keys::{HashAlg, PrivateKey};
+use russh::keys::HashAlg;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -21,8 +21,8 @@ use tracing::{debug, error, info, warn};
 pub use lock::DataLock;
 
 use self::logins::Logins;
-use crate::config::{Config, TenantsFingerprint, tenants_fingerprint};
-use crate::domain::{IdentityKey, TenantName};
+use crate::config::{Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
+use crate::domain::TenantName;
 use crate::pipeline::{self, Parts, Pipeline, Rules, Wake};
 use crate::purge::{Engine, Plan, PlanError};
 use crate::records::Limits;
@@ -51,6 +51,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A key that `init` makes cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The store.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
@@ -90,7 +93,7 @@ impl Daemon {
     /// [`StartError`]: nothing was received or deleted.
     pub fn build(config: Config) -> Result<Self, StartError> {
         let lock = take_lock(&config)?;
-        let host_key = read_host_key(&config)?;
+        let host_key = read_host_key(&config.host_key_file())?;
         let fingerprint = host_key.fingerprint(HashAlg::Sha256).to_string();
         let spool = Spool::new(config.tenant_folders_dir());
         let mut pipeline = pipeline(&config, spool.clone())?;
@@ -123,7 +126,8 @@ impl Daemon {
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         let wakes = pipeline.waker();
         let (scanned, first_scan) = oneshot::channel();
-        let working = start_pipeline(pipeline, scanned)?;
+        let (alive, mut pipeline_ended) = oneshot::channel();
+        let working = start_pipeline(pipeline, scanned, alive)?;
         // A pipeline that panics before its first scan drops the sender.
         if first_scan.await.is_err() {
             return Err(StartError::System(io::Error::other("the pipeline ended before its first scan")));
@@ -137,11 +141,6 @@ impl Daemon {
         let receiving = tokio::spawn(server.run(lowered));
         let mut reload = Reload { seen: tenants_fingerprint(&config.tenants_dir).ok(), config, spool, logins, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
-        let mut pipeline_ended = std::pin::pin!(async {
-            while !working.is_finished() {
-                tokio::time::sleep(TENANTS_EVERY).await;
-            }
-        });
         let mut failed = false;
         loop {
             tokio::select! {
@@ -154,7 +153,7 @@ impl Daemon {
                 _ = term.recv() => break,
                 _ = int.recv() => break,
                 () = stop.raised() => break,
-                () = &mut pipeline_ended => {
+                _ = &mut pipeline_ended => {
                     error!("pipeline gone: the daemon ends so that it is started anew");
                     failed = true;
                     break;
@@ -221,20 +220,7 @@ pub fn open_store_read_only(config: &Config) -> Result<Store, StoreError> {
 /// # Errors
 /// The key cannot be read, or the plan is not sound.
 pub fn engine(config: &Config) -> Result<Engine, StartError> {
-    Ok(Engine::new(Plan::builtin(), read_identity_key(config)?)?)
-}
-
-/// The key of the hashes that stand for people.
-///
-/// # Errors
-/// [`StartError::File`].
-pub fn read_identity_key(config: &Config) -> Result<IdentityKey, StartError> {
-    let path = config.identity_key_file();
-    let fault = |source| StartError::File { path: path.clone(), source };
-    let text = std::fs::read_to_string(&path).map_err(fault)?;
-    let mut key = [0; 32];
-    hex::decode_to_slice(text.trim(), &mut key).map_err(|error| fault(io::Error::other(error)))?;
-    Ok(IdentityKey::new(key))
+    Ok(Engine::new(Plan::builtin(), read_identity_key(&config.identity_key_file())?)?)
 }
 
 /// The rules of a tenant's files.
@@ -276,7 +262,8 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         rest_max: Duration::from_secs(300),
     };
     let tenants = tenants(config);
-    let parts = Parts { store, engine, key: read_identity_key(config)?, spool, requests_dir: requests_dir(config), tenants };
+    let parts =
+        Parts { store, engine, key: read_identity_key(&config.identity_key_file())?, spool, requests_dir: requests_dir(config), tenants };
     Ok(Pipeline::new(options, parts))
 }
 
@@ -308,7 +295,6 @@ fn sftp_options(config: &Config) -> sftp::Options {
         idle_seconds: section.idle_seconds_max,
         reply_seconds: section.reply_seconds_max,
         handles_per_channel_max: size(section.handles_per_session_max),
-        upload_bytes_max: section.upload_bytes_max,
         grace_seconds: config.pipeline.drain_seconds,
         ..sftp::Options::default()
     }
@@ -322,13 +308,10 @@ fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn read_host_key(config: &Config) -> Result<PrivateKey, StartError> {
-    let path = config.host_key_file();
-    PrivateKey::read_openssh_file(&path).map_err(|error| StartError::File { path, source: io::Error::other(error) })
-}
-
-fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>) -> io::Result<JoinHandle<()>> {
+/// The pipeline on a thread of its own. `alive` is dropped when it ends, however it ends.
+fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>, alive: oneshot::Sender<()>) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("pipeline".to_owned()).spawn(move || {
+        let _alive = alive;
         pipeline.run(|| {
             // The wiring may have given up by now.
             let _ = scanned.send(());

@@ -106,7 +106,8 @@ pub enum NameKind {
 }
 
 /// The format that a file's ending names.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Format {
     /// `.csv`, `.txt`
     Csv,

@@ -78,19 +78,20 @@ impl Pipeline {
             Err(MatchError::Input(ReadError::Medium(error))) => return Err(error.into()),
             Err(MatchError::Purge(error)) => return Err(error.into()),
         };
-        let warnings = warnings(matched.rows(), reading.limits.rows_recommended);
-        let facts = FileFacts { dialect, reading: Some(&reading), warnings: &warnings, ..facts };
+        let warnings = warnings(matched.rows_read(), reading.limits.rows_recommended);
+        let as_text = serde_json::to_string(&reading).expect("text, flags and numbers always serialise");
+        let facts = FileFacts { dialect, reading: Some(&as_text), warnings: &warnings, ..facts };
         self.store.write("note an import's file", |tx| ledger::note_file(tx, row.id, &facts))?;
         match row.mode {
             Mode::Check => {
-                let checked = self.engine.check(self.store.connection(), &row.tenant, &matched)?;
+                let checked = self.engine.check(self.store.connection(), &matched)?;
                 let at = Self::now();
                 let ended = self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| report(ended).to_json())?;
                 tell_end(&ended);
             }
             Mode::Purge => {
                 self.engine.begin(&mut self.store, row.id, &matched)?;
-                info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows(), customers = matched.customers(), "file checked");
+                info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
                 self.running.insert(row.id, Running { pace: Pace::new() });
                 self.publish(&folders, row, State::Purging, None)?;
             }
@@ -128,13 +129,8 @@ impl Pipeline {
     fn reject(&mut self, row: &ImportRow, facts: &FileFacts<'_>, rejection: &Rejection) -> Result<Step, Fault> {
         self.store.write("note an import's file", |tx| ledger::note_file(tx, row.id, facts))?;
         let ending = Ending::Rejected { reason: rejection.code.clone(), message: rejection.message.clone() };
-        let error = ReportError {
-            line: rejection.line,
-            column: None,
-            reason: rejection.code.clone(),
-            message: rejection.message.clone(),
-        };
-        let ended = self.engine.finish(&mut self.store, row.id, ending, Self::now(), |ended| {
+        let error = ReportError { line: rejection.line, column: None, reason: rejection.code.clone(), message: rejection.message.clone() };
+        let ended = self.engine.finish(&mut self.store, row.id, &ending, Self::now(), |ended| {
             let mut report = report(ended);
             report.errors = vec![error];
             report.to_json()
@@ -155,7 +151,7 @@ impl Pipeline {
             running.pace.learn(began.elapsed(), wish);
             return Ok(Step::More);
         }
-        let ended = self.engine.finish(&mut self.store, row.id, Ending::Completed, Self::now(), |ended| report(ended).to_json())?;
+        let ended = self.engine.finish(&mut self.store, row.id, &Ending::Completed, Self::now(), |ended| report(ended).to_json())?;
         self.running.remove(&row.id);
         tell_end(&ended);
         Ok(Step::More)
@@ -181,10 +177,8 @@ impl Pipeline {
                     let outcomes = ledger::outcomes(self.store.connection(), row.id)?;
                     let source = claimed.open()?;
                     let mut write_results = |out: &mut dyn Write| self.write_results(row, &source, &outcomes, &customers, out);
-                    let mut companions = [
-                        Companion { suffix: REPORT, write: &mut write_report },
-                        Companion { suffix: RESULTS, write: &mut write_results },
-                    ];
+                    let mut companions =
+                        [Companion { suffix: REPORT, write: &mut write_report }, Companion { suffix: RESULTS, write: &mut write_results }];
                     claimed.archive(place.day, &mut companions)?;
                 }
                 End::Rejected | End::Held => {
@@ -205,8 +199,16 @@ impl Pipeline {
     }
 
     /// One line a row of input, by reading the claimed file again beside the ledger's outcomes.
-    fn write_results(&self, row: &ImportRow, source: &File, outcomes: &[u8], customers: &RowCustomers, out: &mut dyn Write) -> io::Result<()> {
-        let reading = row.reading.clone().ok_or_else(|| io::Error::other("the import was archived before it was read"))?;
+    fn write_results(
+        &self,
+        row: &ImportRow,
+        source: &File,
+        outcomes: &[u8],
+        customers: &RowCustomers,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let reading: Option<Reading> = row.reading.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        let reading = reading.ok_or_else(|| io::Error::other("the ledger does not say how the file was read"))?;
         let mut source = source.try_clone()?;
         source.rewind()?;
         let changed = || io::Error::other("the claimed file changed since it was matched");

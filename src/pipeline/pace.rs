@@ -4,16 +4,16 @@ use std::time::Duration;
 
 /// Targets in the first chunk of an import. 2,000 of 2M customers took about 0.5 s where this was measured
 /// (research/purge-performance.md, section 6).
-const TARGETS_FIRST: usize = 2_000;
+const TARGETS_FIRST: u32 = 2_000;
 
 /// Fewest and most targets in a chunk.
-const TARGETS_MIN: usize = 50;
-const TARGETS_MAX: usize = 50_000;
+const TARGETS_MIN: u32 = 50;
+const TARGETS_MAX: u32 = 50_000;
 
 /// The size of the next chunk.
 #[derive(Debug)]
 pub(super) struct Pace {
-    targets: usize,
+    targets: u32,
 }
 
 impl Pace {
@@ -22,7 +22,7 @@ impl Pace {
     }
 
     /// Targets for the next chunk.
-    pub(super) fn targets(&self) -> usize {
+    pub(super) fn targets(&self) -> u32 {
         self.targets
     }
 
@@ -30,8 +30,8 @@ impl Pace {
     pub(super) fn learn(&mut self, took: Duration, wish: Duration) {
         let ratio = (wish.as_secs_f64() / took.as_secs_f64().max(0.001)).min(3.0);
         // A product of a bounded count and a bounded ratio.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
-        let next = (self.targets as f64 * ratio) as usize;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
+        let next = (f64::from(self.targets) * ratio) as u32;
         self.targets = next.clamp(TARGETS_MIN, TARGETS_MAX);
     }
 }
@@ -44,7 +44,7 @@ mod tests {
     fn comes_near_the_wished_time_and_stays_within_its_bounds() {
         let (mut pace, wish) = (Pace::new(), Duration::from_millis(400));
         for _ in 0..10 {
-            let took = Duration::from_micros(200 * pace.targets() as u64);
+            let took = Duration::from_micros(200 * u64::from(pace.targets()));
             pace.learn(took, wish);
         }
         assert_eq!(pace.targets(), 2_000);

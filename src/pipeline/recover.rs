@@ -32,7 +32,12 @@ impl Pipeline {
             self.recover_tenant(&tenant, &mut found)?;
         }
         if found != Recovered::default() {
-            info!(resumed = found.resumed, withdrawn = found.withdrawn, put_back = found.put_back, "folders and ledger brought into agreement");
+            info!(
+                resumed = found.resumed,
+                withdrawn = found.withdrawn,
+                put_back = found.put_back,
+                "folders and ledger brought into agreement"
+            );
         }
         Ok(found)
     }

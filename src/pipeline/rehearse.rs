@@ -88,11 +88,11 @@ impl Rehearsal<'_> {
             MatchError::Input(error) => Refused::from(error),
             MatchError::Purge(error) => Refused::Ours(error.into()),
         })?;
-        let checked = self.engine.check(self.store.connection(), self.tenant, &matched).map_err(|error| Refused::Ours(error.into()))?;
+        let checked = self.engine.check(self.store.connection(), &matched).map_err(|error| Refused::Ours(error.into()))?;
         let progress = checked.progress;
         Ok(Report {
             dialect,
-            warnings: warnings(matched.rows(), recommended),
+            warnings: warnings(matched.rows_read(), recommended),
             rows: checked.tally,
             removed: progress.removed,
             detached: progress.detached,

@@ -102,7 +102,10 @@ mod tests {
     fn looks_at_the_tenant_whose_folder_changed() {
         let moved = EventKind::Modify(ModifyKind::Name(RenameMode::To));
         check(Ok(Event::new(moved).add_path("/d/acme/inbox/june.csv".into())), "Changed(TenantName(\"acme\"))");
-        check(Ok(Event::new(EventKind::Remove(notify::event::RemoveKind::Folder)).add_path("/d/acme/inbox".into())), "Changed(TenantName(\"acme\"))");
+        check(
+            Ok(Event::new(EventKind::Remove(notify::event::RemoveKind::Folder)).add_path("/d/acme/inbox".into())),
+            "Changed(TenantName(\"acme\"))",
+        );
         check(Ok(Event::new(moved).add_path("/d/other/inbox/june.csv".into())), "");
         check(Ok(Event::new(EventKind::Access(AccessKind::Read)).add_path("/d/acme/inbox/june.csv".into())), "");
     }

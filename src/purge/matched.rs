@@ -113,6 +113,12 @@ impl Matched {
         self.tally
     }
 
+    /// Rows read, blank ones left out.
+    #[must_use]
+    pub fn rows_read(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
     /// Customers that are to go.
     #[must_use]
     pub fn customers(&self) -> u64 {

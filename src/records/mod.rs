@@ -9,6 +9,8 @@
 use std::fmt;
 use std::io;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::{Flags, Format, Rejection, RowError, SubjectKey};
 
 mod columns;
@@ -25,7 +27,7 @@ mod window;
 pub use rows::Rows;
 
 /// What one file may cost.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Limits {
     /// Longest row, its line end not counted, and longest quoted cell.
     pub row_bytes_max: usize,
@@ -52,7 +54,7 @@ impl Default for Limits {
 }
 
 /// How one file is to be read: the tenant's and the command's wishes, and what vouches for the bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Reading {
     /// The format that the file's name says.
     pub format: Format,

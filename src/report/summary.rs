@@ -1,11 +1,9 @@
 //! The report beside an archived file.
 
-use std::fmt;
-
 use jiff::Timestamp;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeMap};
+use serde::{Deserialize, Serialize};
 
-use crate::domain::{Dialect, ImportId, Mode, Rejection, RowError, State, Tally, TenantName};
+use crate::domain::{Counts, Dialect, ImportId, Mode, Rejection, RowError, State, Tally, TenantName};
 
 /// Most bad rows that a report lists; the rest is counted in `errors_omitted` and stands in the results.
 pub const ERRORS_MAX: usize = 1_000;
@@ -67,10 +65,6 @@ pub struct Report {
     /// The digest of the tenant's preceding report.
     pub previous: Option<String>,
 }
-
-/// Counts by name, in the order they were put in.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Counts(pub Vec<(String, u64)>);
 
 /// Accounts whose last user went.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -136,52 +130,6 @@ impl ReportError {
     #[must_use]
     pub fn file(rejection: &Rejection) -> Self {
         Self { line: rejection.line, column: None, reason: rejection.code.clone(), message: rejection.message.clone() }
-    }
-}
-
-impl Counts {
-    /// Adds to a name's count; a new name goes to the end.
-    pub fn add(&mut self, name: &str, count: u64) {
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some((_, sum)) => *sum += count,
-            None => self.0.push((name.to_owned(), count)),
-        }
-    }
-
-    /// The count of a name; 0 where it was never put in.
-    #[must_use]
-    pub fn get(&self, name: &str) -> u64 {
-        self.0.iter().find(|(known, _)| known == name).map_or(0, |(_, count)| *count)
-    }
-}
-
-impl Serialize for Counts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, count) in &self.0 {
-            map.serialize_entry(name, count)?;
-        }
-        map.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Counts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> de::Visitor<'de> for InOrder {
-            type Value = Counts;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("counts by name")
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Counts, A::Error> {
-                let mut counts = Counts::default();
-                while let Some((name, count)) = map.next_entry::<String, u64>()? {
-                    counts.add(&name, count);
-                }
-                Ok(counts)
-            }
-        }
-        deserializer.deserialize_map(InOrder)
     }
 }
 

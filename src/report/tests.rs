@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::domain::{Dialect, IdentityKey, ImportId, Mode, Outcome, Reason, Rejection, RowError, State, Tally, TenantName};
+use crate::domain::{Counts, Dialect, IdentityKey, ImportId, Mode, Outcome, Reason, Rejection, RowError, State, Tally, TenantName};
 
 fn tenant() -> TenantName {
     TenantName::parse("acme").unwrap()

@@ -59,6 +59,10 @@ pub struct NewImport {
     pub seams: Vec<u64>,
     /// When the file was delivered.
     pub received_at: Timestamp,
+    /// What its checksum file says, in hexadecimal; empty where that says nothing of it.
+    pub expected_sha256: Option<String>,
+    /// Refused at the claim, whatever its bytes are: a stable code.
+    pub refusal: Option<String>,
 }
 
 /// A bad row, as the report lists it.
@@ -132,6 +136,12 @@ pub struct ImportRow {
     pub map: Vec<(String, String)>,
     /// Byte offsets at which the upload was resumed.
     pub seams: Vec<u64>,
+    /// What its checksum file says, in hexadecimal; empty where that says nothing of it.
+    pub expected_sha256: Option<String>,
+    /// Refused at the claim, whatever its bytes are: a stable code.
+    pub refusal: Option<String>,
+    /// How the file was read, as its reader wrote it down: a second reading must be the same.
+    pub reading: Option<String>,
     /// The file's size.
     pub bytes: Option<u64>,
     /// The file's SHA-256, in hexadecimal.
@@ -208,8 +218,8 @@ pub struct End<'a> {
 /// [`StoreError::Sqlite`], as all functions here.
 pub fn insert(transaction: &Transaction<'_>, new: &NewImport) -> Result<ImportId, StoreError> {
     const SQL: &str = "INSERT INTO expunged_imports
-        (tenant, file, mode, state, origin, requested_by, request_case, settings, map, seams, received_at)
-        VALUES (?1, ?2, ?3, 'received', ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        (tenant, file, mode, state, origin, requested_by, request_case, settings, map, seams, received_at, expected_sha256, refusal)
+        VALUES (?1, ?2, ?3, 'received', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     let row = (
         new.tenant.as_str(),
         &new.file,
@@ -221,6 +231,8 @@ pub fn insert(transaction: &Transaction<'_>, new: &NewImport) -> Result<ImportId
         to_json(&new.map),
         to_json(&new.seams),
         new.received_at.to_string(),
+        &new.expected_sha256,
+        &new.refusal,
     );
     transaction.execute(SQL, row).doing("note an import")?;
     Ok(ImportId(transaction.last_insert_rowid()))
@@ -332,6 +344,8 @@ pub struct FileFacts<'a> {
     pub sha256: &'a str,
     /// The form of its rows, where it has one.
     pub dialect: Option<Dialect>,
+    /// How the file is read, as its reader writes it down.
+    pub reading: Option<&'a str>,
     /// Remarks of the reader.
     pub warnings: &'a [String],
     /// When the look began.
@@ -343,10 +357,11 @@ pub struct FileFacts<'a> {
 /// # Errors
 /// [`StoreError::NoImport`].
 pub fn note_file(transaction: &Transaction<'_>, import: ImportId, facts: &FileFacts<'_>) -> Result<(), StoreError> {
-    let sql = "UPDATE expunged_imports SET bytes = ?2, sha256 = ?3, dialect = ?4, warnings = ?5, started_at = coalesce(started_at, ?6)
-        WHERE id = ?1";
+    let sql = "UPDATE expunged_imports SET bytes = ?2, sha256 = ?3, dialect = ?4, warnings = ?5, started_at = coalesce(started_at, ?6),
+        reading = ?7 WHERE id = ?1";
     let dialect = facts.dialect.map(Dialect::as_str);
-    let row = (import.0, integer(facts.bytes), facts.sha256, dialect, to_json(&facts.warnings), facts.started_at.to_string());
+    let row =
+        (import.0, integer(facts.bytes), facts.sha256, dialect, to_json(&facts.warnings), facts.started_at.to_string(), facts.reading);
     one(transaction.execute(sql, row), import, "note an import's file")
 }
 
@@ -440,8 +455,8 @@ fn one(changed: rusqlite::Result<usize>, import: ImportId, doing: &'static str) 
 
 fn select(connection: &Connection, rest: &str, parameters: impl rusqlite::Params) -> Result<Vec<ImportRow>, StoreError> {
     let doing = "read the imports";
-    let columns = r#"id, tenant, file, mode, state, reason, message, origin, requested_by, request_case, settings, map, seams, bytes, sha256,
-        dialect, received_at, started_at, finished_at, "plan", cursor, tally, removed, detached, overwritten, accounts_deleted,
+    let columns = r#"id, tenant, file, mode, state, reason, message, origin, requested_by, request_case, settings, map, seams,
+        expected_sha256, refusal, reading, bytes, sha256, dialect, received_at, started_at, finished_at, "plan", cursor, tally, removed, detached, overwritten, accounts_deleted,
         accounts_preserved, suppressed, warnings, errors, errors_omitted, report, report_sha256, archived, attempts"#;
     let mut statement = connection.prepare_cached(&format!("SELECT {columns} FROM expunged_imports {rest}")).doing(doing)?;
     let mut rows = statement.query(parameters).doing(doing)?;
@@ -467,6 +482,9 @@ fn read(row: &Row<'_>) -> Result<ImportRow, StoreError> {
         settings: json(row, "settings")?,
         map: json(row, "map")?,
         seams: json(row, "seams")?,
+        expected_sha256: cell(row, "expected_sha256")?,
+        refusal: cell(row, "refusal")?,
+        reading: cell(row, "reading")?,
         bytes: count_or_none(row, "bytes")?,
         sha256: cell(row, "sha256")?,
         dialect: word_or_none(row, "dialect", Dialect::parse)?,

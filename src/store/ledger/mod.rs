@@ -18,7 +18,7 @@ pub use imports::{
     note_file, outcomes, plan, previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report,
     unarchived, withdraw,
 };
-pub use requests::{NewRequest, RequestRow, finish_request, insert_request, open_requests, request, take_request};
+pub use requests::{NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request};
 pub use suppressions::{
     Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,
 };
@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS expunged_imports (
     tenant TEXT NOT NULL, file TEXT NOT NULL, mode TEXT NOT NULL, state TEXT NOT NULL, reason TEXT, message TEXT,
     origin TEXT NOT NULL, requested_by TEXT, request_case TEXT,
     settings TEXT NOT NULL, map TEXT NOT NULL, seams TEXT NOT NULL,
+    expected_sha256 TEXT, refusal TEXT, reading TEXT,
     bytes INTEGER, sha256 TEXT, dialect TEXT,
     received_at TEXT NOT NULL, started_at TEXT, finished_at TEXT,
     "plan" TEXT, cursor ANY, outcomes BLOB, tally TEXT,

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction};
 use serde_json::Value;
 
 use super::{from_json, to_json};
+use crate::domain::ImportId;
 use crate::store::{Doing, StoreError};
 
 /// What a command asks for.
@@ -55,6 +56,14 @@ pub fn insert_request(transaction: &Transaction<'_>, new: &NewRequest, at: Times
 /// [`StoreError::Ledger`] when a cell does not read back.
 pub fn request(connection: &Connection, id: i64) -> Result<Option<RequestRow>, StoreError> {
     Ok(select(connection, "WHERE id = ?1", [id])?.pop())
+}
+
+/// The request that became this import: its answer names it.
+///
+/// # Errors
+/// [`StoreError::Ledger`] when a cell does not read back.
+pub fn request_of_import(connection: &Connection, import: ImportId) -> Result<Option<RequestRow>, StoreError> {
+    Ok(select(connection, "WHERE json_extract(result, '$.import') = ?1 ORDER BY id DESC LIMIT 1", [import.0])?.pop())
 }
 
 /// Requests without an answer, in order; those already taken up are a former run's, or this one's at work.
