@@ -101,13 +101,14 @@ impl Rename<'_> {
         folder.sync()?;
         if self.found.pending {
             self.found.dir.sync()?;
-            if self.from.1 != *name {
-                self.folders.remove_status(&self.from.1)?;
-            }
+        }
+        // It is delivered. What follows is tidying, and its failure is no reason to tell the sender otherwise.
+        if self.found.pending && self.from.1 != *name {
+            let _ = self.folders.remove_status(&self.from.1);
         }
         if !to_turn.busy() {
             // An earlier upload of this name that was cut: what has now arrived stands for it.
-            self.folders.remove_staged(&self.folders.staging(*drop)?, &self.notes, name)?;
+            let _ = self.folders.staging(*drop).map(|staging| self.folders.remove_staged(&staging, &self.notes, name));
         }
         // The claim may have been quicker; then there is nothing to hint at.
         let stat = folder.stat(name.as_str())?.filter(|stat| dir::identity(stat).1 == self.found.inode);

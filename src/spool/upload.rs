@@ -9,10 +9,10 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use super::coverage::Coverage;
-use super::dir::{self, Durable};
+use super::dir::{self, Dir, Durable};
 use super::notes::{Note, Notes, SEAMS_MAX};
 use super::writers::{Key, Slot};
-use super::{DropFolder, Entry, Folders, SpoolError};
+use super::{DropFolder, Entry, ErrorKind, Folders, SpoolError};
 use crate::domain::{FileName, NameKind};
 
 /// How a client opens a file for writing. SFTP's flags, one to one.
@@ -198,7 +198,7 @@ impl Upload {
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, SpoolError> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match self.file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            match self.file.read_at(&mut buffer[filled..], offset.saturating_add(filled as u64)) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -218,7 +218,8 @@ impl Upload {
             next.truncate(len);
             upload.guard(&next)?;
             upload.touched = true;
-            upload.file.set_len(len)?;
+            // What is only promised takes no room: the size on disk grows by writes.
+            upload.file.set_len(len.min(upload.file.metadata()?.len()))?;
             upload.coverage = next;
             Ok(())
         })
@@ -264,20 +265,37 @@ impl Upload {
             {
                 return Err(SpoolError::Pending);
             }
-            upload.sync_file()?;
-            upload.write_note(None, Durable::Yes)?;
-            let Some(folder) = arrives else { return Ok(Closed::Kept) };
-            let stat = rustix::fs::fstat(&upload.file)?;
+            let Some(folder) = arrives else {
+                upload.settle()?;
+                return Ok(Closed::Kept);
+            };
+            // Before the sync, so that both writes share its journal commit; nobody can take the file earlier than the move.
             upload.folders.publish_status(&name, waiting_status)?;
-            match upload.folders.staging(drop)?.move_to(name.as_str(), &folder, name.as_str()) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(SpoolError::Pending),
-                moved => moved?,
+            let delivered = upload.settle().and_then(|()| upload.deliver(&folder));
+            if delivered.as_ref().is_err_and(|error| error.kind() != ErrorKind::Pending) {
+                // Nothing waits. That this may fail as well takes nothing from the answer.
+                let _ = upload.folders.remove_status(&name);
             }
-            folder.sync()?;
-            let (device, inode) = (upload.device, upload.inode);
-            Ok(Closed::Delivered(Delivered { drop, name, device, inode, size: upload.coverage.size(), mtime_ns: dir::mtime_ns(&stat) }))
+            delivered.map(Closed::Delivered)
         })
         .inspect(|_| self.finish())
+    }
+
+    /// Bytes, and what must be known of them, on disk.
+    fn settle(&mut self) -> Result<(), SpoolError> {
+        self.sync_file()?;
+        self.write_note(None, Durable::Yes)
+    }
+
+    fn deliver(&self, folder: &Dir) -> Result<Delivered, SpoolError> {
+        let (drop, name) = self.key.clone();
+        let mtime_ns = dir::mtime_ns(&rustix::fs::fstat(&self.file)?);
+        match self.folders.staging(drop)?.move_to(name.as_str(), folder, name.as_str()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(SpoolError::Pending),
+            moved => moved?,
+        }
+        folder.sync()?;
+        Ok(Delivered { drop, name, device: self.device, inode: self.inode, size: self.coverage.size(), mtime_ns })
     }
 
     /// Runs while this handle is the name's writer and nobody else can become it.

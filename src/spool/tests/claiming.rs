@@ -88,7 +88,7 @@ fn links_folders_and_fifos_stay_and_say_what_to_do() {
 fn a_file_that_cannot_be_opened_stays() {
     let world = World::new();
     fs::write(world.path("inbox/june.csv"), "a\n").expect("written");
-    fs::set_permissions(world.path("inbox/june.csv"), fs::Permissions::from_mode(0)).expect("changed");
+    fs::set_permissions(world.path("inbox/june.csv"), fs::Permissions::from_mode(0o000)).expect("changed");
     if rustix::process::geteuid().is_root() {
         return; // who may read everything
     }

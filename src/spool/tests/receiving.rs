@@ -197,3 +197,57 @@ fn files_and_folders_are_the_daemons_alone() {
     }
     assert_eq!((mode("inbox/june.csv"), mode("status/june.csv.json")), (0o600, 0o600));
 }
+
+#[test]
+fn two_sessions_at_once_deliver_whole_files_only() {
+    let world = World::new();
+    let delivered = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for byte in b'a'..=b'd' {
+            let (folders, delivered) = (world.spool.tenant(&world.tenant).expect("there"), &delivered);
+            scope.spawn(move || {
+                for round in 0..50_i64 {
+                    let mut upload = folders.open_upload(DropFolder::Inbox, &name("june.csv"), NEW).expect("opened");
+                    let written = (0..8).try_for_each(|i| upload.write_at(i * 512, &[byte; 512]));
+                    if written.and_then(|()| upload.close(WAITING)).is_ok() {
+                        delivered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                        let file = folders.scan(DropFolder::Inbox).expect("read").files.remove(0);
+                        let import = crate::domain::ImportId(i64::from(byte) * 1000 + round);
+                        folders.claim(&file, import).expect("read").expect("only its deliverer claims it");
+                    }
+                }
+            });
+        }
+    });
+    let claimed = world.tree("processing");
+    assert_eq!(claimed.len(), delivered.into_inner());
+    assert!(!claimed.is_empty());
+    for file in claimed {
+        let bytes = world.read(&format!("processing/{file}"));
+        assert!(bytes.len() == 4096 && bytes.iter().all(|&byte| byte == bytes[0]), "{file} is mixed");
+    }
+}
+
+#[test]
+fn nothing_waits_in_the_status_after_a_delivery_that_failed() {
+    let world = World::new();
+    let mut upload = world.open("june.csv", NEW);
+    upload.write_at(0, b"a\n").expect("written");
+    std::fs::remove_file(world.path("staging/inbox/june.csv")).expect("removed by hand");
+    assert_eq!(upload.close(WAITING).expect_err("gone").kind(), ErrorKind::NotFound);
+    assert_eq!(world.tree("status"), [""; 0]);
+}
+
+#[test]
+fn offsets_at_the_end_of_the_range_are_refused_and_nothing_grows() {
+    let world = World::new();
+    let mut upload = world.open("june.csv", NEW);
+    upload.write_at(0, b"abc").expect("written");
+    assert!(upload.write_at(u64::MAX - 1, b"xyz").is_err());
+    assert_eq!(upload.read_at(u64::MAX, &mut [0; 4]).map_err(|error| error.kind()), Err(ErrorKind::Medium));
+    upload.truncate(1 << 40).expect("noted");
+    assert_eq!(world.read("staging/inbox/june.csv"), b"abc", "a size that is only promised takes no room");
+    assert_eq!(upload.close(WAITING).expect_err("a gap").kind(), ErrorKind::Gap);
+    upload.truncate(3).expect("shrunk");
+    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
+}
