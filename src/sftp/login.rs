@@ -11,7 +11,7 @@ use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
 use tokio::time::timeout;
-use tracing::{Span, debug, info};
+use tracing::{Span, info};
 
 use crate::domain::TenantName;
 use crate::sftp::engine::Engine;
@@ -48,13 +48,15 @@ pub(crate) struct Login {
     admission: Arc<Admission>,
     stop: shutdown::Signal,
     proven: Option<TenantLogin>,
+    /// Attempts that failed, and the login of the last one.
+    refused: (usize, String),
     /// Channels that have not asked for anything yet.
     waiting: HashMap<ChannelId, Channel<Msg>>,
 }
 
 impl Login {
     pub(crate) fn new(shared: Arc<Shared>, admission: Arc<Admission>, stop: shutdown::Signal) -> Self {
-        Self { shared, admission, stop, proven: None, waiting: HashMap::new() }
+        Self { shared, admission, stop, proven: None, refused: (0, String::new()), waiting: HashMap::new() }
     }
 
     /// The rule: the login exists, the key is one of its keys, and it signs by something better than SHA-1.
@@ -65,6 +67,12 @@ impl Login {
         let known = keys.iter().filter(|known| known.key_data() == key.key_data()).count() > 0;
         let signed_well = !matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa);
         found.filter(|_| known && signed_well)
+    }
+
+    /// The answer to every attempt that fails, whatever the reason.
+    fn reject(&mut self, login: &str) -> Auth {
+        self.refused = (self.refused.0 + 1, login.escape_default().take(LOGIN_BYTES_LOGGED).collect());
+        Auth::reject()
     }
 
     /// Refuses what is not SFTP with a sentence on the error stream, as a program that ends at once.
@@ -105,12 +113,12 @@ impl Handler for Login {
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
         let found = self.find(user, offer.public_key, offer.algorithm);
-        Ok(if found.is_some() { Auth::Accept } else { refused(user) })
+        Ok(if found.is_some() { Auth::Accept } else { self.reject(user) })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         self.proven = self.find(user, key.public_key, key.algorithm);
-        Ok(if self.proven.is_some() { Auth::Accept } else { refused(user) })
+        Ok(if self.proven.is_some() { Auth::Accept } else { self.reject(user) })
     }
 
     async fn auth_succeeded(&mut self, ssh: &mut Ssh) -> Result<(), Self::Error> {
@@ -183,14 +191,14 @@ impl Handler for Login {
     }
 }
 
-/// The answer to every attempt that fails, whatever the reason.
-fn refused(user: &str) -> Auth {
-    let login: String = user.escape_default().take(LOGIN_BYTES_LOGGED).collect();
-    if login.contains('@') {
-        // It may be a customer's address typed into the wrong field.
-        debug!("login refused");
-    } else {
-        info!(login, "login refused");
+/// One line for a connection that tried and failed: a client offers all keys that it has, and the right one may be the last.
+impl Drop for Login {
+    fn drop(&mut self) {
+        let (tries, login) = &self.refused;
+        if self.proven.is_none() && *tries > 0 {
+            // One with an `@` may be a customer's address, typed into the wrong field.
+            let login = if login.contains('@') { "?" } else { login };
+            info!(login, tries, "login refused");
+        }
     }
-    Auth::reject()
 }

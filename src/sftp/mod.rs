@@ -11,6 +11,7 @@
 
 pub mod engine;
 mod login;
+mod opened;
 mod options;
 mod place;
 mod server;

@@ -159,6 +159,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: shutdown::
         let started = accepted.and_then(|(stream, peer)| start(stream, peer, &shared, &stop));
         match started {
             Ok(()) => back_off = BACK_OFF.0,
+            // The client's doing, and no reason to wait.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(error) => {
                 if back_off == BACK_OFF.0 {
                     warn!(%error, "cannot take connections");
@@ -183,7 +185,10 @@ fn start(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stop: &shutd
             return Ok(());
         }
     };
-    stream.set_nodelay(true)?;
+    if let Err(error) = stream.set_nodelay(true) {
+        debug!(%error, "connection lost");
+        return Ok(());
+    }
     let stream = stream.into_std()?;
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     let run = move || {

@@ -68,7 +68,8 @@ pub(crate) async fn serve<T: Tree>(
                 write_half.eof().await?;
                 write_half.close().await
             };
-            if !matches!(timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
+            // An error means that the connection is gone already.
+            if timeout(FAREWELL, farewell).await.is_err() {
                 session.end(Ending::Stalled);
             }
         }

@@ -3,8 +3,6 @@
 //! Everything that is not offered is refused with a code and a clause. A delivery is told to the pipeline as a hint and to the log;
 //! so is a cut upload. It does not know the protocol, nor what is in a file.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -12,13 +10,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tracing::{info, warn};
 
-use crate::domain::{FILE_NAME_BYTES_MAX, FileName, TenantName};
+use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
+use crate::sftp::opened::{OpenFile, Writing, read_full};
 use crate::sftp::place::{Place, absolute};
 use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
-use crate::spool::{self, Closed, Delivered, DropFolder, ErrorKind, Folders, OpenUpload, ReadFolder, Renamed, Replace, SpoolError, Upload};
+use crate::spool::{self, Closed, Delivered, DropFolder, ErrorKind, Folders, OpenUpload, ReadFolder, Renamed, Replace, SpoolError};
 
 /// Time between two looks whether an earlier file of the name is claimed.
 const CLOSE_POLL: Duration = Duration::from_millis(10);
@@ -52,22 +51,6 @@ pub(crate) struct Sender {
 pub(crate) struct TenantTree {
     sender: Sender,
     receiving: Arc<Receiving>,
-}
-
-/// An open file.
-pub(crate) enum OpenFile {
-    Writing(Box<Writing>),
-    Reading(File, Attributes),
-}
-
-/// An upload under way. Dropped before it was closed, it was cut.
-pub(crate) struct Writing {
-    upload: Upload,
-    drop: DropFolder,
-    name: FileName,
-    mtime: Option<u32>,
-    ended: bool,
-    sender: Sender,
 }
 
 impl TenantTree {
@@ -336,7 +319,8 @@ impl Tree for TenantTree {
         let status = waiting_status();
         let rename = |replace| self.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, &status);
         // Even where it may replace, a file that waits to be claimed is first given the time for that.
-        let renamed = match self.wait_while_pending(|| rename(Replace::Never)) {
+        let may_wait = from != to && to.1.kind() != NameKind::Temporary;
+        let renamed = match if may_wait { self.wait_while_pending(|| rename(Replace::Never)) } else { rename(Replace::Never) } {
             Err(SpoolError::Exists) if overwrite == Overwrite::Asked => rename(Replace::OwnPending),
             renamed => renamed,
         };
@@ -375,27 +359,6 @@ impl Tree for TenantTree {
     }
 }
 
-impl Writing {
-    /// Tells that the upload ended without a delivery: to the operator, and to the sender's own log.
-    fn cut(&mut self, reason: &str) {
-        self.ended = true;
-        let (folder, bytes) = (self.drop.as_str(), self.upload.entry().size);
-        info!(file = %self.name, folder, bytes, reason, "upload cut");
-        let line = format!("{} /{folder}/{} upload cut after {bytes} bytes: {reason}", jiff::Timestamp::now(), self.name);
-        if let Err(error) = self.sender.folders.append_recent(&line) {
-            warn!(%error, "recent.log not written");
-        }
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.cut("the connection ended");
-        }
-    }
-}
-
 /// What a sender may do with an entry, as permission bits show it.
 #[derive(Clone, Copy)]
 enum Rights {
@@ -430,19 +393,6 @@ fn seconds(seconds: i64) -> u32 {
 
 fn nanoseconds(nanoseconds: i128) -> u32 {
     seconds(i64::try_from(nanoseconds / 1_000_000_000).unwrap_or_default())
-}
-
-fn read_full(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// The status of a file that was just delivered.

@@ -190,7 +190,7 @@ impl<T: Tree> Engine<T> {
         handle
     }
 
-    fn has_room(&self) -> Result<(), Refusal> {
+    fn check_room(&self) -> Result<(), Refusal> {
         if self.open.len() < self.handles_max { Ok(()) } else { Err(Refusal::failure("too many open files")) }
     }
 }

@@ -89,7 +89,7 @@ impl<T: Tree> Engine<T> {
             wire::OPEN => {
                 let (path, flags, attributes) = (fields.path()?, OpenFlags::from_bits(fields.u32()?), fields.attributes()?);
                 fields.end()?;
-                self.has_room()?;
+                self.check_room()?;
                 let file = self.tree.open(short(path)?, flags, &attributes)?;
                 let handle = self.enter(Open::File(file));
                 Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();
@@ -131,7 +131,7 @@ impl<T: Tree> Engine<T> {
             }
             wire::OPENDIR => {
                 let path = only(fields, Reader::path)?;
-                self.has_room()?;
+                self.check_room()?;
                 let listing = self.tree.list(short(path)?)?;
                 let handle = self.enter(Open::Listing(listing));
                 Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();

@@ -1,0 +1,65 @@
+//! What a sender has open: a file that is read, or an upload, which was cut if it is dropped before its end is known.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use tracing::{info, warn};
+
+use crate::domain::FileName;
+use crate::sftp::tree::Sender;
+use crate::sftp::wire::Attributes;
+use crate::spool::{DropFolder, Upload};
+
+/// An open file.
+pub(crate) enum OpenFile {
+    Writing(Box<Writing>),
+    Reading(File, Attributes),
+}
+
+/// An upload under way. Dropped before it was closed, it was cut.
+pub(crate) struct Writing {
+    pub(super) upload: Upload,
+    pub(super) drop: DropFolder,
+    pub(super) name: FileName,
+    /// The time that the client set, if it did.
+    pub(super) mtime: Option<u32>,
+    /// It was delivered, kept, or told of.
+    pub(super) ended: bool,
+    pub(super) sender: Sender,
+}
+
+impl Writing {
+    /// Tells that the upload ended without a delivery: to the operator, and to the sender's own log.
+    pub(super) fn cut(&mut self, reason: &str) {
+        self.ended = true;
+        let (folder, bytes) = (self.drop.as_str(), self.upload.entry().size);
+        info!(file = %self.name, folder, bytes, reason, "upload cut");
+        let line = format!("{} /{folder}/{} upload cut after {bytes} bytes: {reason}", jiff::Timestamp::now(), self.name);
+        if let Err(error) = self.sender.folders.append_recent(&line) {
+            warn!(%error, "recent.log not written");
+        }
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.cut("the connection ended");
+        }
+    }
+}
+
+/// Reads until the buffer is full or the file ends.
+pub(super) fn read_full(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

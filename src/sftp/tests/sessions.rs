@@ -1,0 +1,184 @@
+//! Logins, limits, floods and endings, with russh's client and raw packets.
+
+use russh::ChannelMsg;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::sftp::wire::{self, Reader, Writer};
+
+#[test]
+fn a_login_needs_its_own_key_and_says_no_more_to_a_stranger() {
+    run(async {
+        let world = World::new();
+        let mut handle = world.connect().await;
+        assert!(!authenticate(&mut handle, "nobody", 1).await, "unknown user");
+        assert!(!authenticate(&mut handle, "acme", 3).await, "wrong key");
+        assert!(authenticate(&mut handle, "acme-2", 1).await, "another user, on the same connection");
+        let channel = handle.channel_open_session().await.unwrap();
+        channel.request_subsystem(true, "sftp").await.unwrap();
+        let sftp = SftpSession::new(channel.into_stream()).await.unwrap();
+        sftp.create("june.csv").await.unwrap().shutdown().await.unwrap();
+        assert_eq!(world.hints(), ["acme-2 inbox june.csv 0"]);
+    });
+}
+
+#[test]
+fn a_connection_that_does_not_log_in_is_closed_and_a_good_sender_gets_in() {
+    run(async {
+        let world = World::with(Options { login_seconds: 1, logins_pending_max: 5, ..Options::default() });
+        let mut silent = Vec::new();
+        for _ in 0..50 {
+            silent.push(tokio::net::TcpStream::connect(("127.0.0.1", world.port)).await.unwrap());
+        }
+        let (_handle, sftp) = world.sftp().await;
+        assert!(sftp.metadata("/inbox").await.unwrap().is_dir());
+        for stream in &mut silent {
+            let mut greeting = Vec::new();
+            let _ = stream.read_to_end(&mut greeting).await;
+        }
+        assert!(sftp.metadata("/inbox").await.unwrap().is_dir());
+    });
+}
+
+#[test]
+fn at_most_four_channels_and_no_shell_command_or_legacy_scp() {
+    run(async {
+        let world = World::new();
+        let handle = world.log_in().await;
+        let mut channels = Vec::new();
+        for _ in 0..4 {
+            channels.push(handle.channel_open_session().await.unwrap());
+        }
+        assert!(handle.channel_open_session().await.is_err());
+        for (channel, command, expected) in [
+            (channels.pop().unwrap(), "scp -t june.csv", "legacy scp is not offered; use sftp or scp -s\r\n"),
+            (channels.pop().unwrap(), "rm -rf /", "commands are not offered; use sftp\r\n"),
+        ] {
+            let mut channel = channel;
+            channel.exec(true, command).await.unwrap();
+            let (mut said, mut status) = (Vec::new(), None);
+            while let Some(message) = channel.wait().await {
+                match message {
+                    ChannelMsg::ExtendedData { data, .. } => said.extend_from_slice(&data),
+                    ChannelMsg::ExitStatus { exit_status } => status = Some(exit_status),
+                    _ => {}
+                }
+            }
+            assert_eq!((String::from_utf8(said).unwrap().as_str(), status), (expected, Some(1)));
+        }
+        assert!(handle.channel_open_session().await.is_ok(), "their places are free again");
+        assert!(handle.channel_open_direct_tcpip("127.0.0.1", 22, "127.0.0.1", 1).await.is_err());
+    });
+}
+
+/// A channel on which packets are sent as bytes.
+async fn raw(world: &World) -> (Handle<Trusting>, russh::Channel<client::Msg>) {
+    let handle = world.log_in().await;
+    let channel = handle.channel_open_session().await.unwrap();
+    channel.request_subsystem(true, "sftp").await.unwrap();
+    let mut init = Vec::new();
+    Writer::new(&mut init, wire::INIT).u32(3).end();
+    channel.data_bytes(init).await.unwrap();
+    (handle, channel)
+}
+
+fn stats(count: u32) -> Vec<u8> {
+    let mut packets = Vec::new();
+    for id in 0..count {
+        Writer::new(&mut packets, wire::STAT).u32(id).string(b"/inbox").end();
+    }
+    packets
+}
+
+#[test]
+fn a_flood_of_requests_is_answered_to_the_last() {
+    run(async {
+        let world = World::new();
+        let (_handle, channel) = raw(&world).await;
+        let (mut read_half, write_half) = channel.split();
+        let sending = tokio::spawn(async move {
+            write_half.data_bytes(stats(100_000)).await.unwrap();
+            write_half
+        });
+        let mut replies = Vec::new();
+        let mut count = 0;
+        while count < 100_001 {
+            match read_half.wait().await.expect("open") {
+                ChannelMsg::Data { data } => replies.extend_from_slice(&data),
+                ChannelMsg::Eof | ChannelMsg::Close => panic!("closed after {count}"),
+                _ => {}
+            }
+            let mut taken = 0;
+            while let Ok(packet) = Reader::new(&replies[taken..]).string() {
+                taken += 4 + packet.len();
+                count += 1;
+            }
+            replies.drain(..taken);
+        }
+        sending.await.unwrap();
+    });
+}
+
+#[test]
+fn a_client_that_reads_no_reply_is_cut_and_its_session_freed() {
+    run(async {
+        let world = World::with(Options { reply_seconds: 1, sessions_per_tenant_max: 1, ..Options::default() });
+        let (handle, channel) = raw(&world).await;
+        // Never read: the client's window fills, then the server's replies are stuck.
+        let _ = tokio::time::timeout(Duration::from_secs(3), channel.data_bytes(stats(200_000))).await;
+        world.has_its_only_place_again().await;
+        drop((handle, channel));
+    });
+}
+
+#[test]
+fn a_backlog_beyond_its_cap_ends_the_session() {
+    run(async {
+        let world = World::with(Options { backlog_bytes_max: 100_000, sessions_per_tenant_max: 1, ..Options::default() });
+        let (handle, channel) = raw(&world).await;
+        let _ = tokio::time::timeout(Duration::from_secs(3), channel.data_bytes(stats(400_000))).await;
+        world.has_its_only_place_again().await;
+        drop((handle, channel));
+    });
+}
+
+#[test]
+fn a_malformed_packet_closes_the_channel_with_a_status_and_not_the_session() {
+    run(async {
+        let world = World::new();
+        let (handle, mut channel) = raw(&world).await;
+        channel.data_bytes(vec![0, 0, 0, 0]).await.unwrap();
+        let mut ends = Vec::new();
+        while let Some(message) = channel.wait().await {
+            match message {
+                ChannelMsg::ExitStatus { exit_status } => ends.push(format!("status {exit_status}")),
+                ChannelMsg::Eof => ends.push("eof".into()),
+                ChannelMsg::Close => ends.push("close".into()),
+                _ => {}
+            }
+        }
+        assert_eq!(ends, ["status 1", "eof", "close"]);
+        assert!(handle.channel_open_session().await.is_ok());
+    });
+}
+
+#[test]
+fn at_the_end_an_open_upload_may_finish_and_an_idle_session_may_not_linger() {
+    run(async {
+        let mut world = World::new();
+        let (idle, idle_sftp) = world.sftp().await;
+        let (_handle, sftp) = world.sftp().await;
+        let mut file = sftp.create("june.csv").await.unwrap();
+        drop(world.stop.take());
+        eventually("the idle one is closed", || idle.is_closed());
+        drop(idle_sftp);
+        file.write_all(b"email\n").await.unwrap();
+        file.shutdown().await.unwrap();
+        assert_eq!(world.hints(), ["acme inbox june.csv 6"]);
+        let began = Instant::now();
+        drop(sftp);
+        world.server.take().unwrap().join().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(5), "it did not wait for the grace period");
+        assert!(tokio::net::TcpStream::connect(("127.0.0.1", world.port)).await.is_err(), "nobody listens");
+    });
+}

@@ -1,0 +1,203 @@
+//! Uploads and what a sender sees, with russh's SFTP client.
+
+use russh::Disconnect;
+use russh_sftp::protocol::{FileAttributes, OpenFlags};
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+
+use super::*;
+
+#[test]
+fn an_upload_is_delivered_when_it_is_closed_and_can_be_looked_at_after_it_is_taken() {
+    run(async {
+        let world = World::new();
+        let (_handle, sftp) = world.sftp().await;
+        assert_eq!(sftp.canonicalize(".").await.unwrap(), "/inbox");
+        let mut file = sftp.create("june.csv").await.unwrap();
+        file.write_all(b"email\nann@x.example\n").await.unwrap();
+        assert!(!world.path("inbox/june.csv").exists(), "not before CLOSE");
+        file.shutdown().await.unwrap();
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\nann@x.example\n");
+        assert_eq!(world.hints(), ["acme inbox june.csv 20"]);
+        assert!(std::fs::read_to_string(world.path("status/june.csv.json")).unwrap().contains("\"state\":\"waiting\""));
+        assert_eq!(world.claim(DropFolder::Inbox), 1);
+        assert_eq!(sftp.metadata("june.csv").await.unwrap().size, Some(20));
+        let times = FileAttributes { atime: Some(5), mtime: Some(6), ..FileAttributes::empty() };
+        sftp.set_metadata("june.csv", times).await.unwrap();
+        assert_eq!(sftp.metadata("/inbox/june.csv").await.unwrap().mtime, Some(6));
+        assert!(sftp.read_dir("/inbox").await.unwrap().next().is_none(), "not listed");
+        let refused = sftp.open_with_flags("june.csv", OpenFlags::WRITE | OpenFlags::CREATE).await.err().unwrap();
+        assert!(refused.to_string().contains("already taken, send it whole"), "{refused}");
+        assert!(sftp.remove_file("june.csv").await.unwrap_err().to_string().contains("already taken"));
+        sftp.create("june.csv").await.unwrap().shutdown().await.unwrap();
+        assert_eq!(world.hints(), ["acme inbox june.csv 0"], "the same name again");
+    });
+}
+
+#[test]
+fn a_temporary_name_stays_apart_until_it_is_renamed() {
+    run(async {
+        let world = World::new();
+        let (_handle, sftp) = world.sftp().await;
+        let mut file = sftp.create("june.csv.part").await.unwrap();
+        file.write_all(b"email\n").await.unwrap();
+        file.shutdown().await.unwrap();
+        assert_eq!(world.hints(), Vec::<String>::new());
+        let listed: Vec<_> = sftp.read_dir(".").await.unwrap().map(|entry| entry.file_name()).collect();
+        assert_eq!(listed, ["june.csv.part"]);
+        sftp.rename("june.csv.part", "/check/june.csv").await.unwrap();
+        assert_eq!(world.hints(), ["acme check june.csv 6"]);
+        assert_eq!(world.claim(DropFolder::Check), 1);
+        assert_eq!(sftp.metadata("/check/june.csv").await.unwrap().size, Some(6));
+    });
+}
+
+#[test]
+fn a_cut_connection_leaves_a_partial_that_can_be_resumed_and_no_delivery() {
+    run(async {
+        let world = World::new();
+        let (handle, sftp) = world.sftp().await;
+        let mut file = sftp.create("june.csv").await.unwrap();
+        file.write_all(b"email\nann@x.").await.unwrap();
+        file.flush().await.unwrap();
+        eventually("the bytes are there", || {
+            world.folders().stat(DropFolder::Inbox, &name("june.csv")).unwrap().is_some_and(|e| e.size == 12)
+        });
+        handle.disconnect(Disconnect::ByApplication, "", "").await.unwrap();
+        std::mem::forget(file);
+        eventually("the cut is told", || {
+            std::fs::read_to_string(world.path("status/recent.log")).is_ok_and(|log| log.contains("upload cut after 12 bytes"))
+        });
+        assert!(!world.path("inbox/june.csv").exists());
+        assert_eq!(world.hints(), Vec::<String>::new());
+        let (_handle, sftp) = world.sftp().await;
+        assert_eq!(sftp.metadata("june.csv").await.unwrap().size, Some(12));
+        let mut file = sftp.open_with_flags("june.csv", OpenFlags::WRITE | OpenFlags::CREATE).await.unwrap();
+        file.seek(std::io::SeekFrom::Start(12)).await.unwrap();
+        file.write_all(b"example\n").await.unwrap();
+        file.shutdown().await.unwrap();
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\nann@x.example\n");
+    });
+}
+
+#[test]
+fn a_close_waits_for_the_earlier_file_to_be_claimed_and_fails_if_it_is_not() {
+    run(async {
+        let world = World::with(Options { close_wait_milliseconds: 300, ..Options::default() });
+        let (_handle, sftp) = world.sftp().await;
+        sftp.create("june.csv").await.unwrap().shutdown().await.unwrap();
+        let mut second = sftp.create("june.csv").await.unwrap();
+        let refused = second.shutdown().await.unwrap_err();
+        assert!(refused.to_string().contains("still waiting"), "{refused}");
+        let mut third = sftp.create("june.csv").await.unwrap();
+        let (closed, claimed) =
+            tokio::join!(third.shutdown(), async { tokio::task::spawn_blocking(|| ()).await.map(|()| world.claim(DropFolder::Inbox)) });
+        closed.unwrap();
+        assert_eq!(claimed.unwrap(), 1);
+    });
+}
+
+#[test]
+fn everything_else_is_refused_in_a_clause() {
+    run(async {
+        let world = World::new();
+        std::fs::create_dir(world.path("archive/2026-11-21")).unwrap();
+        std::fs::write(world.path("archive/2026-11-21/1-june.csv"), b"report").unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", world.path("archive/link")).unwrap();
+        let (_handle, sftp) = world.sftp().await;
+        assert_eq!(sftp.read("/archive/2026-11-21/1-june.csv").await.unwrap(), b"report");
+        let refusals = [
+            sftp.create_dir("sub").await.map(drop),
+            sftp.create_dir("/new").await.map(drop),
+            sftp.create("sub/june.csv").await.map(drop),
+            sftp.create("ann@x.example.csv").await.map(drop),
+            sftp.create("/archive/x.csv").await.map(drop),
+            sftp.create("/etc/x.csv").await.map(drop),
+            sftp.create("..").await.map(drop),
+            sftp.remove_file("/archive/2026-11-21/1-june.csv").await,
+            sftp.rename("/archive/2026-11-21/1-june.csv", "x.csv").await,
+            sftp.remove_dir("/inbox").await,
+            sftp.symlink("a", "b").await,
+            sftp.read("/archive/link").await.map(drop),
+            sftp.read("../../acme-2/inbox").await.map(drop),
+            sftp.read_dir("/staging").await.map(drop),
+            sftp.metadata("/processing").await.map(drop),
+        ];
+        let told: Vec<_> = refusals.into_iter().map(|refusal| refusal.unwrap_err().to_string()).collect();
+        check(
+            &told,
+            "
+            Permission denied: folders cannot be made here; put the file straight into /inbox
+            Permission denied: folders cannot be made here; put the file straight into /inbox
+            Permission denied: folders cannot be made here; put the file straight into /inbox
+            Permission denied: the name must not hold \"@\"
+            Permission denied: this folder can only be read
+            Permission denied: put files into /inbox or /check
+            Failure: it is a folder
+            Permission denied: this folder can only be read
+            Permission denied: files can be renamed within /inbox and /check only
+            Permission denied: this folder cannot be removed
+            Operation unsupported: links cannot be made here
+            No such file: no such file
+            No such file: no such file
+            No such file: no such folder
+            No such file: no such file
+        ",
+        );
+        let listed: Vec<_> = sftp.read_dir("/").await.unwrap().map(|entry| entry.file_name()).collect();
+        assert_eq!(listed, ["inbox", "check", "archive", "rejected", "status"]);
+    });
+}
+
+fn check(lines: &[String], expected: &str) {
+    let expected: Vec<_> = expected.trim().lines().map(str::trim).collect();
+    assert_eq!(lines, expected, "{lines:#?}");
+}
+
+#[test]
+fn twenty_sessions_upload_at_once_and_every_file_arrives_whole() {
+    run(async {
+        let world = Arc::new(World::new());
+        let uploads: Vec<_> = (0..20)
+            .map(|sender| {
+                let world = Arc::clone(&world);
+                tokio::spawn(async move {
+                    let (_handle, sftp) = world.sftp().await;
+                    for number in 0..4 {
+                        let mut file = sftp.create(format!("{sender}-{number}.csv")).await.unwrap();
+                        file.write_all(&vec![sender; 100_000]).await.unwrap();
+                        file.shutdown().await.unwrap();
+                    }
+                })
+            })
+            .collect();
+        for upload in uploads {
+            upload.await.unwrap();
+        }
+        assert_eq!(world.hints().len(), 80);
+        for (sender, number) in (0..20_u8).flat_map(|sender| (0..4).map(move |number| (sender, number))) {
+            assert!(std::fs::read(world.path(&format!("inbox/{sender}-{number}.csv"))).unwrap() == vec![sender; 100_000]);
+        }
+    });
+}
+
+#[test]
+fn a_close_after_a_gap_or_a_refused_write_delivers_nothing() {
+    run(async {
+        let world = World::new();
+        let (_handle, sftp) = world.sftp().await;
+        let mut file = sftp.create("june.csv").await.unwrap();
+        file.seek(std::io::SeekFrom::Start(10)).await.unwrap();
+        file.write_all(b"ann@x.example\n").await.unwrap();
+        let refused = file.shutdown().await.unwrap_err();
+        assert!(refused.to_string().contains("bytes are missing from byte 0 on"), "{refused}");
+        let mut file = sftp.create("july.csv").await.unwrap();
+        file.write_all(b"email\n").await.unwrap();
+        file.flush().await.unwrap();
+        file.seek(std::io::SeekFrom::Start(i64::MAX as u64 - 2)).await.unwrap();
+        let _ = file.write_all(b"ann@x.example\n").await;
+        assert!(file.shutdown().await.is_err());
+        assert_eq!(world.hints(), Vec::<String>::new());
+        let log = std::fs::read_to_string(world.path("status/recent.log")).unwrap();
+        assert!(log.contains("/inbox/june.csv upload cut after 24 bytes: bytes are missing from byte 0 on"), "{log}");
+    });
+}
