@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::process::Command;
 
 use crate::people;
-use crate::world::{EXPUNGED, World, have};
+use crate::support::have;
+use crate::world::{EXPUNGED, World};
 
 /// The calls after which something is durable or has another name.
 const CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat";
@@ -48,32 +49,36 @@ fn without_ids(text: &str) -> String {
 
 fn killed_at(world: &World, calls: &str, nth: u32) -> Command {
     let mut command = Command::new("strace");
-    command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"]).arg(format!("inject={calls}:signal=KILL:when={nth}"));
+    command
+        .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"])
+        .arg(format!("inject={calls}:signal=KILL:when={nth}"));
     command.arg(EXPUNGED).arg("--config").arg(world.home().join("expunged.toml")).arg("serve");
     command
 }
 
-fn prepared(name: &str) -> World {
-    let world = World::new(name);
+fn prepared() -> World {
+    let world = World::new();
     world.set("pipeline", "settle_seconds", "0");
     world.tenant("acme");
     people::load(&world, "acme", 40);
     world
 }
 
-const LIST: &str = "Customer Email\nperson1@acme.example\nperson2@acme.example\nnobody@acme.example\nbad\nperson30@acme.example\nperson1@acme.example\n";
+const LIST: &str =
+    "Customer Email\nperson1@acme.example\nperson2@acme.example\nnobody@acme.example\nbad\nperson30@acme.example\nperson1@acme.example\n";
 
 fn drop_in(world: &World) {
     let local = world.write("june.csv", LIST);
-    std::fs::rename(local, world.folder("acme", "inbox").join("june.csv")).expect("one filesystem");
+    world.move_in(&local, "acme", "june.csv");
 }
 
 fn archived(world: &World) -> bool {
-    world.files("acme", "archive").iter().filter(|name| name.ends_with("june.csv")).count() == 1 && world.files("acme", "processing").is_empty()
+    world.files("acme", "archive").iter().filter(|name| name.ends_with("june.csv")).count() == 1
+        && world.files("acme", "processing").is_empty()
 }
 
 fn undisturbed() -> Left {
-    let mut world = prepared("kill-none");
+    let mut world = prepared();
     drop_in(&world);
     world.start();
     world.report("acme", "june.csv");
@@ -91,7 +96,7 @@ fn killed_at_every_durable_call_of_an_import_it_ends_as_an_undisturbed_run() {
     assert!(expected.files.keys().any(|name| name.ends_with("june.csv.report.json")), "{:?}", expected.files.keys());
     let mut deaths = 0;
     for nth in 1.. {
-        let mut world = prepared("kill-import");
+        let mut world = prepared();
         drop_in(&world);
         world.start_by(|world| killed_at(world, CALLS, nth));
         let mut alive = true;
@@ -123,7 +128,7 @@ fn killed_at_writes_of_the_store_it_ends_as_an_undisturbed_run() {
     let mut step = 1;
     let mut nth = 1;
     loop {
-        let mut world = prepared("kill-writes");
+        let mut world = prepared();
         drop_in(&world);
         world.start_by(|world| killed_at(world, WRITES, nth));
         let mut alive = true;
@@ -158,5 +163,6 @@ fn terminate(world: &mut World) -> bool {
 
 /// A process that has ended and waits to be collected.
 fn dead(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')))
+    std::fs::read_to_string(format!("/proc/{pid}/stat"))
+        .map_or(true, |stat| stat.rsplit(')').next().is_some_and(|rest| rest.trim().starts_with('Z')))
 }

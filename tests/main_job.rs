@@ -5,14 +5,14 @@ use crate::world::World;
 
 #[test]
 fn a_pushed_list_erases_its_people_and_all_of_their_history() {
-    let mut world = World::new("main-job");
+    let mut world = World::new();
     world.tenant("acme");
     people::load(&world, "acme", 10);
     world.start();
 
     let list = "Customer Email\nPerson1@ACME.example\nperson4@acme.example\nnobody@acme.example\nnot-an-address\nperson4@acme.example\n";
     let local = world.write("june.csv", list);
-    world.sftp("acme", &format!("put {}\nls -l\n", local.display())).ok();
+    world.sftp("acme", &format!("put {}\nls -l\n", local.display())).exits(0);
     let report = world.report("acme", "june.csv");
 
     assert_eq!(report["status"], "completed");
@@ -38,29 +38,33 @@ fn a_pushed_list_erases_its_people_and_all_of_their_history() {
     assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers WHERE email LIKE 'person1@%' OR email LIKE 'person4@%'"), 0);
     let archive = world.files("acme", "archive");
     assert_eq!(archive.len(), 3, "{archive:?}");
-    assert!(archive[0].ends_with("-june.csv") && archive[1].ends_with("-june.csv.report.json") && archive[2].ends_with("-june.csv.results.csv"));
+    assert!(
+        archive[0].ends_with("-june.csv") && archive[1].ends_with("-june.csv.report.json") && archive[2].ends_with("-june.csv.results.csv")
+    );
     assert!(world.files("acme", "inbox").is_empty() && world.files("acme", "processing").is_empty());
     assert!(!world.log().contains("@acme.example"), "no address in the log");
 }
 
 #[test]
 fn an_openssh_client_puts_lists_stats_renames_polls_and_fetches_the_report() {
-    let mut world = World::new("sftp-batch");
+    let mut world = World::new();
     world.tenant("acme");
     people::load(&world, "acme", 4);
     world.start();
 
     let local = world.write("list.csv", people::email_csv("acme", [0, 1]));
-    world.sftp("acme", &format!("pwd\nput {} july.csv.part\nls\nrename july.csv.part july.csv\nls -l july.csv\n", local.display())).ok();
+    world
+        .sftp("acme", &format!("pwd\nput {} july.csv.part\nls\nrename july.csv.part july.csv\nls -l july.csv\n", local.display()))
+        .exits(0);
     world.report("acme", "july.csv");
 
     let polled = world.outside("polled.json");
-    world.sftp("acme", &format!("get /status/july.csv.json {}\n", polled.display())).ok();
+    world.sftp("acme", &format!("get /status/july.csv.json {}\n", polled.display())).exits(0);
     let status: serde_json::Value = serde_json::from_slice(&std::fs::read(&polled).expect("fetched")).expect("JSON");
     assert_eq!(status["state"], "completed");
     let path = status["report"].as_str().expect("the report's full path");
     let fetched = world.outside("fetched.json");
-    world.sftp("acme", &format!("get {path} {}\n", fetched.display())).ok();
+    world.sftp("acme", &format!("get {path} {}\n", fetched.display())).exits(0);
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&fetched).expect("fetched")).expect("JSON");
     assert_eq!(report["rows"]["deleted"], 2);
     assert_eq!(report["import"], status["import"]);
@@ -68,7 +72,7 @@ fn an_openssh_client_puts_lists_stats_renames_polls_and_fetches_the_report() {
 
 #[test]
 fn what_is_put_into_check_is_rehearsed_and_nobody_is_deleted() {
-    let mut world = World::new("check-folder");
+    let mut world = World::new();
     world.tenant("acme");
     people::load(&world, "acme", 6);
     let before = people::rows(&world, "acme");
@@ -89,7 +93,7 @@ fn what_is_put_into_check_is_rehearsed_and_nobody_is_deleted() {
 
 #[test]
 fn a_file_that_names_another_tenants_customers_finds_nobody() {
-    let mut world = World::new("tenants-apart");
+    let mut world = World::new();
     for tenant in ["acme", "acme-2"] {
         world.tenant(tenant);
         people::load(&world, tenant, 6);
@@ -102,7 +106,7 @@ fn a_file_that_names_another_tenants_customers_finds_nobody() {
     assert_eq!(people::rows(&world, "acme"), before, "the other tenant is whole");
     for path in ["/../acme/inbox/x.csv", "/acme/x.csv", "../../acme/inbox/x.csv", "/archive/x.csv", "/x.csv"] {
         let local = world.write("x.csv", people::email_csv("acme", [0]));
-        world.sftp("acme-2", &format!("put {} {path}\n", local.display())).code(1);
+        world.sftp("acme-2", &format!("put {} {path}\n", local.display())).exits(1);
     }
     assert!(world.files("acme", "inbox").is_empty() && world.files("acme", "staging").is_empty());
     assert_eq!(people::rows(&world, "acme"), before);
@@ -110,7 +114,7 @@ fn a_file_that_names_another_tenants_customers_finds_nobody() {
 
 #[test]
 fn sigterm_drains_and_the_next_start_goes_on() {
-    let mut world = World::new("drain");
+    let mut world = World::new();
     world.tenant("acme");
     people::load(&world, "acme", 4000);
     world.start();

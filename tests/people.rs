@@ -6,7 +6,7 @@ use crate::world::World;
 
 /// Loads `count` customers of a tenant, two to an account, each with two rewards, three events, two custom fields and a referral of
 /// the next one. Customer `n` is account `A(n/2)`, id `U(n)`, address `person{n}@{tenant}.example`.
-pub fn load(world: &World, tenant: &str, count: usize) {
+pub(crate) fn load(world: &World, tenant: &str, count: usize) {
     let mut customers = String::from("accountId,id,email,firstName,lastName,createdAt\n");
     let mut rewards = String::from("id,accountId,userId,referralId,type,amount,currency,status,createdAt\n");
     let mut events = String::from("id,accountId,userId,name,occurredAt,properties\n");
@@ -19,7 +19,11 @@ pub fn load(world: &World, tenant: &str, count: usize) {
             let _ = writeln!(rewards, "R{n}-{i},{account},{id},F{n},credit,10.00,EUR,pending,2026-02-01T00:00:00Z");
         }
         for i in 0..3 {
-            let _ = writeln!(events, "E{n}-{i},{account},{id},purchase,2026-03-01T00:00:00Z,\"{{\"\"email\"\":\"\"{}\"\"}}\"", email(tenant, n));
+            let _ = writeln!(
+                events,
+                "E{n}-{i},{account},{id},purchase,2026-03-01T00:00:00Z,\"{{\"\"email\"\":\"\"{}\"\"}}\"",
+                email(tenant, n)
+            );
         }
         for i in 0..2 {
             let _ = writeln!(fields, "{account},{id},field{i},value of {}", email(tenant, n));
@@ -28,25 +32,27 @@ pub fn load(world: &World, tenant: &str, count: usize) {
             let _ = writeln!(referrals, "F{n},{account},{id},{},{},converted,2026-02-01T00:00:00Z", self::account(n + 1), self::id(n + 1));
         }
     }
-    for (kind, content) in [("customers", customers), ("referrals", referrals), ("rewards", rewards), ("events", events), ("fields", fields)] {
+    for (kind, content) in
+        [("customers", customers), ("referrals", referrals), ("rewards", rewards), ("events", events), ("fields", fields)]
+    {
         world.load(kind, tenant, &content);
     }
 }
 
-pub fn account(n: usize) -> String {
+pub(crate) fn account(n: usize) -> String {
     format!("A{}", n / 2)
 }
 
-pub fn id(n: usize) -> String {
+pub(crate) fn id(n: usize) -> String {
     format!("U{n}")
 }
 
-pub fn email(tenant: &str, n: usize) -> String {
+pub(crate) fn email(tenant: &str, n: usize) -> String {
     format!("person{n}@{tenant}.example")
 }
 
 /// An email CSV that names these customers.
-pub fn email_csv(tenant: &str, people: impl IntoIterator<Item = usize>) -> String {
+pub(crate) fn email_csv(tenant: &str, people: impl IntoIterator<Item = usize>) -> String {
     let mut text = String::from("Customer Email\n");
     for n in people {
         let _ = writeln!(text, "{}", email(tenant, n));
@@ -55,7 +61,7 @@ pub fn email_csv(tenant: &str, people: impl IntoIterator<Item = usize>) -> Strin
 }
 
 /// A participant CSV that names these customers.
-pub fn participant_csv(people: impl IntoIterator<Item = usize>) -> String {
+pub(crate) fn participant_csv(people: impl IntoIterator<Item = usize>) -> String {
     let mut text = String::from("accountId,id\n");
     for n in people {
         let _ = writeln!(text, "{},{}", account(n), id(n));
@@ -64,7 +70,7 @@ pub fn participant_csv(people: impl IntoIterator<Item = usize>) -> String {
 }
 
 /// Every row that the store holds of a tenant's people, as text: what must stay the same where nobody was purged.
-pub fn rows(world: &World, tenant: &str) -> Vec<String> {
+pub(crate) fn rows(world: &World, tenant: &str) -> Vec<String> {
     let own = format!("customer IN (SELECT customer FROM customers WHERE tenant = '{tenant}')");
     [
         format!("SELECT * FROM accounts WHERE tenant = '{tenant}' ORDER BY accountId"),

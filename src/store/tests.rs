@@ -136,6 +136,8 @@ fn new_import(tenant: &str, file: &str) -> NewImport {
         map: vec![("E-mail".into(), "Customer Email".into())],
         seams: vec![4096],
         received_at: at(0),
+        expected_sha256: None,
+        refusal: None,
     }
 }
 
@@ -146,7 +148,8 @@ fn an_import_reads_back_as_it_was_written() {
     let new = new_import("acme", "june.csv");
     let id = store.write("test", |t| ledger::insert(t, &new)).unwrap();
     let warnings = ["no final line end".to_owned()];
-    let facts = FileFacts { bytes: 12, sha256: "ab", dialect: Some(Dialect::EmailCsv), warnings: &warnings, started_at: at(1) };
+    let facts =
+        FileFacts { bytes: 12, sha256: "ab", reading: None, dialect: Some(Dialect::EmailCsv), warnings: &warnings, started_at: at(1) };
     store.write("test", |t| ledger::note_file(t, id, &facts)).unwrap();
     store.write("test", |t| ledger::note_file(t, id, &FileFacts { started_at: at(9), ..facts })).unwrap();
     assert_eq!(store.write("test", |t| ledger::note_attempt(t, id)).unwrap(), 1);
@@ -165,7 +168,7 @@ fn finds_imports_by_what_is_asked_for() {
         store
             .write("test", |t| {
                 let id = ledger::insert(t, &new_import(tenant, file))?;
-                ledger::note_file(t, id, &FileFacts { bytes: 1, sha256, dialect: None, warnings: &[], started_at: at(1) })?;
+                ledger::note_file(t, id, &FileFacts { bytes: 1, sha256, reading: None, dialect: None, warnings: &[], started_at: at(1) })?;
                 Ok::<_, StoreError>(id)
             })
             .unwrap()

@@ -1,6 +1,7 @@
 //! What tests of the built binary share: a world of their own, and commands that say everything when they fail.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -71,14 +72,23 @@ impl World {
     /// Runs any program here, with nothing on its standard input.
     pub(crate) fn run<A: AsRef<OsStr>>(&self, program: &str, args: impl IntoIterator<Item = A>) -> Ran {
         let mut command = Command::new(program);
-        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()).env_remove("EXPUNGED_KEEP");
+        command.args(args).current_dir(self.dir.path()).env_remove("EXPUNGED_KEEP");
         self.finish(command)
     }
 
     /// Waits for a command made by the caller.
-    pub(crate) fn finish(&self, mut command: Command) -> Ran {
+    pub(crate) fn finish(&self, command: Command) -> Ran {
+        self.finish_with(command, "")
+    }
+
+    /// The same, with something on its standard input.
+    pub(crate) fn finish_with(&self, mut command: Command, input: &str) -> Ran {
         let line = format!("{command:?}");
-        let Output { status, stdout, stderr } = command.output().unwrap_or_else(|error| panic!("{line}: {error}"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
+        // A program that does not read its input may have ended by now.
+        let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap_or_else(|error| panic!("{line}: {error}"));
         Ran {
             line,
             status: status.code(),
@@ -140,4 +150,15 @@ fn list(root: &Path, folder: &Path, lines: &mut Vec<String>) {
             list(root, &path, lines);
         }
     }
+}
+
+/// Whether a program is there. Says aloud that a test is skipped; where `EXPUNGED_TEST_ALL` is set, a skip is a failure.
+#[expect(clippy::print_stderr, reason = "a skipped test must not look like one that passed")]
+pub(crate) fn have(program: &str) -> bool {
+    let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
+    if !found {
+        assert!(std::env::var_os("EXPUNGED_TEST_ALL").is_none(), "{program} is not installed, and no test may be skipped here");
+        eprintln!("SKIPPED: {program} is not installed");
+    }
+    found
 }

@@ -123,6 +123,8 @@ impl World {
             map: vec![],
             seams: vec![],
             received_at: at(0),
+            expected_sha256: None,
+            refusal: None,
         };
         self.open().write("test", |transaction| ledger::insert(transaction, &new)).unwrap()
     }
