@@ -128,7 +128,10 @@ pub(super) fn duplicate_column(name: &str) -> Rejection {
 /// What a value may be as an id: compared byte for byte, so nothing invisible at its ends or in it.
 pub(super) fn check_id(text: &str) -> Result<(), Reason> {
     let edge = |c: Option<char>| c.is_some_and(char::is_whitespace);
-    if text.trim().is_empty() {
+    let plain = !text.is_empty() && text.len() <= ID_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if plain {
+        Ok(())
+    } else if text.trim().is_empty() {
         Err(Reason::Missing)
     } else if text.contains(char::REPLACEMENT_CHARACTER) {
         Err(Reason::NotText)

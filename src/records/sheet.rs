@@ -174,7 +174,7 @@ impl<R: Read> Sheet<R> {
             Cow::Owned(bytes) => String::from_utf8(bytes).ok().map(Cow::Owned),
         };
         match value {
-            Some(value) if !value.contains(char::REPLACEMENT_CHARACTER) => Ok(Some(value)),
+            Some(value) if value.is_ascii() || !value.contains(char::REPLACEMENT_CHARACTER) => Ok(Some(value)),
             _ => Err(self.error(names, index, Reason::NotText)),
         }
     }
