@@ -17,6 +17,7 @@ use russh::server::{Config, run_stream};
 use russh::{MethodKind, MethodSet, Preferred, cipher, compression, kex, mac};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, field, info_span, warn};
 
@@ -190,25 +191,19 @@ fn start(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stop: &shutd
         return Ok(());
     }
     let stream = stream.into_std()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let (shared, stop) = (Arc::clone(shared), stop.clone());
     let run = move || {
         let span = info_span!("session", %source, tenant = field::Empty);
         let _entered = span.enter();
-        serve(stream, shared, admission, stop);
+        serve(runtime, stream, shared, admission, stop);
     };
     std::thread::Builder::new().name("sftp".into()).stack_size(STACK_BYTES).spawn(run)?;
     Ok(())
 }
 
 /// Runs one connection to its end on this thread.
-fn serve(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admission, stop: shutdown::Signal) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            warn!(%error, "cannot serve a connection");
-            return;
-        }
-    };
+fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admission, stop: shutdown::Signal) {
     let admission = Arc::new(admission);
     let session = Arc::clone(admission.session());
     runtime.block_on(async {

@@ -1,7 +1,7 @@
 //! One SFTP channel: messages in, the engine, replies out, and no way to deadlock.
 //!
 //! While a reply is being sent, the channel goes on being emptied into a backlog with a cap; a loop that only sends would
-//! block russh's own loop, which both directions need (measured; see `research/sftp-performance.md` section 5).
+//! block russh's own loop, which both directions need (reproduced with the plain loop).
 //! A reply that does not move is given up after a time. This module does not know what is being transferred.
 
 use std::collections::VecDeque;
