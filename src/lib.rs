@@ -22,6 +22,7 @@
 pub mod cli;
 pub mod config;
 pub mod domain;
+pub mod load;
 pub mod purge;
 pub mod records;
 pub mod report;
