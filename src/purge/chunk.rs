@@ -7,7 +7,7 @@ use rusqlite::{Connection, Transaction};
 
 use super::accounts::{Accounts, Kept};
 use super::matched::suppression;
-use super::people::{People, Person};
+use super::people::{People, Person, empty_chunk};
 use super::sql::{CHUNK, Steps};
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, State};
@@ -103,9 +103,7 @@ pub(super) fn survivors(
     targets: impl Iterator<Item = Target>,
 ) -> Result<Survivors, PurgeError> {
     let doing = "note the subjects of a chunk";
-    let make = format!(r#"CREATE TABLE IF NOT EXISTS {CHUNK} ("key" PRIMARY KEY) WITHOUT ROWID"#);
-    connection.execute_batch(&make).doing(doing)?;
-    connection.execute(&format!("DELETE FROM {CHUNK}"), []).doing(doing)?;
+    empty_chunk(connection)?;
     let mut insert = connection.prepare_cached(&format!("INSERT INTO {CHUNK} VALUES (?1)")).doing(doing)?;
     let mut survivors = Survivors::default();
     let by_key = people.by_key();

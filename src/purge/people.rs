@@ -43,14 +43,15 @@ impl<'a> People<'a> {
         }
     }
 
-    fn select_people(&self, condition: &str) -> String {
+    fn select_people(&self, more: &[String], condition: &str) -> String {
         let subject = &self.plan.subject;
         let text = |column: Option<&String>| {
             column.map_or_else(|| "NULL".to_owned(), |column| format!("CAST({} AS TEXT)", of(&subject.table, column)))
         };
         let account_name = self.plan.account.as_ref().map(|rule| account_name(self.plan, rule, &subject.table, &rule.subject_columns));
+        let more: String = more.iter().map(|column| format!(", {}", text(Some(column)))).collect();
         format!(
-            "SELECT {}, {}, {}, {}, {} FROM {} WHERE {}",
+            "SELECT {}, {}, {}, {}, {}{more} FROM {} WHERE {}",
             of(&subject.table, &subject.key),
             text(subject.address.as_ref().map(|address| &address.column)),
             text(subject.account.as_ref()),
@@ -63,22 +64,25 @@ impl<'a> People<'a> {
 
     /// Whoever has a key by now.
     pub(super) fn by_key(&self) -> String {
-        self.select_people(&format!("{} = ?2", of(&self.plan.subject.table, &self.plan.subject.key)))
+        self.select_people(&[], &format!("{} = ?2", of(&self.plan.subject.table, &self.plan.subject.key)))
     }
 
     /// Whoever has an address, where it compares by index.
     pub(super) fn by_address(&self) -> Result<String, PurgeError> {
         let address = self.address()?;
         let column = of(&self.plan.subject.table, &address.column);
-        Ok(self.select_people(&match address.compare {
-            Compare::Nocase => format!("{column} = ?2 COLLATE NOCASE"),
-            Compare::Exact | Compare::Normalised => format!("{column} = ?2"),
-        }))
+        Ok(self.select_people(
+            &[],
+            &match address.compare {
+                Compare::Nocase => format!("{column} = ?2 COLLATE NOCASE"),
+                Compare::Exact | Compare::Normalised => format!("{column} = ?2"),
+            },
+        ))
     }
 
     /// Everyone who has any address.
     pub(super) fn with_address(&self) -> Result<String, PurgeError> {
-        Ok(self.select_people(&format!("{} IS NOT NULL", of(&self.plan.subject.table, &self.address()?.column))))
+        Ok(self.select_people(&[], &format!("{} IS NOT NULL", of(&self.plan.subject.table, &self.address()?.column))))
     }
 
     /// Whoever has an account and id.
@@ -87,7 +91,7 @@ impl<'a> People<'a> {
         let (Some(account), Some(id)) = (&subject.account, &subject.id) else {
             return Err(PurgeError::CannotServe("the plan names no columns for accountId and id, so it cannot serve a participant file"));
         };
-        Ok(self.select_people(&format!("{} = ?2 AND {} = ?3", of(&subject.table, account), of(&subject.table, id))))
+        Ok(self.select_people(&[], &format!("{} = ?2 AND {} = ?3", of(&subject.table, account), of(&subject.table, id))))
     }
 
     pub(super) fn compare(&self) -> Result<Compare, PurgeError> {
@@ -111,6 +115,36 @@ impl<'a> People<'a> {
         let columns: Vec<_> = columns.iter().map(|column| of(table, column)).collect();
         let present: String = columns.iter().map(|column| format!(" AND {column} IS NOT NULL")).collect();
         format!("SELECT {} FROM {} WHERE {}{present}", columns.join(", "), in_main(table), self.where_clause(&self.in_chunk()))
+    }
+
+    /// The whole rows of the chunk's subjects.
+    pub(super) fn select_whole_chunk(&self) -> String {
+        format!("SELECT * FROM {} WHERE {}", in_main(&self.plan.subject.table), self.where_clause(&self.in_chunk()))
+    }
+
+    /// Whoever has `?2` for an id, a name like `?3`, or the address `?4`: at most `?5`, in order of key.
+    pub(super) fn search(&self, by_address: bool) -> String {
+        let subject = &self.plan.subject;
+        let column = |column: &String| of(&subject.table, column);
+        let id = subject.id.iter().map(|id| format!("CAST({} AS TEXT) = ?2", column(id)));
+        let names: Vec<_> = subject.names.iter().map(|name| format!("coalesce({}, '')", column(name))).collect();
+        let name = (!names.is_empty()).then(|| format!("{} LIKE ?3 ESCAPE '\\'", names.join(" || ' ' || ")));
+        let address = subject.address.iter().filter(|_| by_address).map(|address| match address.compare {
+            Compare::Nocase => format!("{} = ?4 COLLATE NOCASE", column(&address.column)),
+            Compare::Exact | Compare::Normalised => format!("{} = ?4", column(&address.column)),
+        });
+        let any: Vec<_> = id.chain(name).chain(address).collect();
+        let any = if any.is_empty() { "0".to_owned() } else { any.join(" OR ") };
+        // Each parameter is named, whatever the plan has columns for.
+        let condition = format!("({any}) AND coalesce(?2, ?3, ?4, '') IS NOT NULL ORDER BY {} LIMIT ?5", of(&subject.table, &subject.key));
+        self.select_people(&subject.names, &condition)
+    }
+
+    /// Everyone who has an address, with their names, in order of key.
+    pub(super) fn search_addressed(&self) -> Result<String, PurgeError> {
+        let subject = &self.plan.subject;
+        let (address, key) = (of(&subject.table, &self.address()?.column), of(&subject.table, &subject.key));
+        Ok(self.select_people(&subject.names, &format!("{address} IS NOT NULL ORDER BY {key}")))
     }
 
     fn in_chunk(&self) -> String {
@@ -139,6 +173,15 @@ impl<'a> People<'a> {
         }
         Ok(())
     }
+}
+
+/// Makes the table of the transaction's subjects, or empties it.
+pub(super) fn empty_chunk(connection: &Connection) -> Result<(), PurgeError> {
+    let doing = "make the table of a chunk's subjects";
+    let make = format!(r#"CREATE TABLE IF NOT EXISTS {CHUNK} ("key" PRIMARY KEY) WITHOUT ROWID"#);
+    connection.execute_batch(&make).doing(doing)?;
+    connection.execute(&format!("DELETE FROM {CHUNK}"), []).doing(doing)?;
+    Ok(())
 }
 
 impl Person {

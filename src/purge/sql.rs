@@ -37,6 +37,8 @@ pub(super) struct RuleSteps {
     pub(super) count_doomed: String,
     /// Takes them.
     pub(super) delete_doomed: String,
+    /// Reads the rows that refer to the chunk.
+    pub(super) select_touched: String,
     /// For rows that lose a party and stay.
     pub(super) detach: Option<DetachSteps>,
 }
@@ -98,6 +100,7 @@ impl Conditions<'_> {
             table: rule.table.clone(),
             count_doomed: format!("SELECT count(*) FROM {table} WHERE {doomed}"),
             delete_doomed: format!("DELETE FROM {table} WHERE {doomed}"),
+            select_touched: format!("SELECT * FROM {table} WHERE ({touched})"),
             detach,
         }
     }

@@ -7,6 +7,8 @@ pub mod ledger;
 pub mod schema;
 
 mod key;
+#[cfg(test)]
+mod tests;
 
 use std::fs::OpenOptions;
 use std::io;
@@ -14,7 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 pub use key::Key;
 
@@ -154,11 +156,11 @@ impl Store {
         if create == Create::Builtin {
             set(&connection, "journal_mode", "WAL", "wal")?;
         }
-        refuse_persist(&connection)?;
         set(&connection, "synchronous", "FULL", "2")?;
         set(&connection, "wal_autocheckpoint", "16000", "16000")?;
         let mut store = Self { connection, _sweep: None };
         store.write("make the tables", |transaction| {
+            refuse_persist(transaction, path)?;
             if create == Create::Builtin {
                 schema::create(transaction)?;
             }
@@ -174,12 +176,9 @@ impl Store {
     /// [`StoreError`]: the file, SQLite, or a setting that did not take.
     pub fn open_read_only(path: &Path, options: Options) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut log = path.as_os_str().to_owned();
-        log.push("-wal");
-        let sweep = (!Path::new(&log).exists()).then(|| Sweep(path.to_owned()));
+        let sweep = (!beside(path, "-wal").exists()).then(|| Sweep(path.to_owned()));
         let connection = Connection::open_with_flags(path, flags).doing("open the store for reading")?;
         settings(&connection, options)?;
-        refuse_persist(&connection)?;
         Ok(Self { connection, _sweep: sweep })
     }
 
@@ -201,7 +200,7 @@ impl Store {
     pub fn write<T, E: From<StoreError>>(
         &mut self,
         doing: &'static str,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> Result<T, E>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
         let done = work(&transaction)?;
@@ -289,6 +288,18 @@ fn no_answer(error: rusqlite::Error) -> Result<(), rusqlite::Error> {
     if matches!(error, rusqlite::Error::QueryReturnedNoRows) { Ok(()) } else { Err(error) }
 }
 
-fn refuse_persist(connection: &Connection) -> Result<(), StoreError> {
-    if read(connection, "journal_mode")? == "persist" { Err(StoreError::JournalPersists) } else { Ok(()) }
+/// PERSIST is a setting of the application's connections that ours cannot ask for, but it shows: with the write lock held, and
+/// so no one's journal in use, a journal that is not empty is one that was kept. (A hot one was rolled back before.)
+fn refuse_persist(transaction: &Transaction<'_>, path: &Path) -> Result<(), StoreError> {
+    if read(transaction, "journal_mode")? == "wal" {
+        return Ok(());
+    }
+    let kept = std::fs::metadata(beside(path, "-journal")).is_ok_and(|file| file.len() > 0);
+    if kept { Err(StoreError::JournalPersists) } else { Ok(()) }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }

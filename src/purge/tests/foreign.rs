@@ -79,6 +79,14 @@ fn reaches_tables_through_others_and_by_keys_of_several_columns() {
 }
 
 #[test]
+fn finds_a_person_whose_address_is_stored_as_they_wrote_it() {
+    let world = shop();
+    world.open();
+    let find = |text: &str| world.engine.find(world.read().connection(), &super::world::tenant("acme"), text, 10).unwrap().len();
+    assert_eq!([find("ANN@x.example"), find("eve@x.example"), find("3")], [1, 0, 1]);
+}
+
+#[test]
 fn leaves_a_users_journal_mode_as_found() {
     let world = shop();
     let mode: String = world.open().connection().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();

@@ -2,5 +2,6 @@
 
 mod behaviour;
 mod foreign;
+mod holdings;
 mod oracle;
 mod world;

@@ -191,13 +191,14 @@ fn people(world: &World) -> String {
     ["customers", "rewards", "events", "custom_fields", "referrals"].map(|table| world.dump(table)).concat()
 }
 
-/// More in a long run: `EXPUNGED_CASES=2000 cargo test oracle`.
-fn cases() -> u32 {
-    std::env::var("EXPUNGED_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(32)
+/// Each case writes real files: fewer than proptest's 256, unless `PROPTEST_CASES` asks for another number.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: if asked.cases == 256 { 32 } else { asked.cases }, failure_persistence: None, ..asked }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
+    #![proptest_config(config())]
 
     #[test]
     fn check_purge_and_a_plain_model_agree_on_random_worlds(scene in scene()) {
