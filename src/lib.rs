@@ -24,6 +24,7 @@ pub mod config;
 pub mod daemon;
 pub mod domain;
 pub mod pipeline;
+pub mod load;
 pub mod purge;
 pub mod records;
 pub mod report;
