@@ -53,10 +53,7 @@ pub(super) fn run(scene: &Scene, args: &InitArgs) -> Result<Exit, Failure> {
         );
         return Err(Failure::usage(message).hint("bring the key back from a backup, or choose an empty folder"));
     }
-    let (text, host_key) =
-        make(&config, args.listen).map_err(|(what, error)| Failure::failed(format!("cannot make {what}")).because(&error))?;
-    files::create(&file, text.as_bytes(), 0o600)
-        .map_err(|error| Failure::failed(format!("cannot make \"{}\"", file.display())).because(&error))?;
+    let host_key = set_up(&config, args.listen)?;
 
     let here = (args.dir != Path::new(".")).then_some(file.as_path());
     scene.terminal.say(format!(
@@ -75,6 +72,15 @@ pub(super) fn run(scene: &Scene, args: &InitArgs) -> Result<Exit, Failure> {
         serve = scene.typed(here, &["serve"]),
     ))?;
     Ok(Exit::Done)
+}
+
+/// Folders and keys, then the config. Answers the fingerprint of the host key.
+pub(super) fn set_up(config: &Config, listen: SocketAddr) -> Result<String, Failure> {
+    let cannot = |what: String, error: io::Error| Failure::failed(format!("cannot make {what}")).because(&error);
+    let (text, host_key) = make(config, listen).map_err(|(what, error)| cannot(what, error))?;
+    let file = &config.file;
+    files::create(file, text.as_bytes(), 0o600).map_err(|error| cannot(format!("\"{}\"", file.display()), error))?;
+    Ok(host_key)
 }
 
 /// A config is there: whole, or not ours to mend.

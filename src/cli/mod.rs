@@ -4,6 +4,7 @@
 //! goes through [`Terminal`], why it could not through [`Failure`]. The rules of a command live below, not here.
 
 mod args;
+mod demo;
 mod failure;
 mod files;
 mod folders;
@@ -63,6 +64,8 @@ pub enum Command {
     Tenant(TenantCommand),
     /// Run the daemon
     Serve(ServeArgs),
+    /// Show the whole thing on made-up customers, in a scratch folder
+    Demo(DemoArgs),
     /// Rehearse a list: nothing is deleted, no trace is left
     Check(CheckArgs),
     /// Erase people now: those of a list, or one person
@@ -110,6 +113,7 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Init(args) => init::run(scene, args),
         Command::Tenant(command) => tenant::run(scene, command),
         Command::Serve(ServeArgs {}) => serve::run(scene),
+        Command::Demo(args) => demo::run(scene, args),
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),
         Command::Imports(command) => imports::run(scene, command),

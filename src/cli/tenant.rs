@@ -80,14 +80,7 @@ fn add(scene: &Scene, config: &Config, name: &TenantName, key_files: &[PathBuf])
             scene.terminal.warn(format!("the key {} also logs in as \"{}\"", key.fingerprint(), other.name));
         }
     }
-    folders::create(&config.tenant_folders_dir(), name)
-        .map_err(|error| Failure::failed(format!("cannot make the folders of \"{name}\"")).because(&error))?;
-    files::create_private_folder(&config.tenants_dir)
-        .and_then(|()| files::create(&file, tenant_text(name, &keys).as_bytes(), 0o600))
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => exists(name, &file),
-            _ => Failure::failed(format!("cannot make \"{}\"", file.display())).because(&error),
-        })?;
+    create(config, name, &keys)?;
 
     scene.terminal.say(format!("added tenant {name}"))?;
     for key in &keys {
@@ -99,6 +92,19 @@ fn add(scene: &Scene, config: &Config, name: &TenantName, key_files: &[PathBuf])
         tenant_folder(config, name).display()
     ))?;
     Ok(Exit::Done)
+}
+
+/// The tenant's folders, then its file.
+pub(super) fn create(config: &Config, name: &TenantName, keys: &[LoginKey]) -> Result<(), Failure> {
+    let file = tenant_file(config, name);
+    folders::create(&config.tenant_folders_dir(), name)
+        .map_err(|error| Failure::failed(format!("cannot make the folders of \"{name}\"")).because(&error))?;
+    files::create_private_folder(&config.tenants_dir)
+        .and_then(|()| files::create(&file, tenant_text(name, keys).as_bytes(), 0o600))
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(name, &file),
+            _ => Failure::failed(format!("cannot make \"{}\"", file.display())).because(&error),
+        })
 }
 
 fn list(scene: &Scene, config: &Config, json: bool) -> Result<Exit, Failure> {

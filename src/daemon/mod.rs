@@ -272,7 +272,9 @@ fn tenants(config: &Config) -> std::collections::BTreeMap<TenantName, Rules> {
     open.map(|tenant| (tenant.name.clone(), rules(config, tenant))).collect()
 }
 
-fn limits(config: &Config) -> Limits {
+/// What a file may cost.
+#[must_use]
+pub fn limits(config: &Config) -> Limits {
     let limits = &config.limits;
     Limits {
         row_bytes_max: size(limits.row_bytes_max),

@@ -161,15 +161,7 @@ impl Pipeline {
         if folders.read_status(&file.name)?.is_some_and(|json| told(&json, state)) {
             return Ok(());
         }
-        let status = Status {
-            state: state.as_str().to_owned(),
-            reason: None,
-            import: None,
-            sha256: None,
-            received_at: Self::now(),
-            report: None,
-            message: None,
-        };
+        let status = Status::waiting(state, Self::now());
         Ok(folders.publish_status(&file.name, status.to_json().as_bytes())?)
     }
 

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::ImportId;
+use crate::domain::{FileState, ImportId};
 
 /// Where a delivered file stands.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -27,6 +27,12 @@ pub struct Status {
 }
 
 impl Status {
+    /// Of a file that no import has yet.
+    #[must_use]
+    pub fn waiting(state: FileState, received_at: Timestamp) -> Self {
+        Self { state: state.as_str().to_owned(), reason: None, import: None, sha256: None, received_at, report: None, message: None }
+    }
+
     /// The text of the status file: pretty-printed JSON and a line end.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use tracing::{info, warn};
 
-use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
+use crate::domain::{FILE_NAME_BYTES_MAX, FileName, FileState, NameKind, TenantName};
+use crate::report::Status;
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
 use crate::sftp::opened::{OpenFile, Writing, read_full};
 use crate::sftp::place::{Place, absolute};
@@ -397,13 +397,7 @@ fn nanoseconds(nanoseconds: i128) -> u32 {
 
 /// The status of a file that was just delivered.
 fn waiting_status() -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Waiting {
-        state: &'static str,
-        received_at: jiff::Timestamp,
-    }
-    let waiting = Waiting { state: "waiting", received_at: jiff::Timestamp::now() };
-    serde_json::to_vec(&waiting).expect("two texts")
+    Status::waiting(FileState::Waiting, jiff::Timestamp::now()).to_json().into_bytes()
 }
 
 /// The spool's failure in words for the sender. What an operator must know of is logged, here and only here.

@@ -15,12 +15,13 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 
 use self::sender::Sender;
-use super::args::{DemoArgs, LoadKind};
-use super::{Exit, Failure, Scene, files, init, serve, store, summary, tenant};
-use crate::config::{Config, read_keys};
-use crate::daemon::Daemon;
+use super::args::DemoArgs;
+use super::lists::store_failure;
+use super::{Exit, Failure, Scene, files, init, serve, summary, tenant};
+use crate::config::{Config, read_identity_key, read_keys};
+use crate::daemon::{self, Daemon};
 use crate::domain::{Format, TenantName};
-use crate::load;
+use crate::load::{self, Kind, Load};
 use crate::report::Report;
 use crate::{shutdown, telemetry};
 
@@ -64,7 +65,10 @@ fn show(scene: &Scene, scratch: &Scratch, once: bool) -> Result<Exit, Failure> {
         })
     });
     let ended = |serving: std::thread::JoinHandle<Result<(), _>>| {
-        serving.join().unwrap_or_else(|_| Err(crate::daemon::StartError::System(std::io::Error::other("the daemon panicked")))).map_err(serve::failure)
+        serving
+            .join()
+            .unwrap_or_else(|_| Err(crate::daemon::StartError::System(std::io::Error::other("the daemon panicked"))))
+            .map_err(serve::failure)
     };
     if is_ready.recv().is_err() {
         ended(serving)?;
@@ -73,7 +77,8 @@ fn show(scene: &Scene, scratch: &Scratch, once: bool) -> Result<Exit, Failure> {
     say(format!("3. the daemon listens on {address}; host key {fingerprint}"))?;
 
     let list = people::list(CUSTOMERS);
-    files::create(&scratch.0.join("june.csv"), list.as_bytes(), 0o600).map_err(|error| Failure::failed("cannot write june.csv").because(&error))?;
+    files::create(&scratch.0.join("june.csv"), list.as_bytes(), 0o600)
+        .map_err(|error| Failure::failed("cannot write june.csv").because(&error))?;
     say(format!("4. june.csv, {} rows, one of them not an address, goes up by SFTP …", list.lines().count() - 1))?;
     let sent = Sender { address, login: acme.as_str().to_owned(), key }.send("june.csv", list.as_bytes());
     let sent = match sent {
@@ -85,7 +90,8 @@ fn show(scene: &Scene, scratch: &Scratch, once: bool) -> Result<Exit, Failure> {
         }
     };
     say(format!("5. … and its report came back the same way, {}:\n\n{}", sent.path, sent.report.trim_end()))?;
-    let report: Report = serde_json::from_str(&sent.report).map_err(|error| Failure::failed("the report does not read back").because(&error))?;
+    let report: Report =
+        serde_json::from_str(&sent.report).map_err(|error| Failure::failed("the report does not read back").because(&error))?;
     say(String::new())?;
     summary::print(&scene.terminal, &report)?;
 
@@ -118,13 +124,15 @@ fn by_hand(scene: &Scene, scratch: &Scratch, config: &Path, address: SocketAddr)
 }
 
 fn load_people(config: &Config, tenant: &TenantName) -> Result<u64, Failure> {
-    let mut store = store::open(config)?;
-    let key = store::identity_key(config)?;
+    let mut store = daemon::open_store(config).map_err(|error| store_failure(&error))?;
+    let key =
+        read_identity_key(&config.identity_key_file()).map_err(|error| Failure::failed("cannot read the demo's key").because(&error))?;
     let mut history = 0;
     for (kind, text) in people::files(CUSTOMERS) {
-        let loaded = load::load(&mut store, tenant, kind.into(), &key, text.as_bytes(), Format::Csv, store::limits(config), |_| {})
+        let file = Load { tenant, kind, key: &key, format: Format::Csv, limits: daemon::limits(config) };
+        let loaded = load::load(&mut store, &file, text.as_bytes(), |_| {})
             .map_err(|error| Failure::failed("cannot load the made-up customers").because(&error))?;
-        if kind != LoadKind::Customers {
+        if kind != Kind::Customers {
             history += loaded.rows();
         }
     }
@@ -152,7 +160,8 @@ struct Scratch(PathBuf);
 impl Scratch {
     fn new() -> Result<Self, Failure> {
         let path = std::env::temp_dir().join(format!("expunged-demo-{}", std::process::id()));
-        files::create_private_folder(&path).map_err(|error| Failure::failed(format!("cannot make \"{}\"", path.display())).because(&error))?;
+        files::create_private_folder(&path)
+            .map_err(|error| Failure::failed(format!("cannot make \"{}\"", path.display())).because(&error))?;
         Ok(Self(path))
     }
 

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::cli::args::LoadKind;
+use crate::load::Kind;
 
 const FIRST: [&str; 12] = ["Ann", "Ben", "Chloe", "Dai", "Elif", "Femi", "Grace", "Hugo", "Ines", "Jonas", "Kofi", "Lena"];
 const LAST: [&str; 10] = ["Abe", "Brown", "Costa", "Dubois", "Evans", "Fischer", "Garcia", "Haddad", "Ito", "Jansen"];
 
 /// The files to load, customers first.
-pub(super) fn files(count: usize) -> Vec<(LoadKind, String)> {
+pub(super) fn files(count: usize) -> Vec<(Kind, String)> {
     let mut customers = String::from("accountId,id,email,firstName,lastName,createdAt\n");
     let mut referrals = String::from("id,referrerAccountId,referrerId,referredAccountId,referredId,status,createdAt\n");
     let mut rewards = String::from("id,accountId,userId,referralId,type,amount,currency,status,createdAt\n");
@@ -28,11 +28,11 @@ pub(super) fn files(count: usize) -> Vec<(LoadKind, String)> {
         }
     }
     vec![
-        (LoadKind::Customers, customers),
-        (LoadKind::Referrals, referrals),
-        (LoadKind::Rewards, rewards),
-        (LoadKind::Events, events),
-        (LoadKind::Fields, fields),
+        (Kind::Customers, customers),
+        (Kind::Referrals, referrals),
+        (Kind::Rewards, rewards),
+        (Kind::Events, events),
+        (Kind::Fields, fields),
     ]
 }
 
