@@ -87,6 +87,14 @@ fn finds_a_person_whose_address_is_stored_as_they_wrote_it() {
 }
 
 #[test]
+fn an_address_that_is_no_text_stops_nobody_elses_erasure() {
+    let world = shop();
+    world.sql("INSERT INTO user VALUES ('u5', CAST(x'ff40ff' AS TEXT), 3, 1), ('u6', x'ff', 3, 2)");
+    let came = world.purge(&world.matched(&rows(&["ann@x.example"]), Settings::default()), 10);
+    assert_eq!(came.outcomes, [Outcome::Deleted]);
+}
+
+#[test]
 fn leaves_a_users_journal_mode_as_found() {
     let world = shop();
     let mode: String = world.open().connection().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
