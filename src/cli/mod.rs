@@ -4,11 +4,14 @@
 //! goes through [`Terminal`], why it could not through [`Failure`]. The rules of a command live below, not here.
 
 mod args;
+mod customers;
 mod failure;
 mod files;
 mod folders;
 mod init;
+mod load;
 mod owner;
+mod store;
 mod tenant;
 mod voice;
 
@@ -52,11 +55,16 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a config, the folders and the keys
+    /// Make a config, the folders, the keys and an empty store
     Init(InitArgs),
     /// Add, list, show and remove tenants
     #[command(subcommand)]
     Tenant(TenantCommand),
+    /// Fill the built-in store from a CSV or JSONL file
+    Load(LoadArgs),
+    /// Find people, and show everything held about one
+    #[command(subcommand)]
+    Customers(CustomersCommand),
 }
 
 /// What every command has: its voice, where the config is, and how it was typed.
@@ -96,6 +104,8 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(scene, args),
         Command::Tenant(command) => tenant::run(scene, command),
+        Command::Load(args) => load::run(scene, args),
+        Command::Customers(command) => customers::run(scene, command),
     }
 }
 

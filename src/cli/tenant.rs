@@ -222,7 +222,7 @@ impl ShownKey {
 }
 
 /// The tenant, sound or faulty; as an error where there is none.
-fn find<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Result<Tenant, Faults>, Failure> {
+pub(super) fn find<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Result<Tenant, Faults>, Failure> {
     config.tenants.by_name.get(name).ok_or_else(|| {
         let list = scene.typed(scene.config.as_deref(), &["tenant", "list"]);
         Failure::not_found(format!("no tenant \"{name}\"")).hint(format!("list them with: {list}"))
