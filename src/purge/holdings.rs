@@ -5,7 +5,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
-use super::people::{People, empty_chunk};
+use super::people::{People, empty_chunk, lossy_text};
 use super::plan::Compare;
 use super::sql::{CHUNK, in_main, of};
 use super::{Engine, PurgeError};
@@ -56,7 +56,7 @@ impl Engine {
         let like = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
         let mut statement = connection.prepare_cached(&people.search(email.is_some())).doing(doing)?;
         let address = email.as_ref().map_or("", Email::as_str);
-        let found = statement.query_map((tenant.as_str(), text, like, address, people_max), |row| FoundPerson::read(row)).doing(doing)?;
+        let found = statement.query_map((tenant.as_str(), text, like, address, people_max), FoundPerson::read).doing(doing)?;
         Ok(found.collect::<Result<_, _>>().doing(doing)?)
     }
 
@@ -98,8 +98,9 @@ impl Engine {
 
 impl FoundPerson {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let names = (5..row.as_ref().column_count()).map(|at| row.get(at)).collect::<Result<_, _>>()?;
-        Ok(Self { key: row.get(0)?, address: row.get(1)?, account: row.get(2)?, id: row.get(3)?, names })
+        let text = |at| lossy_text(row, at);
+        let names = (5..row.as_ref().column_count()).map(text).collect::<rusqlite::Result<_>>()?;
+        Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)?, names })
     }
 }
 
@@ -107,7 +108,7 @@ impl FoundPerson {
 fn find_by_scan(people: &People<'_>, connection: &Connection, email: &Email, people_max: usize) -> Result<Vec<FoundPerson>, PurgeError> {
     let doing = "look for a person";
     let mut statement = connection.prepare_cached(&people.search_addressed()?).doing(doing)?;
-    let rows = statement.query_map([people.tenant.as_str()], |row| FoundPerson::read(row)).doing(doing)?;
+    let rows = statement.query_map([people.tenant.as_str()], FoundPerson::read).doing(doing)?;
     let is = |person: &FoundPerson| person.address.as_deref().and_then(|text| Email::parse(text).ok()).as_ref() == Some(email);
     let found = rows.filter(|person| person.as_ref().map_or(true, is)).take(people_max);
     Ok(found.collect::<Result<_, _>>().doing(doing)?)
@@ -122,7 +123,7 @@ fn held(
 ) -> Result<Holding, PurgeError> {
     let doing = "read what is held about a person";
     let mut statement = connection.prepare(&format!("{sql} LIMIT {}", u64::from(rows_max) + 1)).doing(doing)?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let rows =
         statement.query_map(parameters, |row| (0..columns.len()).map(|at| row.get(at)).collect::<Result<Vec<Value>, _>>()).doing(doing)?;
     let mut rows = rows.collect::<Result<Vec<_>, _>>().doing(doing)?;
