@@ -162,7 +162,7 @@ fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> 
                 .hint(format!("confirm with: --yes {people}")))
         }
         None => {
-            scene.terminal.ask(&format!("this cannot be undone. Type the number of people to erase ({people}): "));
+            scene.terminal.ask(format!("this cannot be undone. Type the number of people to erase ({people}): "));
             let typed = read_line()?;
             if typed.parse() == Ok(people) { Ok(()) } else { Err(declined("not confirmed".to_owned())) }
         }
