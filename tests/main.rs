@@ -1,5 +1,6 @@
 //! The tests of the whole: one binary, so that it is linked once.
 
+mod bad_input;
 mod cli;
 mod cut;
 mod kills;
