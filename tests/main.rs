@@ -7,6 +7,7 @@ mod kills;
 mod layers;
 mod main_job;
 mod people;
+mod picking_up;
 mod support;
 mod systemd;
 mod world;
