@@ -8,6 +8,7 @@ mod layers;
 mod main_job;
 mod people;
 mod picking_up;
+mod scale;
 mod support;
 mod systemd;
 mod world;
