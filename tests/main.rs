@@ -2,5 +2,6 @@
 
 mod cli;
 mod layers;
+mod load;
 mod support;
 mod systemd;
