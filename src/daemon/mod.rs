@@ -199,27 +199,7 @@ impl ByHand {
     }
 }
 
-/// Opens the store for reading and writing beside a daemon, as commands do.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store(config: &Config) -> Result<Store, StoreError> {
-    Store::open(&config.store_file(), Create::Builtin, store_options(config))
-}
-
-/// Opens the store for reading.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store_read_only(config: &Config) -> Result<Store, StoreError> {
-    Store::open_read_only(&config.store_file(), store_options(config))
-}
-
-/// The engine over the built-in plan, with the store's own key.
-///
-/// # Errors
-/// The key cannot be read, or the plan is not sound.
-pub fn engine(config: &Config) -> Result<Engine, StartError> {
+fn engine(config: &Config) -> Result<Engine, StartError> {
     Ok(Engine::new(Plan::builtin(), read_identity_key(&config.identity_key_file())?)?)
 }
 
@@ -250,7 +230,7 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
 }
 
 fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
-    let store = open_store(config)?;
+    let store = Store::open(&config.store_file(), Create::Builtin, store_options(config))?;
     let engine = engine(config)?;
     engine.plan().fits(store.connection())?;
     let options = pipeline::Options {
