@@ -111,7 +111,7 @@ pub struct StoreSection {
 
 impl Default for StoreSection {
     fn default() -> Self {
-        Self { cache_mib: 64 }
+        Self { cache_mib: 256 }
     }
 }
 
