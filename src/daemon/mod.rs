@@ -240,6 +240,8 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         chunk_shared: Duration::from_millis(config.pipeline.chunk_milliseconds),
         chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
         rest_max: Duration::from_secs(300),
+        originals_days: days(config.retention.originals_days),
+        reports_days: days(config.retention.reports_days),
     };
     let tenants = tenants(config);
     let parts =
@@ -284,6 +286,10 @@ fn sftp_options(config: &Config) -> sftp::Options {
 
 fn store_options(config: &Config) -> store::Options {
     store::Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS }
+}
+
+fn days(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn size(number: u64) -> usize {
