@@ -57,11 +57,14 @@ fn value<T: std::str::FromStr>(args: &[String], name: &str) -> Option<T> {
     args.get(at + 1)?.parse().ok()
 }
 
+/// One run of one side.
+type Run<'a> = Box<dyn Fn() -> Measure + 'a>;
+
 /// One list on one store: every side in turn, forwards and backwards, medians of all rounds.
 fn case(dir: &Path, stores: &generate::Stores, size: Size, rows: usize, rounds: usize) {
     let list = generate::list(dir, size, rows);
     let nobody = generate::strangers(dir, rows);
-    let mut sides: Vec<(&str, Box<dyn Fn() -> Measure>)> = vec![
+    let mut sides: Vec<(&str, Run<'_>)> = vec![
         ("P1", Box::new(|| peers::set_based(dir, &stores.ordinary, &list, peers::Schema::Ordinary))),
         ("ours", Box::new(|| daemon::purge(dir, &stores.builtin, &list, rows, 256))),
         ("P2", Box::new(|| peers::set_based(dir, &stores.builtin, &list, peers::Schema::BuiltIn))),
