@@ -98,7 +98,8 @@ impl World {
         self.run(&["tenant", "add", name, "--key", public.to_str().expect("UTF-8")]).exits(0);
     }
 
-    fn key(&self, tenant: &str) -> PathBuf {
+    /// The private key of a tenant, in OpenSSH's format; the public one is beside it.
+    pub(crate) fn key(&self, tenant: &str) -> PathBuf {
         self.outside(&format!("{tenant}.key"))
     }
 
@@ -202,6 +203,25 @@ impl World {
             .current_dir(self.outside(""));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// Waits for a command of any client.
+    pub(crate) fn finish(&self, mut command: Command) -> Ran {
+        command.current_dir(self.outside(""));
+        self.scratch.finish(command)
+    }
+
+    /// The same, with something on its standard input.
+    pub(crate) fn finish_with(&self, mut command: Command, input: &str) -> Ran {
+        command.current_dir(self.outside(""));
+        self.scratch.finish_with(command, input)
+    }
+
+    /// The fingerprint of the host key, as the daemon tells it: `SHA256:…`.
+    pub(crate) fn host_key(&self) -> String {
+        let log = self.log();
+        let start = log.find("SHA256:").expect("the daemon tells its host key");
+        log[start..].chars().take_while(|c| !c.is_whitespace() && *c != '"').collect()
     }
 
     /// Runs a batch in the system's `sftp`.
