@@ -135,7 +135,14 @@ fn bad_objects_are_told_by_line_and_the_others_are_purged() {
         "objects.jsonl",
         text.as_bytes(),
         2,
-        &["2 id json_wrong_type", "3 - json_malformed", "4 id json_duplicate_key", "5 donottrack near_miss_key", "6 - two_subjects", "7 doNotTrack json_wrong_type"],
+        &[
+            "2 id json_wrong_type",
+            "3 - json_malformed",
+            "4 id json_duplicate_key",
+            "5 donottrack near_miss_key",
+            "6 - two_subjects",
+            "7 doNotTrack json_wrong_type",
+        ],
     );
     assert_eq!(report["dialect"], "participant_jsonl");
 }
@@ -165,7 +172,11 @@ fn a_line_of_a_hundred_megabytes_is_one_bad_row_and_takes_no_memory() {
     let world = world();
     huge(&world, "long.csv", ["Customer Email\nperson0@acme.example\n", "a", "\nperson1@acme.example\n"]);
     let report = world.report("acme", "long.csv");
-    assert_eq!((&report["rows"]["read"], &report["rows"]["deleted"], &report["rows"]["invalid"]), (&3.into(), &2.into(), &1.into()), "{report}");
+    assert_eq!(
+        (&report["rows"]["read"], &report["rows"]["deleted"], &report["rows"]["invalid"]),
+        (&3.into(), &2.into(), &1.into()),
+        "{report}"
+    );
     assert_eq!((&report["errors"][0]["line"], &report["errors"][0]["reason"]), (&3.into(), &"row_too_long".into()), "{report}");
     assert!(peak_kib(&world) < 200 << 10, "{} KiB", peak_kib(&world));
 
@@ -185,7 +196,14 @@ fn a_million_columns_are_refused_and_take_no_memory() {
     let header = vec!["c"; 1_000_000].join(",");
     rejects(&world, "million.csv", format!("Customer Email,{header}\nx\n").as_bytes(), "header_too_long", Some(1), "");
     let header = vec!["c"; 2_000].join(",");
-    rejects(&world, "thousands.csv", format!("Customer Email,{header}\nx\n").as_bytes(), "too_many_columns", Some(1), "2001 columns; at most 1000");
+    rejects(
+        &world,
+        "thousands.csv",
+        format!("Customer Email,{header}\nx\n").as_bytes(),
+        "too_many_columns",
+        Some(1),
+        "2001 columns; at most 1000",
+    );
     let commas = ",".repeat(1_000_000);
     let text = format!("Customer Email\nperson0@acme.example\n{commas}\n");
     reads(&world, "row.csv", text.as_bytes(), 1, &["3 - row_too_long"]);

@@ -33,8 +33,11 @@ fn list(ids: impl IntoIterator<Item = u32>, note: &str) -> String {
 }
 
 fn gone(world: &World) -> BTreeSet<u32> {
-    let left: BTreeSet<u32> =
-        world.sql_lines("SELECT id FROM customers").iter().map(|row| row.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()).collect();
+    let left: BTreeSet<u32> = world
+        .sql_lines("SELECT id FROM customers")
+        .iter()
+        .map(|row| row.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap())
+        .collect();
     (1..2000).filter(|id| !left.contains(id)).collect()
 }
 

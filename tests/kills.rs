@@ -245,7 +245,11 @@ fn a_delivery_killed_at_any_call_loses_nothing_and_does_nothing_twice() {
             unheard += u32::from(!told);
             world.start();
             if !told {
-                assert!(sender.puts(world.address(), &local, "june.csv"), "the second put after a kill at {call} {nth}\n{}", world.picture());
+                assert!(
+                    sender.puts(world.address(), &local, "june.csv"),
+                    "the second put after a kill at {call} {nth}\n{}",
+                    world.picture()
+                );
             }
             world.eventually("the file ends", || all_ended(&world, &["june.csv"]).then_some(()));
             world.stop();
@@ -310,9 +314,8 @@ fn killed_at_random_moments_while_files_stream_in_it_does_everything_once() {
     let told: Vec<Vec<String>> = std::thread::scope(|scope| {
         let streams = tenants.map(|tenant| {
             let sender = world.sender(tenant);
-            let files: Vec<_> = (0..FILES)
-                .map(|n| world.write(&format!("{tenant}-{n}.csv"), people::email_csv(tenant, n * 5..n * 5 + 5)))
-                .collect();
+            let files: Vec<_> =
+                (0..FILES).map(|n| world.write(&format!("{tenant}-{n}.csv"), people::email_csv(tenant, n * 5..n * 5 + 5))).collect();
             let (address, senders_left, failed) = (&address, &senders_left, &failed);
             scope.spawn(move || {
                 let mut told = Vec::new();
@@ -347,7 +350,8 @@ fn killed_at_random_moments_while_files_stream_in_it_does_everything_once() {
     assert!(!failed.load(Ordering::SeqCst), "seed {seed}: a sender gave up after {kills} kills\n{}", world.picture());
     let open = "SELECT count(*) FROM expunged_imports WHERE NOT archived";
     world.eventually("all imports end", || {
-        let waiting = tenants.iter().any(|tenant| !world.files(tenant, "inbox").is_empty() || !world.files(tenant, "processing").is_empty());
+        let waiting =
+            tenants.iter().any(|tenant| !world.files(tenant, "inbox").is_empty() || !world.files(tenant, "processing").is_empty());
         (!waiting && world.sql::<i64>(open) == 0).then_some(())
     });
     world.stop();

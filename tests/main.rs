@@ -1,8 +1,11 @@
 //! The tests of the whole: one binary, so that it is linked once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::type_complexity, reason = "tables of cases")]
 
 mod bad_input;
 mod cli;
 mod cut;
+mod interop;
 mod kills;
 mod layers;
 mod load;

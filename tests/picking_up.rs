@@ -67,7 +67,9 @@ fn an_inbox_that_was_removed_and_made_again_is_watched_again() {
         fs::remove_dir_all(&path).expect("removable");
         let _ = fs::create_dir(&path);
         let name = format!("again{n}.csv");
-        fs::write(path.join(&name), one(n)).or_else(|_| fs::create_dir_all(&path).and_then(|()| fs::write(path.join(&name), one(n)))).expect("writable");
+        fs::write(path.join(&name), one(n))
+            .or_else(|_| fs::create_dir_all(&path).and_then(|()| fs::write(path.join(&name), one(n))))
+            .expect("writable");
         assert_eq!(world.report("acme", &name)["status"], "completed");
     }
     assert_eq!(customers(&world), 38);
