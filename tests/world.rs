@@ -116,7 +116,8 @@ impl World {
         self.run(&["tenant", "add", name, "--key", public.to_str().expect("UTF-8")]).exits(0);
     }
 
-    fn key(&self, tenant: &str) -> PathBuf {
+    /// The private key of a tenant, in OpenSSH's format; the public one is beside it.
+    pub(crate) fn key(&self, tenant: &str) -> PathBuf {
         self.outside(&format!("{tenant}.key"))
     }
 
@@ -196,6 +197,30 @@ impl World {
     /// A sender of this tenant.
     pub(crate) fn sender(&self, tenant: &str) -> Sender {
         Sender { tenant: tenant.to_owned(), key: self.key(tenant), folder: self.outside("") }
+    }
+
+    /// The options with which any OpenSSH client reaches the daemon as this tenant.
+    pub(crate) fn ssh_options(&self, tenant: &str) -> Vec<String> {
+        ssh_options(self.address(), &self.key(tenant))
+    }
+
+    /// Waits for a command of any client.
+    pub(crate) fn finish(&self, mut command: Command) -> Ran {
+        command.current_dir(self.outside(""));
+        self.scratch.finish(command)
+    }
+
+    /// The same, with something on its standard input.
+    pub(crate) fn finish_with(&self, mut command: Command, input: &str) -> Ran {
+        command.current_dir(self.outside(""));
+        self.scratch.finish_with(command, input)
+    }
+
+    /// The fingerprint of the host key, as the daemon tells it: `SHA256:…`.
+    pub(crate) fn host_key(&self) -> String {
+        let log = self.log();
+        let start = log.find("SHA256:").expect("the daemon tells its host key");
+        log[start..].chars().take_while(|c| !c.is_whitespace() && *c != '"').collect()
     }
 
     /// Runs a batch in the system's `sftp`.
@@ -310,18 +335,12 @@ impl Sender {
     /// The system's `sftp` in batch mode, not yet started; it reads its batch from standard input.
     pub(crate) fn sftp(&self, address: SocketAddr, args: &[&str]) -> Command {
         let mut command = Command::new("sftp");
-        command.args(["-F", "none", "-b", "-", "-P", &address.port().to_string()]).arg("-i").arg(&self.key).args(args);
-        for option in [
-            "BatchMode=yes",
-            "IdentitiesOnly=yes",
-            "StrictHostKeyChecking=no",
-            "UserKnownHostsFile=/dev/null",
-            "GlobalKnownHostsFile=/dev/null",
-            "LogLevel=ERROR",
-        ] {
-            command.args(["-o", option]);
-        }
-        command.arg(format!("{}@127.0.0.1", self.tenant)).current_dir(&self.folder);
+        command
+            .args(["-F", "none", "-b", "-"])
+            .args(ssh_options(address, &self.key))
+            .args(args)
+            .arg(format!("{}@127.0.0.1", self.tenant))
+            .current_dir(&self.folder);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -334,6 +353,22 @@ impl Sender {
         let _ = std::io::Write::write_all(&mut child.stdin.take().expect("piped"), batch.as_bytes());
         child.wait().expect("ends").success()
     }
+}
+
+/// The options with which any OpenSSH client reaches a daemon with this key.
+fn ssh_options(address: SocketAddr, key: &Path) -> Vec<String> {
+    let mut args: Vec<String> = vec!["-P".into(), address.port().to_string(), "-i".into(), key.display().to_string()];
+    for option in [
+        "BatchMode=yes",
+        "IdentitiesOnly=yes",
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "GlobalKnownHostsFile=/dev/null",
+        "LogLevel=ERROR",
+    ] {
+        args.extend(["-o".into(), option.into()]);
+    }
+    args
 }
 
 /// The processes that this one started.

@@ -33,7 +33,12 @@ pub(super) fn run(scene: &Scene, command: &CustomersCommand) -> Result<Exit, Fai
 fn find(scene: &Scene, text: &str, name: &TenantName, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     let _sound_or_not = tenant::find(scene, &config, name)?;
-    let text = if text == "-" { read_text(scene)? } else { text.trim().to_owned() };
+    let text = if text == "-" {
+        read_text(scene)?
+    } else {
+        warn_of_history(scene, text, name);
+        text.trim().to_owned()
+    };
     if text.is_empty() {
         return Err(Failure::usage("nothing to look for: give a name, an address or an id"));
     }
@@ -58,6 +63,15 @@ fn find(scene: &Scene, text: &str, name: &TenantName, json: bool) -> Result<Exit
         return Err(Failure::not_found(format!("nobody of \"{name}\" has such a name, address or id")));
     }
     Ok(Exit::Done)
+}
+
+/// An address as an argument is served, but it stays where it should not.
+fn warn_of_history(scene: &Scene, text: &str, name: &TenantName) {
+    if Email::parse(text).is_ok() {
+        scene.terminal.warn("the address is now in the shell's history");
+        let typed = scene.typed(scene.config.as_deref(), &["customers", "find", "-", "--tenant", name.as_str()]);
+        scene.terminal.hint(format!("to be asked for it: {typed}"));
+    }
 }
 
 fn read_text(scene: &Scene) -> Result<String, Failure> {
