@@ -139,7 +139,8 @@ impl Daemon {
 
         let (raise, lowered) = shutdown::channel();
         let receiving = tokio::spawn(server.run(lowered));
-        let mut reload = Reload { seen: tenants_fingerprint(&config.tenants_dir).ok(), config, spool, logins, wakes: wakes.clone() };
+        let seen = tenants_fingerprint(&config.tenants_dir).ok();
+        let mut reload = Reload { settling: seen, seen, config, spool, logins, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
         let mut failed = false;
         loop {
@@ -279,6 +280,7 @@ fn sftp_options(config: &Config) -> sftp::Options {
         idle_seconds: section.idle_seconds_max,
         reply_seconds: section.reply_seconds_max,
         handles_per_channel_max: size(section.handles_per_session_max),
+        upload_bytes_max: section.upload_bytes_max,
         grace_seconds: config.pipeline.drain_seconds,
         ..sftp::Options::default()
     }
@@ -317,6 +319,8 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 /// What a reload changes: tenants, their logins and rules.
 struct Reload {
     seen: Option<TenantsFingerprint>,
+    /// What the last look found. A file that is being written is not read: half of it may be a sound tenant without its rules.
+    settling: Option<TenantsFingerprint>,
     config: Config,
     spool: Spool,
     logins: Logins,
@@ -326,9 +330,10 @@ struct Reload {
 impl Reload {
     fn if_changed(&mut self) {
         let found = tenants_fingerprint(&self.config.tenants_dir).ok();
-        if found != self.seen {
+        if found != self.seen && found == self.settling {
             self.now();
         }
+        self.settling = found;
     }
 
     /// A bad reload keeps the old settings and names the line.
