@@ -264,7 +264,8 @@ impl Pipeline {
             report,
             message: row.message.clone(),
         };
-        Ok(folders.publish_status(&file_name(row)?, status.to_json().as_bytes())?)
+        folders.publish_status_of_claimed(&file_name(row)?, status.to_json().as_bytes())?;
+        Ok(())
     }
 }
 
