@@ -151,6 +151,19 @@ fn the_same_name_can_come_again_while_the_first_is_queued() {
 }
 
 #[test]
+fn a_status_never_tells_an_earlier_files_end_as_that_of_the_one_just_sent() {
+    let world = world("0");
+    for round in 0..10 {
+        let last = format!("{}\n{}", one(round), "x\n".repeat(round + 2));
+        world.put("acme", "daily.csv", one(round));
+        world.put("acme", "daily.csv", &last);
+        let told =
+            world.eventually("the last one's end", || world.status("acme", "daily.csv").filter(|status| status["state"] == "completed"));
+        assert_eq!(told["sha256"], sha256(&last), "round {round}: {told}");
+    }
+}
+
+#[test]
 fn a_required_checksum_is_waited_for_and_then_vouches() {
     let mut world = world("0");
     world.set_tenant("acme", "require_checksum", "true");
