@@ -36,7 +36,7 @@ fn gone(world: &World) -> BTreeSet<u32> {
     let left: BTreeSet<u32> = world
         .sql_lines("SELECT id FROM customers")
         .iter()
-        .map(|row| row.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap())
+        .map(|row| row.trim_matches(|c: char| !c.is_ascii_digit()).parse().expect("a number"))
         .collect();
     (1..2000).filter(|id| !left.contains(id)).collect()
 }
@@ -131,7 +131,8 @@ fn an_upload_resumed_on_another_day_deletes_nobody_by_the_row_at_the_seam() {
     world.sftp("acme", &format!("reput {} ids.csv\n", local.display())).exits(0);
 
     let report = world.report("acme", "ids.csv");
-    let reasons: Vec<_> = report["errors"].as_array().expect("a list").iter().map(|error| error["reason"].as_str().unwrap()).collect();
+    let reasons: Vec<_> =
+        report["errors"].as_array().expect("a list").iter().map(|error| error["reason"].as_str().expect("a code")).collect();
     assert_eq!(reasons, ["resumed_here"], "{report}");
     let kept = usize::try_from(kept).expect("small");
     let first = whole_rows(&monday[..kept]);

@@ -2,9 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(clippy::type_complexity, reason = "tables of cases")]
 
+mod addresses;
 mod bad_input;
+mod by_hand;
 mod cli;
 mod cut;
+mod dialects;
 mod interop;
 mod kills;
 mod layers;
@@ -12,6 +15,7 @@ mod load;
 mod main_job;
 mod people;
 mod picking_up;
+mod scale;
 mod support;
 mod systemd;
 mod world;

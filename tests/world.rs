@@ -25,15 +25,23 @@ pub(crate) struct World {
 impl World {
     /// `expunged init` in a fresh folder, listening on a free loopback port.
     pub(crate) fn new() -> Self {
-        let world = Self { scratch: support::World::new(), daemon: None, address: None, starts: 0 };
-        world.scratch.expunged(["init", "home", "--listen", "127.0.0.1:0"]).exits(0);
-        world
+        Self::within(support::World::new())
+    }
+
+    /// The same in memory: for tests that sync thousands of times.
+    pub(crate) fn in_memory() -> Self {
+        Self::within(support::World::in_memory())
+    }
+
+    fn within(scratch: support::World) -> Self {
+        scratch.expunged(["init", "home", "--listen", "127.0.0.1:0"]).exits(0);
+        Self { scratch, daemon: None, address: None, starts: 0 }
     }
 
     /// A world of its own that holds what this one holds now. Nothing may run in this one.
     pub(crate) fn fork(&self) -> Self {
         assert!(self.daemon.is_none(), "a daemon runs");
-        let fork = Self { scratch: support::World::new(), daemon: None, address: None, starts: self.starts };
+        let fork = Self { scratch: support::World::in_memory(), daemon: None, address: None, starts: self.starts };
         let mut command = Command::new("cp");
         command.arg("-a").arg(self.outside(".")).arg(fork.outside(""));
         fork.scratch.finish(command).exits(0);

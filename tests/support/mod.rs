@@ -24,9 +24,19 @@ pub(crate) struct Ran {
 
 impl World {
     /// An empty one.
-    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
     pub(crate) fn new() -> Self {
-        let mut dir = TempDir::with_prefix("expunged-test-").expect("a scratch folder");
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// An empty one in memory, where there is such a folder: for tests that sync thousands of times on a disk that others use too.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::within(memory) } else { Self::new() }
+    }
+
+    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
+    fn within(folder: &Path) -> Self {
+        let mut dir = TempDir::with_prefix_in("expunged-test-", folder).expect("a scratch folder");
         if std::env::var_os("EXPUNGED_KEEP").is_some() {
             dir.disable_cleanup(true);
             eprintln!("kept: {}", dir.path().display());
