@@ -18,4 +18,5 @@ mod picking_up;
 mod scale;
 mod support;
 mod systemd;
+mod trouble;
 mod world;
