@@ -284,14 +284,20 @@ impl Pipeline {
     }
 
     fn scan_changed(&mut self) {
-        for tenant in std::mem::take(&mut self.changed) {
+        while let Some(tenant) = self.changed.pop_first() {
             self.ripe_at.remove(&tenant);
             if !self.tenants.contains_key(&tenant) {
                 continue;
             }
             if let Err(fault) = self.take_files(&tenant) {
                 warn!(%tenant, cause = %fault.chain(), "scan failed");
-                self.ripe_at.insert(tenant, Instant::now() + self.options.settle.max(Duration::from_secs(1)));
+                let again = Instant::now() + self.options.settle.max(Duration::from_secs(1));
+                self.ripe_at.insert(tenant, again);
+                if fault.passing() {
+                    // The store is held by another writer: each further tenant would wait for it as long, and a stop would too.
+                    self.ripe_at.extend(std::mem::take(&mut self.changed).into_iter().map(|tenant| (tenant, again)));
+                    return;
+                }
             }
         }
     }
