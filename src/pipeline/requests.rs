@@ -3,6 +3,7 @@
 //! The row and the import it becomes are tied together in one transaction; the bytes follow and can follow again.
 
 use std::fs::{self, File};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -59,6 +60,29 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Removes lists that no request needs: those of commands that were killed before they had asked. A command that is about
+    /// to ask learns that its list was lost.
+    pub(super) fn sweep_requests(&self) -> Result<usize, Fault> {
+        let needed: Vec<String> = ledger::unended_requests(self.store.connection())?
+            .iter()
+            .filter_map(|row| understood(row).ok())
+            .map(|request| request.stored)
+            .collect();
+        let listed = match fs::read_dir(&self.requests_dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            listed => listed?,
+        };
+        let mut swept = 0;
+        for entry in listed {
+            let entry = entry?;
+            if needed.iter().all(|stored| entry.file_name() != stored.as_str()) {
+                fs::remove_file(entry.path())?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
+    }
+
     /// One request and the import that it becomes. Requests that cannot be taken are answered with why, and passed over.
     fn take_request(&mut self) -> Result<Option<(PurgeRequest, ImportId)>, Fault> {
         loop {
@@ -77,14 +101,20 @@ impl Pipeline {
                     }
                     Err(why) => {
                         ledger::finish_request(tx, row.id, &serde_json::json!({ "error": why }), at)?;
-                        Ok(Some(Err(row.id)))
+                        Ok(Some(Err(row)))
                     }
                 }
             })?;
             match taken {
                 None => return Ok(None),
                 Some(Ok(taken)) => return Ok(Some(taken)),
-                Some(Err(request)) => warn!(request, "request refused"),
+                Some(Err(row)) => {
+                    warn!(request = row.id, "request refused");
+                    if let Ok(refused) = understood(&row) {
+                        // The list is kept for nobody. What cannot be removed now, the next start sweeps.
+                        let _ = fs::remove_file(self.requests_dir.join(refused.stored));
+                    }
+                }
             }
         }
     }
@@ -105,6 +135,16 @@ pub(super) fn adopt_again(pipeline: &mut Pipeline, folders: &Folders, row: &Impo
     match understood(&found) {
         Ok(request) => adopt(pipeline, folders, row, &request),
         Err(_) => Ok(false),
+    }
+}
+
+/// Removes what a command's import was adopted from, where a kill fell between.
+pub(super) fn forget_list(pipeline: &Pipeline, row: &ImportRow) -> Result<(), Fault> {
+    let request = ledger::request_of_import(pipeline.store.connection(), row.id)?;
+    let Some(Ok(request)) = request.map(|found| understood(&found)) else { return Ok(()) };
+    match fs::remove_file(pipeline.requests_dir.join(request.stored)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

@@ -19,7 +19,9 @@ pub use imports::{
     End, FileFacts, NewImport, Planned, digest, end, get, insert, list, newest_of_file, note_attempt, note_file, outcomes, plan,
     previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report, unarchived, withdraw,
 };
-pub use requests::{NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request};
+pub use requests::{
+    NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request, unended_requests,
+};
 pub use suppressions::{
     Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,
 };
