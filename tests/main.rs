@@ -4,6 +4,7 @@ mod cli;
 mod interop;
 mod kills;
 mod layers;
+mod limits;
 mod main_job;
 mod people;
 mod support;

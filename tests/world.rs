@@ -112,6 +112,21 @@ impl World {
     /// Starts the daemon and waits until it is ready.
     pub(crate) fn start(&mut self) {
         self.start_by(|world| world.command(&["serve"]));
+        self.wait_until_ready();
+    }
+
+    /// The same under a limit, as `prlimit` takes it.
+    pub(crate) fn start_limited(&mut self, limit: &str) {
+        self.start_by(|world| {
+            let serve = world.command(&["serve"]);
+            let mut command = Command::new("prlimit");
+            command.arg(limit).arg(serve.get_program()).args(serve.get_args());
+            command
+        });
+        self.wait_until_ready();
+    }
+
+    fn wait_until_ready(&mut self) {
         let world: &Self = self;
         self.address = Some(world.eventually("the daemon says that it is ready", || ready_address(&world.log())));
     }
