@@ -52,11 +52,12 @@ fn floods_that_nobody_reads_take_bounded_memory_and_end() {
         body.extend([0; 8]);
         body.extend(261_120_u32.to_be_bytes());
     });
-    for (what, first, repeated) in [("STAT", &[][..], &stat), ("READ", &open[..], &read)] {
+    for (number, (what, first, repeated)) in [("STAT", &[][..], &stat), ("READ", &open[..], &read)].into_iter().enumerate() {
         let mut clients: Vec<Child> = (0..4).map(|_| flood(&world, first, repeated)).collect();
         world.eventually(&format!("sessions flooding with {what} are cut"), || {
             clients.iter_mut().all(|client| client.try_wait().expect("a child").is_some()).then_some(())
         });
+        assert_eq!(world.log().matches("session cut").count(), 4 * (number + 1), "{}", world.picture());
         world.eventually("their threads are gone", || (session_threads(world.pid()) == 0).then_some(()));
         let peak = peak_kib(world.pid());
         assert!(peak < RESIDENT_KIB_MAX, "{what}: {peak} KiB");

@@ -24,9 +24,19 @@ pub(crate) struct Ran {
 
 impl World {
     /// An empty one.
-    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
     pub(crate) fn new() -> Self {
-        let mut dir = TempDir::with_prefix("expunged-test-").expect("a scratch folder");
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// An empty one in memory, where there is such a folder: for tests that sync thousands of times on a disk that others use too.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::within(memory) } else { Self::new() }
+    }
+
+    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
+    fn within(folder: &Path) -> Self {
+        let mut dir = TempDir::with_prefix_in("expunged-test-", folder).expect("a scratch folder");
         if std::env::var_os("EXPUNGED_KEEP").is_some() {
             dir.disable_cleanup(true);
             eprintln!("kept: {}", dir.path().display());
@@ -72,13 +82,15 @@ impl World {
     /// Runs any program here, with nothing on its standard input.
     pub(crate) fn run<A: AsRef<OsStr>>(&self, program: &str, args: impl IntoIterator<Item = A>) -> Ran {
         let mut command = Command::new(program);
-        command.args(args).current_dir(self.dir.path()).env_remove("EXPUNGED_KEEP");
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()).env_remove("EXPUNGED_KEEP");
         self.finish(command)
     }
 
     /// Waits for a command made by the caller.
-    pub(crate) fn finish(&self, command: Command) -> Ran {
-        self.finish_with(command, "")
+    pub(crate) fn finish(&self, mut command: Command) -> Ran {
+        let line = format!("{command:?}");
+        let output = command.output().unwrap_or_else(|error| panic!("{line}: {error}"));
+        self.ran(line, &output)
     }
 
     /// The same, with something on its standard input.
@@ -88,14 +100,13 @@ impl World {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         // A program that does not read its input may have ended by now.
         let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
-        let Output { status, stdout, stderr } = child.wait_with_output().unwrap_or_else(|error| panic!("{line}: {error}"));
-        Ran {
-            line,
-            status: status.code(),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-            tree: self.tree(),
-        }
+        let output = child.wait_with_output().unwrap_or_else(|error| panic!("{line}: {error}"));
+        self.ran(line, &output)
+    }
+
+    fn ran(&self, line: String, output: &Output) -> Ran {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran { line, status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr), tree: self.tree() }
     }
 
     /// Every file and folder with its mode, one a line, sorted.
