@@ -11,6 +11,7 @@ mod dialects;
 mod interop;
 mod kills;
 mod layers;
+mod limits;
 mod load;
 mod main_job;
 mod people;

@@ -133,6 +133,17 @@ impl World {
         self.wait_for_address();
     }
 
+    /// The same under a limit, as `prlimit` takes it.
+    pub(crate) fn start_limited(&mut self, limit: &str) {
+        self.start_by(|world| {
+            let serve = world.command(&["serve"]);
+            let mut command = Command::new("prlimit");
+            command.arg(limit).arg(serve.get_program()).args(serve.get_args());
+            command
+        });
+        self.wait_for_address();
+    }
+
     /// Starts the daemon in a way of one's own, and does not wait.
     pub(crate) fn start_by(&mut self, command: impl FnOnce(&Self) -> Command) {
         assert!(self.daemon.is_none(), "a daemon runs already");

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use russh::keys::HashAlg;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -93,6 +94,7 @@ impl Daemon {
     /// [`StartError`]: nothing was received or deleted.
     pub fn build(config: Config) -> Result<Self, StartError> {
         let lock = take_lock(&config)?;
+        allow_descriptors();
         let host_key = read_host_key(&config.host_key_file())?;
         let fingerprint = host_key.fingerprint(HashAlg::Sha256).to_string();
         let spool = Spool::new(config.tenant_folders_dir());
@@ -307,6 +309,15 @@ fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>, alive: onesh
             let _ = scanned.send(());
         });
     })
+}
+
+/// Each connection needs five descriptors and each open file one: the soft limit, often 1024, is raised to the hard one.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        // What runs out is waited for; see the accept loop.
+        debug!(%cause, "limit of descriptors not raised");
+    }
 }
 
 /// Tells the service manager, where there is one.
