@@ -1,6 +1,7 @@
 //! The tests of the whole: one binary, so that it is linked once.
 
 mod cli;
+mod front;
 mod kills;
 mod layers;
 mod main_job;

@@ -63,6 +63,11 @@ impl World {
         self.run_with_input(args, "")
     }
 
+    /// Runs any command with something on its standard input.
+    pub(crate) fn finish(&self, command: Command, input: &str) -> Ran {
+        self.scratch.finish_with(command, input)
+    }
+
     /// Runs the program with something on its standard input.
     pub(crate) fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
         self.scratch.finish_with(self.command(args), input)

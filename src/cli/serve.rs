@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 use super::{Exit, Failure, Scene};
 use crate::daemon::{self, Daemon, StartError};
 use crate::{shutdown, telemetry};
@@ -11,12 +13,21 @@ pub(super) fn run(scene: &Scene) -> Result<Exit, Failure> {
     scene.guard_owner(&config)?;
     let (format, level) = (config.log.format, config.log.level);
     telemetry::init(format, level).map_err(|error| Failure::failed("cannot start the log").because(&error))?;
+    raise_descriptors();
     daemon::tell_faults(&config);
     let daemon = Daemon::build(config).map_err(failure)?;
     // Nobody raises it: the daemon ends by SIGTERM or SIGINT.
     let (_raise, stop) = shutdown::channel();
     daemon.run(stop, || {}).map_err(failure)?;
     Ok(Exit::Done)
+}
+
+/// Takes all descriptors that the system allows: each session needs several, and the usual limit is for interactive programs.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%cause, "limit of open files not raised");
+    }
 }
 
 /// Why the daemon, or a command in its place, could not start.

@@ -219,11 +219,12 @@ struct ShownKey {
     algorithm: String,
     fingerprint: String,
     comment: String,
+    options: String,
 }
 
 impl ShownKey {
     fn new(key: &LoginKey) -> Self {
-        Self { algorithm: key.algorithm(), fingerprint: key.fingerprint(), comment: key.comment() }
+        Self { algorithm: key.algorithm(), fingerprint: key.fingerprint(), comment: key.comment(), options: key.options().to_owned() }
     }
 }
 
@@ -248,7 +249,8 @@ fn state(tenant: &Result<Tenant, Faults>) -> &'static str {
 }
 
 fn describe(key: &LoginKey) -> String {
-    format!("{} {} {}", key.algorithm(), key.fingerprint(), key.comment()).trim_end().to_owned()
+    let parts = [key.algorithm(), key.fingerprint(), key.comment(), key.options().to_owned()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn tenant_file(config: &Config, name: &TenantName) -> PathBuf {
@@ -278,8 +280,12 @@ fn all_keys(key_files: &[PathBuf]) -> Result<Vec<LoginKey>, Failure> {
             error.hint(&shown).into_iter().fold(failure, Failure::hint)
         })?;
         for key in read {
-            if !keys.contains(&key) {
-                keys.push(key);
+            match keys.iter().find(|known| **known == key) {
+                Some(known) if known.options() != key.options() => {
+                    return Err(Failure::usage(format!("\"{shown}\": the key {} stands twice, with different options", key.fingerprint())));
+                }
+                Some(_) => {}
+                None => keys.push(key),
             }
         }
     }

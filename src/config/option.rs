@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Faults};
+use crate::sftp::read_network;
 
 /// Where an option's value lives, and what may stand there.
 pub enum Slot<'a> {
@@ -29,6 +31,8 @@ pub enum Slot<'a> {
     Columns(&'a mut Vec<String>),
     /// Addresses with their ports.
     Addresses(&'a mut Vec<SocketAddr>),
+    /// Networks, or single addresses.
+    Networks(&'a mut Vec<IpNet>),
     /// One of some words.
     Choice {
         /// The words.
@@ -63,6 +67,7 @@ impl Slot<'_> {
             Self::Column(value) => quote(value.as_deref().unwrap_or("")),
             Self::Columns(value) => list(value.iter().map(|text| quote(text)).collect()),
             Self::Addresses(value) => list(value.iter().map(|address| quote(&address.to_string())).collect()),
+            Self::Networks(value) => list(value.iter().map(|net| quote(&network_text(net))).collect()),
             Self::Choice { words, now, .. } => quote(words[*now]),
         }
     }
@@ -111,6 +116,13 @@ impl Slot<'_> {
                     return Err(format!("\"{again}\" stands twice"));
                 }
                 **slot = listed;
+            }
+            Self::Networks(slot) => {
+                let items = value.as_array().ok_or_else(|| expected(value, "a list such as [\"192.0.2.0/24\"]"))?;
+                if items.len() > NETWORKS_MAX {
+                    return Err(format!("found {} networks, at most {NETWORKS_MAX} are allowed", items.len()));
+                }
+                **slot = items.iter().map(|item| read_network(text(item.get_ref(), 64)?)).collect::<Result<_, _>>()?;
             }
             Self::Choice { words, set, .. } => {
                 let allowed = words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
@@ -328,6 +340,11 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// A network as it is written; one of a single address is that address.
+fn network_text(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
 fn with_port(bare: &str) -> String {
     if bare.contains(':') { format!("[{bare}]:2022") } else { format!("{bare}:2022") }
 }
@@ -337,6 +354,9 @@ const COLUMN_BYTES_MAX: usize = 200;
 
 /// Most column names in one option.
 const COLUMNS_LISTED_MAX: usize = 50;
+
+/// Most networks in one option.
+const NETWORKS_MAX: usize = 1_000;
 
 /// Most addresses to listen on.
 const ADDRESSES_MAX: usize = 16;

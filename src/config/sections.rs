@@ -4,10 +4,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::option::{Options, Slot, Visit};
 use crate::domain::Settings;
+use crate::sftp::PenaltyOptions;
 use crate::telemetry::{Format, Level};
 
 /// `[sftp]`: receiving.
@@ -27,6 +29,12 @@ pub struct SftpSection {
     pub login_seconds_max: u64,
     /// Refused keys before a connection is closed.
     pub login_attempts_max: u64,
+    /// What a source must owe to be turned away.
+    pub penalty_seconds_min: u64,
+    /// The most that a source can owe.
+    pub penalty_seconds_max: u64,
+    /// Sources that owe nothing.
+    pub penalty_exempt_networks: Vec<IpNet>,
     /// Silence before a session is closed.
     pub idle_seconds_max: u64,
     /// Time that a client may leave a reply unread.
@@ -47,6 +55,9 @@ impl Default for SftpSection {
             sessions_per_source_max: 32,
             login_seconds_max: 30,
             login_attempts_max: 6,
+            penalty_seconds_min: 15,
+            penalty_seconds_max: 600,
+            penalty_exempt_networks: PenaltyOptions::default().exempt,
             idle_seconds_max: 600,
             reply_seconds_max: 60,
             handles_per_session_max: 64,
@@ -64,6 +75,9 @@ impl Options for SftpSection {
         visit("sessions_per_source_max", Slot::Number(&mut self.sessions_per_source_max, 1..=10_000));
         visit("login_seconds_max", Slot::Number(&mut self.login_seconds_max, 1..=600));
         visit("login_attempts_max", Slot::Number(&mut self.login_attempts_max, 1..=100));
+        visit("penalty_seconds_min", Slot::Number(&mut self.penalty_seconds_min, 1..=3_600));
+        visit("penalty_seconds_max", Slot::Number(&mut self.penalty_seconds_max, 0..=86_400));
+        visit("penalty_exempt_networks", Slot::Networks(&mut self.penalty_exempt_networks));
         visit("idle_seconds_max", Slot::Number(&mut self.idle_seconds_max, 10..=86_400));
         visit("reply_seconds_max", Slot::Number(&mut self.reply_seconds_max, 1..=3_600));
         visit("handles_per_session_max", Slot::Number(&mut self.handles_per_session_max, 1..=1_000));
@@ -186,6 +200,8 @@ pub struct TenantOptions {
     pub trust_resumes: bool,
     /// Whether a last row without a line end counts as whole.
     pub accept_unterminated_last_row: bool,
+    /// From where its login may be used; empty: from everywhere.
+    pub allowed_networks: Vec<IpNet>,
 }
 
 impl TenantOptions {
@@ -213,5 +229,6 @@ impl Options for TenantOptions {
         visit("require_checksum", Slot::Flag(&mut self.require_checksum));
         visit("trust_resumes", Slot::Flag(&mut self.trust_resumes));
         visit("accept_unterminated_last_row", Slot::Flag(&mut self.accept_unterminated_last_row));
+        visit("allowed_networks", Slot::Networks(&mut self.allowed_networks));
     }
 }

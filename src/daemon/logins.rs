@@ -11,18 +11,23 @@ use crate::spool::Spool;
 
 /// The logins, replaced whole by a reload. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Logins(Arc<RwLock<HashMap<String, TenantLogin>>>);
+pub(super) struct Logins(Arc<RwLock<HashMap<String, Arc<TenantLogin>>>>);
 
 impl Logins {
-    /// Takes the logins of every tenant that is sound and open. Sessions that are logged in stay.
+    /// Takes the logins of every tenant that is sound and open. Sessions of a login or a key that is not among them end.
     pub(super) fn replace(&self, config: &Config, spool: &Spool) {
         let mut logins = HashMap::new();
         for tenant in config.tenants.sound().filter(|tenant| !tenant.disabled && !tenant.keys.is_empty()) {
             let folders = spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name));
             match folders {
                 Ok(folders) => {
-                    let keys = tenant.keys.iter().map(|key| key.public().clone()).collect();
-                    logins.insert(tenant.name.as_str().to_owned(), TenantLogin { tenant: tenant.name.clone(), keys, folders });
+                    let login = TenantLogin {
+                        tenant: tenant.name.clone(),
+                        keys: tenant.keys.iter().map(|key| key.allowed().clone()).collect(),
+                        networks: tenant.options.allowed_networks.clone(),
+                        folders,
+                    };
+                    logins.insert(tenant.name.as_str().to_owned(), Arc::new(login));
                 }
                 Err(cause) => error!(tenant = %tenant.name, %cause, "tenant without folders cannot log in"),
             }

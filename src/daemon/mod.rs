@@ -294,6 +294,12 @@ fn sftp_options(config: &Config) -> sftp::Options {
         sessions_per_source_max: size(section.sessions_per_source_max),
         login_seconds: section.login_seconds_max,
         login_tries_max: size(section.login_attempts_max),
+        penalties: sftp::PenaltyOptions {
+            seconds_min: section.penalty_seconds_min,
+            seconds_max: section.penalty_seconds_max,
+            exempt: section.penalty_exempt_networks.clone(),
+            ..sftp::PenaltyOptions::default()
+        },
         idle_seconds: section.idle_seconds_max,
         reply_seconds: section.reply_seconds_max,
         handles_per_channel_max: size(section.handles_per_session_max),

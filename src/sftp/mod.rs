@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! server     listens, lets in, drains          login      who it is, which channels
+//! access     keys, their options, networks     penalties  by source address, growing and fading
 //! sessions   limits, the watch from outside    transport  messages ⇄ bytes, cannot deadlock
 //! engine     SFTP version 3, pure              tree       the tenant's view over the spool
 //! ```
@@ -9,10 +10,12 @@
 //! It ends where a file stands in an inbox, durably; a hint goes to whoever processes, and nothing comes back but what
 //! the folders show.
 
+mod access;
 pub mod engine;
 mod login;
 mod opened;
 mod options;
+mod penalties;
 mod place;
 mod server;
 mod sessions;
@@ -23,8 +26,10 @@ mod transport;
 mod tree;
 pub(crate) mod wire;
 
+pub use access::{AllowedKey, KeyOptions, read_network};
 pub use login::{Directory, TenantLogin};
 pub use options::Options;
+pub use penalties::PenaltyOptions;
 pub use server::{BindError, Bound, Server};
 pub use wire::{Attributes, Code, Refusal};
 

@@ -2,6 +2,8 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
+use crate::sftp::PenaltyOptions;
+
 /// Addresses and limits of the SFTP server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
@@ -21,6 +23,8 @@ pub struct Options {
     pub login_tries_max: usize,
     /// Delay of the answer to a refused attempt, the same for every reason.
     pub login_refusal_milliseconds: u64,
+    /// What sources that do not log in bring upon themselves.
+    pub penalties: PenaltyOptions,
     /// Time without a request after which a session is closed.
     pub idle_seconds: u64,
     /// Time that a reply may wait for a client that does not read.
@@ -54,6 +58,7 @@ impl Default for Options {
             login_seconds: 30,
             login_tries_max: 10,
             login_refusal_milliseconds: 250,
+            penalties: PenaltyOptions::default(),
             idle_seconds: 900,
             reply_seconds: 60,
             keepalive_seconds: 15,

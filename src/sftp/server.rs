@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
 use russh::server::{Config, run_stream};
@@ -19,9 +19,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{debug, field, info_span, warn};
+use tracing::{debug, field, info, info_span, warn};
 
 use crate::sftp::login::{Directory, Login};
+use crate::sftp::penalties::Penalties;
 use crate::sftp::sessions::{Admission, Ending, Session, Sessions};
 use crate::sftp::tree::Receiving;
 use crate::sftp::{Hints, Options};
@@ -44,6 +45,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) receiving: Arc<Receiving>,
+    pub(crate) penalties: Penalties,
     config: Arc<Config>,
 }
 
@@ -99,6 +101,7 @@ impl Server {
             directory,
             receiving: Arc::new(Receiving::new(&options, hints)),
             config: Arc::new(ssh_config(&options, host_keys)),
+            penalties: Penalties::new(options.penalties.clone()),
             sessions: Sessions::new(options),
         };
         Ok(Bound { listeners, shared: Arc::new(shared) })
@@ -118,7 +121,7 @@ impl Bound {
     pub async fn run(self, mut stop: shutdown::Signal) -> io::Result<()> {
         let Self { listeners, shared } = self;
         let sessions = Arc::clone(&shared.sessions);
-        let watch = tokio::spawn(watch(Arc::clone(&sessions)));
+        let watch = tokio::spawn(watch(Arc::clone(&shared)));
         let mut accepting = Vec::new();
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
@@ -140,12 +143,13 @@ impl Bound {
     }
 }
 
-async fn watch(sessions: Arc<Sessions>) {
+async fn watch(shared: Arc<Shared>) {
     let mut tick = interval(WATCH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        sessions.look_after();
+        shared.sessions.look_after();
+        shared.sessions.end_revoked(|login, key| (shared.directory)(login).is_some_and(|login| login.knows(key)));
     }
 }
 
@@ -179,6 +183,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: shutdown::
 /// Lets one connection in and starts its thread. A connection over the limits is closed.
 fn start(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stop: &shutdown::Signal) -> io::Result<()> {
     let source = peer.ip().to_canonical();
+    if shared.penalties.is_barred(source, Instant::now()) {
+        debug!(%source, reason = "barred", "connection refused");
+        // OpenSSH's words. Nobody waits for them to be taken.
+        let _ = stream.try_write(b"Not allowed at this time\r\n");
+        return Ok(());
+    }
     let admission = match shared.sessions.admit(source) {
         Ok(admission) => admission,
         Err(reason) => {
@@ -216,6 +226,7 @@ fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, adm
             biased;
             ending = session.ended() => match ending {
                 Ending::Stalled | Ending::Flooding => warn!(?ending, "session cut"),
+                Ending::Revoked => info!(?ending, "session cut"),
                 _ => debug!(?ending, "session cut"),
             },
             ended = connection => if let Err(error) = ended {
