@@ -6,6 +6,7 @@ use crate::support::Ran;
 use crate::world::World;
 
 mod login;
+mod quotas;
 
 /// `pwd` as this tenant, from one of this host's loopback addresses.
 fn from(world: &World, tenant: &str, source: &str) -> Ran {

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::option::{Options, Slot, Visit};
 use crate::domain::Settings;
-use crate::sftp::PenaltyOptions;
+use crate::sftp::{PenaltyOptions, Quota};
 use crate::telemetry::{Format, Level};
 
 /// `[sftp]`: receiving.
@@ -43,6 +43,8 @@ pub struct SftpSection {
     pub handles_per_session_max: u64,
     /// Size of one upload.
     pub upload_bytes_max: u64,
+    /// Room on the disk below which nothing is taken.
+    pub free_bytes_min: u64,
 }
 
 impl Default for SftpSection {
@@ -62,6 +64,7 @@ impl Default for SftpSection {
             reply_seconds_max: 60,
             handles_per_session_max: 64,
             upload_bytes_max: 4 << 30,
+            free_bytes_min: 256 << 20,
         }
     }
 }
@@ -82,6 +85,7 @@ impl Options for SftpSection {
         visit("reply_seconds_max", Slot::Number(&mut self.reply_seconds_max, 1..=3_600));
         visit("handles_per_session_max", Slot::Number(&mut self.handles_per_session_max, 1..=1_000));
         visit("upload_bytes_max", Slot::Number(&mut self.upload_bytes_max, 1..=1 << 40));
+        visit("free_bytes_min", Slot::Number(&mut self.free_bytes_min, 0..=1 << 50));
     }
 }
 
@@ -184,7 +188,7 @@ impl Options for LogSection {
 }
 
 /// `[tenant_defaults]`, and the same options of one tenant: how its lists are read and what they ask for.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct TenantOptions {
     /// Where a row says nothing: keep the account when its last user goes.
     pub preserve_empty_accounts: bool,
@@ -202,6 +206,31 @@ pub struct TenantOptions {
     pub accept_unterminated_last_row: bool,
     /// From where its login may be used; empty: from everywhere.
     pub allowed_networks: Vec<IpNet>,
+    /// Bytes that wait.
+    pub pending_bytes_max: u64,
+    /// Files that wait.
+    pub pending_files_max: u64,
+    /// Bytes of a day's uploads.
+    pub bytes_per_day_max: u64,
+}
+
+impl Default for TenantOptions {
+    fn default() -> Self {
+        let quota = Quota::default();
+        Self {
+            preserve_empty_accounts: false,
+            do_not_track: false,
+            email_aliases: Vec::new(),
+            request_id_column: None,
+            require_checksum: false,
+            trust_resumes: false,
+            accept_unterminated_last_row: false,
+            allowed_networks: Vec::new(),
+            pending_bytes_max: quota.pending_bytes_max,
+            pending_files_max: quota.pending_files_max,
+            bytes_per_day_max: quota.bytes_per_day_max,
+        }
+    }
 }
 
 impl TenantOptions {
@@ -230,5 +259,8 @@ impl Options for TenantOptions {
         visit("trust_resumes", Slot::Flag(&mut self.trust_resumes));
         visit("accept_unterminated_last_row", Slot::Flag(&mut self.accept_unterminated_last_row));
         visit("allowed_networks", Slot::Networks(&mut self.allowed_networks));
+        visit("pending_bytes_max", Slot::Number(&mut self.pending_bytes_max, 1..=1 << 50));
+        visit("pending_files_max", Slot::Number(&mut self.pending_files_max, 1..=1_000_000));
+        visit("bytes_per_day_max", Slot::Number(&mut self.bytes_per_day_max, 1..=1 << 50));
     }
 }

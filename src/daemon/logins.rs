@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tracing::error;
 
 use crate::config::Config;
-use crate::sftp::{Directory, TenantLogin};
+use crate::sftp::{Directory, Quota, TenantLogin};
 use crate::spool::Spool;
 
 /// The logins, replaced whole by a reload. Clones share them.
@@ -26,6 +26,12 @@ impl Logins {
                         keys: tenant.keys.iter().map(|key| key.allowed().clone()).collect(),
                         networks: tenant.options.allowed_networks.clone(),
                         folders,
+                        quota: Quota {
+                            pending_bytes_max: tenant.options.pending_bytes_max,
+                            pending_files_max: tenant.options.pending_files_max,
+                            bytes_per_day_max: tenant.options.bytes_per_day_max,
+                        },
+                        readme: "".into(),
                     };
                     logins.insert(tenant.name.as_str().to_owned(), Arc::new(login));
                 }

@@ -21,6 +21,7 @@ use crate::domain::TenantName;
 use crate::sftp::access::AllowedKey;
 use crate::sftp::engine::Engine;
 use crate::sftp::penalties::Offence;
+use crate::sftp::quota::Quota;
 use crate::sftp::server::Shared;
 use crate::sftp::sessions::{Admission, Ending};
 use crate::sftp::transport;
@@ -45,6 +46,10 @@ pub struct TenantLogin {
     pub networks: Vec<IpNet>,
     /// Its folders.
     pub folders: Folders,
+    /// How much it may send.
+    pub quota: Quota,
+    /// What `/README.txt` tells it.
+    pub readme: Arc<str>,
 }
 
 impl TenantLogin {
@@ -120,9 +125,10 @@ impl Login {
     fn serve(&self, channel: Channel<Msg>, login: &TenantLogin, handle: Handle) {
         let (shared, admission, stop) = (Arc::clone(&self.shared), Arc::clone(&self.admission), self.stop.clone());
         let sender = Sender { tenant: login.tenant.clone(), folders: login.folders.clone() };
+        let (quota, readme) = (login.quota, Arc::clone(&login.readme));
         tokio::spawn(async move {
             let limits = shared.sessions.limits();
-            let tree = TenantTree::new(sender, Arc::clone(&shared.receiving));
+            let tree = TenantTree::new(sender, quota, readme, Arc::clone(&shared.receiving));
             let engine = Engine::new(tree, limits.handles_per_channel_max);
             let session = Arc::clone(admission.session());
             transport::serve(channel, engine, Arc::clone(&session), limits, stop.clone()).await;

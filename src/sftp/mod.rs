@@ -5,6 +5,7 @@
 //! access     keys, their options, networks     penalties  by source address, growing and fading
 //! sessions   limits, the watch from outside    transport  messages ⇄ bytes, cannot deadlock
 //! engine     SFTP version 3, pure              tree       the tenant's view over the spool
+//! quota      how much may wait and come
 //! ```
 //!
 //! It ends where a file stands in an inbox, durably; a hint goes to whoever processes, and nothing comes back but what
@@ -17,6 +18,7 @@ mod opened;
 mod options;
 mod penalties;
 mod place;
+mod quota;
 mod server;
 mod sessions;
 mod taken;
@@ -30,6 +32,7 @@ pub use access::{AllowedKey, KeyOptions, read_network};
 pub use login::{Directory, TenantLogin};
 pub use options::Options;
 pub use penalties::PenaltyOptions;
+pub use quota::Quota;
 pub use server::{BindError, Bound, Server};
 pub use wire::{Attributes, Code, Refusal};
 

@@ -61,7 +61,14 @@ impl World {
                 let tenant = TenantName::parse(login).ok()?;
                 let folders = spool.tenant(&tenant).ok()?;
                 let keys = [7, 1].map(|seed| AllowedKey::from(key(seed).public_key().clone())).to_vec();
-                Some(Arc::new(TenantLogin { tenant, keys, networks: Vec::new(), folders }))
+                Some(Arc::new(TenantLogin {
+                    tenant,
+                    keys,
+                    networks: Vec::new(),
+                    folders,
+                    quota: Quota::default(),
+                    readme: "read me\n".into(),
+                }))
             })
         };
         let (hints, received) = mpsc::unbounded_channel();
