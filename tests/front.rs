@@ -5,7 +5,9 @@ use std::process::Command;
 use crate::support::Ran;
 use crate::world::World;
 
+mod instructions;
 mod login;
+mod offered;
 mod quotas;
 
 /// `pwd` as this tenant, from one of this host's loopback addresses.

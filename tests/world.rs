@@ -63,6 +63,11 @@ impl World {
         self.run_with_input(args, "")
     }
 
+    /// Runs any program beside the home folder.
+    pub(crate) fn run_any(&self, program: &str, args: &[&str]) -> Ran {
+        self.scratch.run(program, args)
+    }
+
     /// Runs any command with something on its standard input.
     pub(crate) fn finish(&self, command: Command, input: &str) -> Ran {
         self.scratch.finish_with(command, input)

@@ -12,6 +12,7 @@ mod imports;
 mod init;
 mod lists;
 mod owner;
+mod sample;
 mod serve;
 mod summary;
 mod tenant;
@@ -23,7 +24,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
+pub use args::{
+    CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, SampleArgs, SampleKind, ServeArgs,
+};
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
 pub use tenant::TenantCommand;
@@ -70,6 +73,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Erase people now: those of a list, or one person
     Purge(PurgeArgs),
+    /// Print a sample file
+    Sample(SampleArgs),
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
@@ -112,7 +117,8 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(scene, args),
         Command::Tenant(command) => tenant::run(scene, command),
-        Command::Serve(ServeArgs {}) => serve::run(scene),
+        Command::Serve(args) => serve::run(scene, args),
+        Command::Sample(args) => sample::run(scene, args),
         Command::Demo(args) => demo::run(scene, args),
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),

@@ -6,13 +6,15 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::folders::{self, Waiting};
 use super::{Exit, Failure, Scene, files};
 use crate::config::{Config, Faults, LoginKey, Tenant, TenantOptions, read_keys};
+use crate::daemon;
 use crate::domain::TenantName;
+use crate::guide::Markup;
 
 /// `tenant …`
 #[derive(Debug, Subcommand)]
@@ -46,6 +48,17 @@ pub enum TenantCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print what a tenant's sender needs to know, as it also stands in its /README.txt
+    #[command(after_help = "Examples:\n  expunged tenant instructions acme\n  expunged tenant instructions acme --format md >acme.md\n\n\
+                      Exit codes: 0 done; 1 failed; 2 usage or configuration, the tenant's own among them; 4 no such tenant")]
+    Instructions {
+        /// The tenant
+        #[arg(value_parser = TenantName::parse)]
+        name: TenantName,
+        /// Plain text, or Markdown
+        #[arg(long, value_enum, default_value_t = InstructionsFormat::Txt)]
+        format: InstructionsFormat,
+    },
     /// Remove a tenant's login; its folders and customers stay
     #[command(
         after_help = "Exit codes: 0 done; 1 failed, or files wait in the tenant's folders; 2 usage or configuration; 4 no such tenant"
@@ -57,12 +70,22 @@ pub enum TenantCommand {
     },
 }
 
+/// How instructions are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum InstructionsFormat {
+    /// Markdown
+    Md,
+    /// Plain text
+    Txt,
+}
+
 pub(super) fn run(scene: &Scene, command: &TenantCommand) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     match command {
         TenantCommand::Add { name, keys } => add(scene, &config, name, keys),
         TenantCommand::List { json } => list(scene, &config, *json),
         TenantCommand::Show { name, json } => show(scene, &config, name, *json),
+        TenantCommand::Instructions { name, format } => instructions(scene, &config, name, *format),
         TenantCommand::Remove { name } => remove(scene, &config, name),
     }
 }
@@ -163,6 +186,21 @@ fn show(scene: &Scene, config: &Config, name: &TenantName, json: bool) -> Result
         vec![key.to_owned(), value, from.to_owned()]
     });
     scene.terminal.table(&["OPTION", "VALUE", "FROM"], rows)?;
+    Ok(Exit::Done)
+}
+
+fn instructions(scene: &Scene, config: &Config, name: &TenantName, format: InstructionsFormat) -> Result<Exit, Failure> {
+    let tenant = find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))?;
+    let keys = daemon::read_host_keys(config).map_err(|error| Failure::usage("cannot read the host keys").because(&error))?;
+    let keys: Vec<_> = keys.iter().map(|key| key.public_key().clone()).collect();
+    if config.public_address().0.is_none() {
+        scene.terminal.warn(format!("sftp.public_host is not set in {}: HOST stands for it", config.file.display()));
+    }
+    let markup = match format {
+        InstructionsFormat::Md => Markup::Markdown,
+        InstructionsFormat::Txt => Markup::Text,
+    };
+    scene.terminal.say(daemon::guide(config, tenant, &keys).render(markup).trim_end())?;
     Ok(Exit::Done)
 }
 

@@ -25,6 +25,8 @@ pub enum Slot<'a> {
     Text(&'a mut String),
     /// A path; relative ones are relative to the file.
     Path(&'a mut PathBuf),
+    /// Paths of files, each once.
+    Paths(&'a mut Vec<PathBuf>),
     /// The name of a column; `""` for none.
     Column(&'a mut Option<String>),
     /// Names of columns.
@@ -64,6 +66,7 @@ impl Slot<'_> {
             Self::Number(value, _) => value.to_string(),
             Self::Text(value) => quote(value),
             Self::Path(value) => quote(&value.to_string_lossy()),
+            Self::Paths(value) => list(value.iter().map(|path| quote(&path.to_string_lossy())).collect()),
             Self::Column(value) => quote(value.as_deref().unwrap_or("")),
             Self::Columns(value) => list(value.iter().map(|text| quote(text)).collect()),
             Self::Addresses(value) => list(value.iter().map(|address| quote(&address.to_string())).collect()),
@@ -85,15 +88,13 @@ impl Slot<'_> {
                 **slot = fits.ok_or_else(|| expected(value, &allowed))?;
             }
             Self::Text(slot) => **slot = text(value, 255)?.to_owned(),
-            Self::Path(slot) => {
-                let path = text(value, 4096)?;
-                if path.is_empty() {
-                    return Err("found an empty path".into());
+            Self::Path(slot) => **slot = path(value)?,
+            Self::Paths(slot) => {
+                let items = value.as_array().ok_or_else(|| expected(value, "a list of files"))?;
+                if items.len() > PATHS_MAX {
+                    return Err(format!("found {} files, at most {PATHS_MAX} are allowed", items.len()));
                 }
-                if path.starts_with('~') {
-                    return Err(format!("found {path:?}, but \"~\" is not expanded here; write the whole path"));
-                }
-                **slot = PathBuf::from(path);
+                **slot = items.iter().map(|item| path(item.get_ref())).collect::<Result<_, _>>()?;
             }
             Self::Column(slot) => {
                 let name = text(value, COLUMN_BYTES_MAX)?;
@@ -309,6 +310,17 @@ fn text<'v>(value: &'v DeValue<'_>, bytes_max: usize) -> Result<&'v str, String>
     Ok(text)
 }
 
+fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
+    let path = text(value, 4096)?;
+    if path.is_empty() {
+        return Err("found an empty path".into());
+    }
+    if path.starts_with('~') {
+        return Err(format!("found {path:?}, but \"~\" is not expanded here; write the whole path"));
+    }
+    Ok(PathBuf::from(path))
+}
+
 fn column(name: &str) -> Result<String, String> {
     match name {
         "" => Err("found an empty column name".to_owned()),
@@ -354,6 +366,9 @@ const COLUMN_BYTES_MAX: usize = 200;
 
 /// Most column names in one option.
 const COLUMNS_LISTED_MAX: usize = 50;
+
+/// Most files in one option.
+const PATHS_MAX: usize = 8;
 
 /// Most networks in one option.
 const NETWORKS_MAX: usize = 1_000;

@@ -3,6 +3,7 @@
 //! Plain values: numbers, texts, paths. The wiring makes each part's own options of them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 use serde::Serialize;
@@ -19,6 +20,10 @@ pub struct SftpSection {
     pub listen: Vec<SocketAddr>,
     /// The name by which senders reach this host; empty: not told to them.
     pub public_host: String,
+    /// The keys by which senders know this host; none: the one that `init` makes.
+    pub host_keys: Vec<PathBuf>,
+    /// Whether older algorithms are offered as well.
+    pub legacy_clients: bool,
     /// Sessions at once.
     pub sessions_max: u64,
     /// Sessions of one tenant at once.
@@ -52,6 +57,8 @@ impl Default for SftpSection {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2022))],
             public_host: String::new(),
+            host_keys: Vec::new(),
+            legacy_clients: false,
             sessions_max: 256,
             sessions_per_tenant_max: 16,
             sessions_per_source_max: 32,
@@ -73,6 +80,8 @@ impl Options for SftpSection {
     fn each(&mut self, visit: &mut Visit<'_>) {
         visit("listen", Slot::Addresses(&mut self.listen));
         visit("public_host", Slot::Text(&mut self.public_host));
+        visit("host_keys", Slot::Paths(&mut self.host_keys));
+        visit("legacy_clients", Slot::Flag(&mut self.legacy_clients));
         visit("sessions_max", Slot::Number(&mut self.sessions_max, 1..=10_000));
         visit("sessions_per_tenant_max", Slot::Number(&mut self.sessions_per_tenant_max, 1..=10_000));
         visit("sessions_per_source_max", Slot::Number(&mut self.sessions_per_source_max, 1..=10_000));
@@ -206,6 +215,8 @@ pub struct TenantOptions {
     pub accept_unterminated_last_row: bool,
     /// From where its login may be used; empty: from everywhere.
     pub allowed_networks: Vec<IpNet>,
+    /// Whom its sender may ask; empty: nobody is named.
+    pub support_contact: String,
     /// Bytes that wait.
     pub pending_bytes_max: u64,
     /// Files that wait.
@@ -226,6 +237,7 @@ impl Default for TenantOptions {
             trust_resumes: false,
             accept_unterminated_last_row: false,
             allowed_networks: Vec::new(),
+            support_contact: String::new(),
             pending_bytes_max: quota.pending_bytes_max,
             pending_files_max: quota.pending_files_max,
             bytes_per_day_max: quota.bytes_per_day_max,
@@ -259,6 +271,7 @@ impl Options for TenantOptions {
         visit("trust_resumes", Slot::Flag(&mut self.trust_resumes));
         visit("accept_unterminated_last_row", Slot::Flag(&mut self.accept_unterminated_last_row));
         visit("allowed_networks", Slot::Networks(&mut self.allowed_networks));
+        visit("support_contact", Slot::Text(&mut self.support_contact));
         visit("pending_bytes_max", Slot::Number(&mut self.pending_bytes_max, 1..=1 << 50));
         visit("pending_files_max", Slot::Number(&mut self.pending_files_max, 1..=1_000_000));
         visit("bytes_per_day_max", Slot::Number(&mut self.bytes_per_day_max, 1..=1 << 50));

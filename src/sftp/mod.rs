@@ -12,6 +12,7 @@
 //! the folders show.
 
 mod access;
+mod algorithms;
 pub mod engine;
 mod login;
 mod opened;
@@ -29,6 +30,7 @@ mod tree;
 pub(crate) mod wire;
 
 pub use access::{AllowedKey, KeyOptions, read_network};
+pub use algorithms::offered;
 pub use login::{Directory, TenantLogin};
 pub use options::Options;
 pub use penalties::PenaltyOptions;

@@ -9,6 +9,8 @@ use crate::sftp::PenaltyOptions;
 pub struct Options {
     /// Where it listens.
     pub listen: Vec<SocketAddr>,
+    /// Whether older algorithms are offered as well.
+    pub legacy_clients: bool,
     /// Sessions that are logged in, in all.
     pub sessions_max: usize,
     /// Sessions of one tenant.
@@ -55,6 +57,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 2222))],
+            legacy_clients: false,
             sessions_max: 500,
             sessions_per_tenant_max: 200,
             sessions_per_source_max: 200,

@@ -4,7 +4,6 @@
 //! its own with its own small runtime, so a session that blocks at the disk holds up nobody else. It does not know
 //! who may log in (see [`Directory`]) nor what becomes of a file.
 
-use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -12,9 +11,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::keys::PrivateKey;
 use russh::server::{Config, run_stream};
-use russh::{MethodKind, MethodSet, Preferred, cipher, compression, kex, mac};
+use russh::{MethodKind, MethodSet};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -25,7 +24,7 @@ use crate::sftp::login::{Directory, Login};
 use crate::sftp::penalties::Penalties;
 use crate::sftp::sessions::{Admission, Ending, Session, Sessions};
 use crate::sftp::tree::Receiving;
-use crate::sftp::{Hints, Options};
+use crate::sftp::{Hints, Options, algorithms};
 use crate::shutdown;
 
 /// Stack of a connection's thread; only what is touched costs memory.
@@ -238,39 +237,8 @@ fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, adm
     drop(runtime);
 }
 
-/// What is offered. Modern algorithms only; curve25519 is for clients that know no ML-KEM yet.
+/// The SSH side of every connection.
 fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
-    let ecdsa = |curve| Algorithm::Ecdsa { curve };
-    let rsa = |hash| Algorithm::Rsa { hash: Some(hash) };
-    let preferred = Preferred {
-        kex: Cow::Borrowed(&[
-            kex::MLKEM768X25519_SHA256,
-            kex::CURVE25519,
-            kex::CURVE25519_PRE_RFC_8731,
-            kex::EXTENSION_SUPPORT_AS_SERVER,
-            kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
-        ]),
-        host_key_certificates: Cow::Borrowed(&[]),
-        // Host keys are those of it that are loaded; clients' keys may be any of it.
-        key: Cow::Owned(vec![
-            Algorithm::Ed25519,
-            ecdsa(EcdsaCurve::NistP256),
-            ecdsa(EcdsaCurve::NistP384),
-            ecdsa(EcdsaCurve::NistP521),
-            rsa(HashAlg::Sha512),
-            rsa(HashAlg::Sha256),
-        ]),
-        cipher: Cow::Borrowed(&[
-            cipher::AES_128_GCM,
-            cipher::AES_256_GCM,
-            cipher::CHACHA20_POLY1305,
-            cipher::AES_256_CTR,
-            cipher::AES_192_CTR,
-            cipher::AES_128_CTR,
-        ]),
-        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM]),
-        compression: Cow::Borrowed(&[compression::NONE]),
-    };
     Config {
         server_id: russh::SshId::Standard("SSH-2.0-expunged".into()),
         methods: MethodSet::from(&[MethodKind::PublicKey][..]),
@@ -281,7 +249,7 @@ fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
         window_size: 2 << 20,
         maximum_packet_size: 65_535,
         channel_buffer_size: 1000,
-        preferred,
+        preferred: algorithms::preferred(options.legacy_clients),
         max_auth_attempts: options.login_tries_max,
         // While keepalives are answered this runs for writes only; a second belt behind the limit on replies.
         inactivity_timeout: Some(Duration::from_secs(600)),
