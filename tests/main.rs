@@ -8,6 +8,7 @@ mod by_hand;
 mod cli;
 mod cut;
 mod dialects;
+mod front;
 mod interop;
 mod kills;
 mod layers;

@@ -81,6 +81,11 @@ impl World {
         self.run_with_input(args, "")
     }
 
+    /// Runs any program beside the home folder.
+    pub(crate) fn run_any(&self, program: &str, args: &[&str]) -> Ran {
+        self.scratch.run(program, args)
+    }
+
     /// Runs the program with something on its standard input.
     pub(crate) fn run_with_input(&self, args: &[&str], input: &str) -> Ran {
         self.scratch.finish_with(self.command(args), input)

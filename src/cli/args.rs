@@ -16,7 +16,38 @@ use crate::domain::{ImportId, TenantName};
                   Log lines go to standard error.\n\n\
                   Exit codes: 0 stopped as asked; 1 failed; 2 usage or configuration"
 )]
-pub struct ServeArgs {}
+pub struct ServeArgs {
+    /// Say what would be offered and every fault of the configuration, and end
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// Arguments of `sample`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Print a sample file of one of the forms, or write it",
+    after_help = "Examples:\n  expunged sample email-csv\n  expunged sample participant-jsonl --out .\n\n\
+                  Exit codes: 0 done; 1 failed; 2 usage, or the file is there"
+)]
+pub struct SampleArgs {
+    /// The form
+    #[arg(value_enum)]
+    pub kind: SampleKind,
+    /// Write it into this folder, under its usual name, instead of printing it
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A form of list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum SampleKind {
+    /// Mention Me's: Customer Email
+    EmailCsv,
+    /// Advocate's: accountId, id and the flags
+    ParticipantCsv,
+    /// Advocate's, an object a line
+    ParticipantJsonl,
+}
 
 /// Arguments of `demo`.
 #[derive(Args, Debug)]

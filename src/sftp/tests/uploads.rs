@@ -145,7 +145,7 @@ fn everything_else_is_refused_in_a_clause() {
         ",
         );
         let listed: Vec<_> = sftp.read_dir("/").await.unwrap().map(|entry| entry.file_name()).collect();
-        assert_eq!(listed, ["inbox", "check", "archive", "rejected", "status"]);
+        assert_eq!(listed, ["inbox", "check", "archive", "rejected", "status", "README.txt"]);
     });
 }
 
