@@ -22,6 +22,7 @@ fn init_makes_a_config_the_folders_and_the_keys() {
          here/data/keys/identity.key 600\n\
          here/data/keys/ssh_host_ed25519_key 600\n\
          here/data/keys/ssh_host_ed25519_key.pub 600\n\
+         here/data/store.db 600\n\
          here/data/tenants 700\n\
          here/expunged.toml 600\n\
          here/tenants.d 700"

@@ -3,6 +3,7 @@
 mod cli;
 mod kills;
 mod layers;
+mod load;
 mod main_job;
 mod people;
 mod support;

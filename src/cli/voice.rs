@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Failure;
@@ -95,6 +96,15 @@ impl Terminal {
         for hint in failure.hints() {
             self.hint(hint);
         }
+    }
+
+    /// Shows on standard error how much of a file was read; on a terminal only.
+    #[must_use]
+    pub fn progress(&self, bytes: u64) -> ProgressBar {
+        let bar = ProgressBar::new(bytes);
+        let template = "{wide_bar} {bytes}/{total_bytes} {msg}";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar
     }
 
     fn tell(&self, word: &str, colour: &str, text: &str) {
