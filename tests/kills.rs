@@ -14,7 +14,7 @@ const CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat";
 const WRITES: &str = "pwrite64";
 
 /// What a run leaves, times and ids aside.
-#[derive(Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 struct Left {
     store: Vec<String>,
     files: BTreeMap<String, String>,
@@ -48,11 +48,15 @@ fn without_ids(text: &str) -> String {
 }
 
 fn killed_at(world: &World, calls: &str, nth: u32) -> Command {
+    command_killed_at(world, &["serve"], calls, nth)
+}
+
+fn command_killed_at(world: &World, args: &[&str], calls: &str, nth: u32) -> Command {
     let mut command = Command::new("strace");
     command
         .args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e"])
         .arg(format!("inject={calls}:signal=KILL:when={nth}"));
-    command.arg(EXPUNGED).arg("--config").arg(world.home().join("expunged.toml")).arg("serve");
+    command.arg(EXPUNGED).arg("--config").arg(world.home().join("expunged.toml")).args(args);
     command
 }
 
@@ -150,6 +154,83 @@ fn killed_at_writes_of_the_store_it_ends_as_an_undisturbed_run() {
         nth += step;
     }
     assert!(nth > 12, "the writes are not seen");
+}
+
+/// A tenant whose brake holds the list.
+fn braked() -> World {
+    let world = prepared();
+    world.set_tenant("acme", "hold_customers_above", "1");
+    world.set_tenant("acme", "hold_customers_percent_above", "0");
+    drop_in(&world);
+    world
+}
+
+fn held(world: &World) -> bool {
+    world.status("acme", "june.csv").is_some_and(|status| status["state"] == "held")
+        && world.files("acme", "held").len() == 2
+        && world.files("acme", "processing").is_empty()
+}
+
+#[test]
+fn killed_at_every_durable_call_of_a_hold_it_is_held_all_the_same() {
+    if !have("strace") {
+        return;
+    }
+    let mut expected = None;
+    let mut deaths = 0;
+    // The first run is undisturbed.
+    for nth in std::iter::once(u32::from(u16::MAX)).chain(1..) {
+        let mut world = braked();
+        world.start_by(|world| killed_at(world, CALLS, nth));
+        let mut alive = true;
+        world.eventually("the daemon dies or holds the file", || {
+            alive = !dead(world.pid());
+            (!alive || held(&world)).then_some(())
+        });
+        let died = if alive { terminate(&mut world) } else { world.wait().code() != Some(0) };
+        deaths += u32::from(died);
+        world.start();
+        world.eventually("the file is held", || held(&world).then_some(()));
+        world.stop();
+        let found = left(&world);
+        assert_eq!(expected.get_or_insert_with(|| found.clone()), &found, "after a kill at call {nth}");
+        if !died && nth < u32::from(u16::MAX) {
+            break;
+        }
+    }
+    assert!(deaths >= 8, "only {deaths} kills: the calls are not seen");
+}
+
+#[test]
+fn killed_at_every_durable_call_of_an_approval_it_ends_as_an_undisturbed_run() {
+    if !have("strace") {
+        return;
+    }
+    let expected = undisturbed();
+    let mut deaths = 0;
+    for nth in 1.. {
+        let mut world = braked();
+        world.start();
+        world.eventually("the file is held", || held(&world).then_some(()));
+        world.stop();
+        let died = !command_killed_at(&world, &["imports", "approve", "1"], CALLS, nth).output().expect("strace").status.success();
+        deaths += u32::from(died);
+        world.start();
+        // The word may have been lost with the command, never half of it.
+        world.eventually("the archive", || {
+            if held(&world) {
+                world.run(&["imports", "approve", "1"]);
+            }
+            archived(&world).then_some(())
+        });
+        world.report("acme", "june.csv");
+        world.stop();
+        assert_eq!(left(&world), expected, "after a kill at call {nth}");
+        if !died {
+            break;
+        }
+    }
+    assert!(deaths >= 8, "only {deaths} kills: the calls are not seen");
 }
 
 fn terminate(world: &mut World) -> bool {

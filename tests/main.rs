@@ -1,5 +1,6 @@
 //! The tests of the whole: one binary, so that it is linked once.
 
+mod brake;
 mod cli;
 mod kills;
 mod layers;

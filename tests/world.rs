@@ -248,6 +248,11 @@ impl World {
         rows.expect("a query").map(|row| format!("{:?}", row.expect("a row"))).collect()
     }
 
+    /// Changes the store behind the daemon's back.
+    pub(crate) fn change(&self, statements: &str) {
+        self.store().execute_batch(statements).unwrap_or_else(|fault| panic!("{statements}: {fault}"));
+    }
+
     fn store(&self) -> rusqlite::Connection {
         let store = rusqlite::Connection::open(self.home().join("data/store.db")).expect("the store opens");
         store.busy_timeout(PATIENCE).expect("a time limit");

@@ -5,6 +5,7 @@
 
 mod args;
 mod customers;
+mod decide;
 mod demo;
 mod failure;
 mod files;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
+pub use args::{CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
 pub use tenant::TenantCommand;
