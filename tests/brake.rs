@@ -11,6 +11,7 @@ fn prepared() -> World {
     world.set("pipeline", "scan_interval_seconds", "1");
     world.tenant("acme");
     world.set_tenant("acme", "hold_customers_above", "2");
+    world.set_tenant("acme", "hold_customers_percent_above", "25");
     world.set_tenant("acme", "hold_invalid_rows_above", "1");
     world.set_tenant("acme", "contact", "\"privacy desk, ext. 12\"");
     people::load(&world, "acme", 12);

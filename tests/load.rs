@@ -130,7 +130,7 @@ fn bad_rows_are_listed_by_line_without_their_values() {
         .says("loaded 1 customer (1 new, 0 replaced), 2 bad rows");
     assert_eq!(
         ran.stderr,
-        "line 2: email: not one e-mail address; write it as name@domain, one a row (email_malformed)\n\
+        "line 2: email: not one e-mail address; write exactly one address a row, without a name or brackets (email_malformed)\n\
          line 4: id: the cell is empty; fill it, or leave the row out (missing)\n"
     );
     load(&world, "events", "e.csv", "id,accountId,userId\nE9,A9,secret\n")

@@ -1,12 +1,19 @@
 //! The tests of the whole: one binary, so that it is linked once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::type_complexity, reason = "tables of cases")]
 
+mod bad_input;
 mod brake;
 mod cli;
+mod cut;
+mod interop;
 mod kills;
+mod kills_held;
 mod layers;
 mod load;
 mod main_job;
 mod people;
+mod picking_up;
 mod support;
 mod systemd;
 mod world;

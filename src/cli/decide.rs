@@ -5,9 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::args::DecideArgs;
-use super::lists::{asked_by, store_failure};
-use super::{Exit, Failure, Scene};
-use crate::daemon::{self, ByHand};
+use super::lists::asked_by;
+use super::{Exit, Failure, Scene, store};
+use crate::daemon::ByHand;
 use crate::domain::State;
 use crate::pipeline::{DecideRequest, Verdict};
 use crate::store::ledger::{self, ImportRow};
@@ -22,8 +22,8 @@ const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
 pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Option<&str>) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     scene.guard_owner(&config)?;
-    let failed = |error: StoreError| store_failure(&error);
-    let mut store = daemon::open_store(&config).map_err(failed)?;
+    let failed = |error: StoreError| store::failure(&error);
+    let mut store = store::open(&config)?;
     let import = args.import;
     let row = ledger::get(store.connection(), import).map_err(failed)?;
     let row =
@@ -50,7 +50,7 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
 fn wait_for(store: &Store, request: i64) -> Result<(), Failure> {
     let mut waited = Duration::ZERO;
     loop {
-        let row = ledger::request(store.connection(), request).map_err(|error| store_failure(&error))?;
+        let row = ledger::request(store.connection(), request).map_err(|error| store::failure(&error))?;
         if let Some(result) = row.and_then(|row| row.result) {
             return match result["error"].as_str() {
                 Some(why) => Err(Failure::failed(why.to_owned()).hint("nothing was changed; look with: expunged imports show ID")),

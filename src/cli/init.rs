@@ -77,6 +77,7 @@ pub(super) fn run(scene: &Scene, args: &InitArgs) -> Result<Exit, Failure> {
 pub(super) fn set_up(config: &Config, listen: SocketAddr) -> Result<String, Failure> {
     let cannot = |what: String, error: io::Error| Failure::failed(format!("cannot make {what}")).because(&error);
     let (text, host_key) = make(config, listen).map_err(|(what, error)| cannot(what, error))?;
+    store::create(config)?;
     let file = &config.file;
     store::create(config)?;
     files::create(file, text.as_bytes(), 0o600).map_err(|error| cannot(format!("\"{}\"", file.display()), error))?;

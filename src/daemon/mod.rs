@@ -199,27 +199,7 @@ impl ByHand {
     }
 }
 
-/// Opens the store for reading and writing beside a daemon, as commands do.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store(config: &Config) -> Result<Store, StoreError> {
-    Store::open(&config.store_file(), Create::Builtin, store_options(config))
-}
-
-/// Opens the store for reading.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store_read_only(config: &Config) -> Result<Store, StoreError> {
-    Store::open_read_only(&config.store_file(), store_options(config))
-}
-
-/// The engine over the built-in plan, with the store's own key.
-///
-/// # Errors
-/// The key cannot be read, or the plan is not sound.
-pub fn engine(config: &Config) -> Result<Engine, StartError> {
+fn engine(config: &Config) -> Result<Engine, StartError> {
     Ok(Engine::new(Plan::builtin(), read_identity_key(&config.identity_key_file())?)?)
 }
 
@@ -253,7 +233,7 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
 }
 
 fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
-    let store = open_store(config)?;
+    let store = Store::open(&config.store_file(), Create::Builtin, store_options(config))?;
     let engine = engine(config)?;
     engine.plan().fits(store.connection())?;
     let options = pipeline::Options {
@@ -266,6 +246,8 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         attempts_max: u32::try_from(config.pipeline.attempts_max).unwrap_or(u32::MAX),
         hold_warn: Duration::from_secs(config.pipeline.hold_warn_hours * 3_600),
         hold_for: Duration::from_secs(config.pipeline.hold_days * 86_400),
+        originals_days: days(config.retention.originals_days),
+        reports_days: days(config.retention.reports_days),
     };
     let tenants = tenants(config);
     let parts =
@@ -310,6 +292,10 @@ fn sftp_options(config: &Config) -> sftp::Options {
 
 fn store_options(config: &Config) -> store::Options {
     store::Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS }
+}
+
+fn days(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn size(number: u64) -> usize {

@@ -75,7 +75,7 @@ pub const WHY_BYTES_MAX: usize = 1_000;
 /// Does what a person says, in one transaction. `Err` inside: why not, and nothing has changed.
 pub(super) fn decide(
     transaction: &Transaction<'_>,
-    engine: &Engine,
+    (engine, originals_days): (&Engine, u32),
     request: &DecideRequest,
     by: &str,
     at: Timestamp,
@@ -88,10 +88,10 @@ pub(super) fn decide(
         Verdict::Approve => approve(transaction, &row),
         Verdict::Retry => retry(transaction, &row),
         Verdict::Reject if matches!(row.state, State::Held | State::Failed) => {
-            end(transaction, engine, &row, "rejected_by_operator", request.why.as_deref(), at)
+            end(transaction, (engine, originals_days), &row, "rejected_by_operator", request.why.as_deref(), at)
         }
         Verdict::Cancel if matches!(row.state, State::Received | State::Checking | State::Purging) => {
-            end(transaction, engine, &row, "cancelled", request.why.as_deref(), at)
+            end(transaction, (engine, originals_days), &row, "cancelled", request.why.as_deref(), at)
         }
         Verdict::Reject | Verdict::Cancel => Err(refused(&row)),
     };
@@ -123,13 +123,20 @@ fn retry(transaction: &Transaction<'_>, row: &ImportRow) -> Result<(), Fault> {
     Ok(ledger::set_state(transaction, row.id, hold.resume, None, None)?)
 }
 
-fn end(transaction: &Transaction<'_>, engine: &Engine, row: &ImportRow, code: &str, why: Option<&str>, at: Timestamp) -> Result<(), Fault> {
+fn end(
+    transaction: &Transaction<'_>,
+    (engine, keep): (&Engine, u32),
+    row: &ImportRow,
+    code: &str,
+    why: Option<&str>,
+    at: Timestamp,
+) -> Result<(), Fault> {
     let (reason, message) = (code.to_owned(), why.unwrap_or(code).to_owned());
     if untouched(row) && row.state != State::Purging {
         let ending = Ending::Rejected { reason, message: message.clone() };
-        engine.finish_in(transaction, row.id, &ending, at, |ended| rejected_report(ended, code, &message).to_json())?;
+        engine.finish_in(transaction, row.id, &ending, at, |ended| rejected_report(ended, keep, code, &message).to_json())?;
     } else {
-        engine.finish_in(transaction, row.id, &Ending::Stopped { reason, message }, at, |ended| report(ended).to_json())?;
+        engine.finish_in(transaction, row.id, &Ending::Stopped { reason, message }, at, |ended| report(ended, keep).to_json())?;
     }
     Ok(())
 }

@@ -48,9 +48,9 @@ impl Pipeline {
         let checked = self.engine.check(self.store.connection(), matched)?;
         let code = held.first().map_or("held", Held::code);
         let message = self.with_contact(&row.tenant, &sentences(held));
-        let at = Self::now();
+        let (at, keep) = (Self::now(), self.options.originals_days);
         self.engine.hold(&mut self.store, row.id, matched, (code, &message), at, |row, same_as| {
-            held_report(row, same_as, &checked, at).to_json()
+            held_report(row, same_as, &checked, (at, keep)).to_json()
         })?;
         Ok(Step::More)
     }
@@ -69,9 +69,9 @@ impl Pipeline {
                 }
                 None => error!(%tenant, import, file, "file of a waiting import missing"),
             }
-            let message = row.message.as_deref();
+            let why = row.message.as_deref();
             if row.state == State::Held {
-                warn!(%tenant, import, file, reason = row.reason, message, "import held: approve or reject it");
+                warn!(%tenant, import, file, reason = row.reason, why, "import held: approve or reject it");
             } else {
                 error!(%tenant, import, file, reason = row.reason, "import failed: retry or reject it");
             }
@@ -98,7 +98,7 @@ impl Pipeline {
             let at = Self::now();
             let waited = at.duration_since(hold.held_at);
             if row.state == State::Held && waited >= signed(self.options.hold_for) {
-                self.expire(&row, at)?;
+                self.expire_hold(&row, at)?;
             } else if hold.warned_at.is_none() && waited >= signed(self.options.hold_warn) {
                 self.store.write("note a warning", |tx| ledger::note_warned(tx, row.id, at))?;
                 let hours = waited.as_hours();
@@ -108,15 +108,15 @@ impl Pipeline {
         Ok(())
     }
 
-    fn expire(&mut self, row: &ImportRow, at: Timestamp) -> Result<(), Fault> {
+    fn expire_hold(&mut self, row: &ImportRow, at: Timestamp) -> Result<(), Fault> {
         let days = self.options.hold_for.as_secs() / 86_400;
         let why = format!("held for {days} days and nobody decided; send the file again");
         let ending = Ending::Rejected { reason: "hold_expired".to_owned(), message: why.clone() };
-        let engine = &self.engine;
+        let (engine, keep) = (&self.engine, self.options.originals_days);
         let decision = ledger::Decision { kind: "expire".to_owned(), by: BY_PROGRAM.to_owned(), at, why: None };
         self.store.write("end a hold", |tx| {
             ledger::note_decision(tx, row.id, &decision)?;
-            engine.finish_in(tx, row.id, &ending, at, |ended| rejected_report(ended, "hold_expired", &why).to_json())
+            engine.finish_in(tx, row.id, &ending, at, |ended| rejected_report(ended, keep, "hold_expired", &why).to_json())
         })?;
         info!(tenant = %row.tenant, import = row.id.0, file = row.file, "hold expired");
         self.turns.push(&row.tenant, row.id);
@@ -135,7 +135,8 @@ impl Pipeline {
         }
         let message = self.with_contact(&row.tenant, "not the file's fault; it waits for the operator, who was told");
         let ending = Ending::Failed { reason: fault.code().to_owned(), message };
-        self.engine.finish(&mut self.store, import, &ending, Self::now(), |ended| report(ended).to_json())?;
+        let keep = self.options.originals_days;
+        self.engine.finish(&mut self.store, import, &ending, Self::now(), |ended| report(ended, keep).to_json())?;
         Ok(true)
     }
 
@@ -156,15 +157,15 @@ pub(super) fn remark(held: &[Held]) -> Option<String> {
 }
 
 /// The report of a file that was refused as a whole after its rows were read.
-pub(super) fn rejected_report(ended: &Ended, code: &str, message: &str) -> Report {
-    let mut report = report(ended);
+pub(super) fn rejected_report(ended: &Ended, originals_days: u32, code: &str, message: &str) -> Report {
+    let mut report = report(ended, originals_days);
     report.errors.insert(0, ReportError { line: None, column: None, reason: code.to_owned(), message: message.to_owned() });
     report.errors.truncate(crate::report::ERRORS_MAX);
     report
 }
 
 /// The report of the check of a held import.
-fn held_report(row: &ImportRow, same_as: Option<ImportId>, checked: &Checked, at: Timestamp) -> Report {
+fn held_report(row: &ImportRow, same_as: Option<ImportId>, checked: &Checked, (at, keep): (Timestamp, u32)) -> Report {
     let ended = Ended { import: row.clone(), tally: checked.tally, same_as, previous: None };
     let progress = &checked.progress;
     Report {
@@ -178,7 +179,7 @@ fn held_report(row: &ImportRow, same_as: Option<ImportId>, checked: &Checked, at
         accounts: Accounts { deleted: progress.accounts_deleted, preserved: progress.accounts_preserved },
         suppressed: progress.suppressed,
         would_hold: Some(true),
-        ..report(&ended)
+        ..report(&ended, keep)
     }
 }
 

@@ -10,6 +10,7 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
+use super::expire;
 use super::hold::remark;
 use super::pace::Pace;
 use super::reading::{ReadingOf, reading_of};
@@ -17,7 +18,7 @@ use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
 use crate::purge::{Ended, Ending, InputRow, MatchError, Matched};
 use crate::records::{self, ReadError, Reading};
-use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Status, Why};
+use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
 use crate::store::ledger::{self, BadRow, FileFacts, ImportRow, RowCustomers};
 
@@ -94,9 +95,9 @@ impl Pipeline {
         match row.mode {
             Mode::Check => {
                 let checked = self.engine.check(self.store.connection(), &matched)?;
-                let at = Self::now();
+                let (at, keep) = (Self::now(), self.options.originals_days);
                 let ended = self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| {
-                    Report { would_hold: Some(!held.is_empty()), ..report(ended) }.to_json()
+                    Report { would_hold: Some(!held.is_empty()), ..report(ended, keep) }.to_json()
                 })?;
                 tell_end(&ended);
             }
@@ -141,8 +142,9 @@ impl Pipeline {
         self.store.write("note an import's file", |tx| ledger::note_file(tx, row.id, facts))?;
         let ending = Ending::Rejected { reason: rejection.code.clone(), message: rejection.message.clone() };
         let error = ReportError { line: rejection.line, column: None, reason: rejection.code.clone(), message: rejection.message.clone() };
+        let keep = self.options.originals_days;
         let ended = self.engine.finish(&mut self.store, row.id, &ending, Self::now(), |ended| {
-            let mut report = report(ended);
+            let mut report = report(ended, keep);
             report.errors = vec![error];
             report.to_json()
         })?;
@@ -152,8 +154,10 @@ impl Pipeline {
 
     /// Where the tenant's rule is all or nothing, a bad row rejects the file; the bad rows are listed.
     fn refuse_rows(&mut self, row: &ImportRow, matched: &Matched) -> Result<Step, Fault> {
+        let keep = self.options.originals_days;
         let ending = Ending::Rejected { reason: BAD_ROWS.to_owned(), message: bad_rows_message(matched.tally().invalid) };
-        let ended = self.engine.refuse_rows(&mut self.store, row.id, matched, &ending, Self::now(), |ended| report(ended).to_json())?;
+        let ended =
+            self.engine.refuse_rows(&mut self.store, row.id, matched, &ending, Self::now(), |ended| report(ended, keep).to_json())?;
         tell_end(&ended);
         Ok(Step::More)
     }
@@ -170,7 +174,8 @@ impl Pipeline {
             running.pace.learn(began.elapsed(), wish);
             return Ok(Step::More);
         }
-        let ended = self.engine.finish(&mut self.store, row.id, &Ending::Completed, Self::now(), |ended| report(ended).to_json())?;
+        let keep = self.options.originals_days;
+        let ended = self.engine.finish(&mut self.store, row.id, &Ending::Completed, Self::now(), |ended| report(ended, keep).to_json())?;
         self.running.remove(&row.id);
         tell_end(&ended);
         Ok(Step::More)
@@ -288,8 +293,12 @@ pub(super) fn place_of(row: &ImportRow) -> Result<ArchivedFile, Fault> {
         State::Held | State::Failed => End::Held,
         State::Received | State::Checking | State::Purging | State::Completed | State::Stopped => End::Archive,
     };
-    let day = row.received_at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    Ok(ArchivedFile { end, day, import: row.id, name: file_name(row)? })
+    Ok(ArchivedFile { end, day: arrival_day(row), import: row.id, name: file_name(row)? })
+}
+
+/// The UTC day of arrival.
+fn arrival_day(row: &ImportRow) -> jiff::civil::Date {
+    row.received_at.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 pub(super) fn file_name(row: &ImportRow) -> Result<FileName, Fault> {
@@ -340,7 +349,7 @@ pub(super) fn warnings(rows: u64, recommended: u64) -> Vec<String> {
 }
 
 /// The report of an ended import, out of the ledger's row alone: the same row gives the same bytes.
-pub(super) fn report(ended: &Ended) -> Report {
+pub(super) fn report(ended: &Ended, originals_days: u32) -> Report {
     let row = &ended.import;
     Report {
         import: row.id,
@@ -366,10 +375,17 @@ pub(super) fn report(ended: &Ended) -> Report {
         would_hold: None,
         errors: report_errors(&row.errors),
         errors_omitted: row.errors_omitted,
-        retained: Vec::new(),
+        retained: retained(row, originals_days),
         plan: row.plan.clone().unwrap_or_default(),
         previous: ended.previous.clone(),
     }
+}
+
+/// What the sender wrote, and how long it is kept beside the report.
+fn retained(row: &ImportRow, originals_days: u32) -> Vec<Retained> {
+    let until = expire::last_day(arrival_day(row), originals_days);
+    let kept: &[&str] = if row.state == State::Rejected { &["original"] } else { &["original", "results"] };
+    kept.iter().map(|what| Retained { what: (*what).to_owned(), until }).collect()
 }
 
 fn tell_end(ended: &Ended) {

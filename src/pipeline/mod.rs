@@ -6,6 +6,7 @@
 //! It has never heard of SFTP: a hint that a file was delivered whole reaches it through the wiring.
 
 mod decide;
+mod expire;
 mod fault;
 mod hold;
 mod import;
@@ -66,6 +67,10 @@ pub struct Options {
     pub hold_warn: Duration,
     /// After how long a held import ends as rejected.
     pub hold_for: Duration,
+    /// Days that originals and results are kept.
+    pub originals_days: u32,
+    /// Days that reports are kept.
+    pub reports_days: u32,
 }
 
 /// Something that may mean work.
@@ -119,6 +124,7 @@ pub struct Pipeline {
     warned: BTreeSet<(TenantName, String)>,
     scan_at: Instant,
     requests_at: Instant,
+    expire_at: Instant,
     watch: Option<Watch>,
     wakes: Receiver<Wake>,
     waker: Sender<Wake>,
@@ -126,6 +132,9 @@ pub struct Pipeline {
 
 /// How often commands' requests are looked for. DESIGN section 3: a request is taken up within a second.
 const REQUESTS_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is looked for what has been kept long enough.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Pipeline {
     /// The pipeline at rest.
@@ -150,6 +159,7 @@ impl Pipeline {
             warned: BTreeSet::new(),
             scan_at: now + options.scan_interval,
             requests_at: now,
+            expire_at: now,
             watch: None,
             wakes,
             waker,
@@ -276,6 +286,10 @@ impl Pipeline {
         let ripe: Vec<TenantName> = self.ripe_at.iter().filter(|(_, at)| **at <= now).map(|(tenant, _)| tenant.clone()).collect();
         self.changed.extend(ripe);
         self.scan_changed();
+        if now >= self.expire_at {
+            self.expire_at = now + EXPIRE_EVERY;
+            self.expire();
+        }
         if now >= self.requests_at {
             self.requests_at = now + REQUESTS_EVERY;
             if let Err(fault) = self.take_requests() {

@@ -88,7 +88,7 @@ impl Pipeline {
     fn take_request(&mut self) -> Result<Option<Taken>, Fault> {
         loop {
             let at = Self::now();
-            let (tenants, engine) = (&self.tenants, &self.engine);
+            let (tenants, engine, keep) = (&self.tenants, &self.engine, self.options.originals_days);
             let taken = self.store.write("take a request", |tx| {
                 let Some(row) = ledger::take_request(tx, at)? else { return Ok::<_, Fault>(None) };
                 let known = |tenant: &TenantName| {
@@ -105,7 +105,7 @@ impl Pipeline {
                     Ok(Asked::Decide(request)) => {
                         let owner = ledger::get(tx, request.import)?.map(|import| known(&import.tenant));
                         let decided = match owner.unwrap_or(Ok(())) {
-                            Ok(()) => decide(tx, engine, &request, &row.by, at)?,
+                            Ok(()) => decide(tx, (engine, keep), &request, &row.by, at)?,
                             Err(why) => Err(why),
                         };
                         let answer = serde_json::json!({ "decided": request.import });
