@@ -4,6 +4,7 @@
 
 mod addresses;
 mod bad_input;
+mod brake;
 mod by_hand;
 mod cli;
 mod cut;
@@ -11,6 +12,7 @@ mod dialects;
 mod front;
 mod interop;
 mod kills;
+mod kills_held;
 mod layers;
 mod limits;
 mod load;

@@ -23,7 +23,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// `expunged init` in a fresh folder, listening on a free loopback port.
+    /// `expunged init` in a fresh folder, listening on a free loopback port. Its brake does not mind how many customers a list
+    /// takes: most tests take many of few.
     pub(crate) fn new() -> Self {
         Self::within(support::World::new())
     }
@@ -35,7 +36,9 @@ impl World {
 
     fn within(scratch: support::World) -> Self {
         scratch.expunged(["init", "home", "--listen", "127.0.0.1:0"]).exits(0);
-        Self { scratch, daemon: None, address: None, starts: 0 }
+        let world = Self { scratch, daemon: None, address: None, starts: 0 };
+        world.set("tenant_defaults", "hold_customers_percent_above", "100");
+        world
     }
 
     /// A world of its own that holds what this one holds now. Nothing may run in this one.
@@ -287,6 +290,11 @@ impl World {
         let rows =
             statement.query_map([], |row| (0..columns).map(|i| row.get::<_, rusqlite::types::Value>(i)).collect::<Result<Vec<_>, _>>());
         rows.expect("a query").map(|row| format!("{:?}", row.expect("a row"))).collect()
+    }
+
+    /// Changes the store behind the daemon's back.
+    pub(crate) fn change(&self, statements: &str) {
+        self.store().execute_batch(statements).unwrap_or_else(|fault| panic!("{statements}: {fault}"));
     }
 
     fn store(&self) -> rusqlite::Connection {

@@ -5,6 +5,7 @@
 
 mod args;
 mod customers;
+mod decide;
 mod demo;
 mod failure;
 mod files;
@@ -28,7 +29,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, SampleArgs, SampleKind, ServeArgs,
+    CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, SampleArgs, SampleKind,
+    ServeArgs,
 };
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;

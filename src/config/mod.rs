@@ -18,7 +18,7 @@ pub use fault::{Fault, Faults};
 pub use keys::{KeyError, LoginKey, RSA_BITS_MIN, read_keys};
 pub use option::{Options, Slot, Visit, read_listen};
 pub use secrets::{SecretError, read_host_key, read_identity_key};
-pub use sections::{LimitsSection, LogSection, PipelineSection, RetentionSection, SftpSection, StoreSection, TenantOptions};
+pub use sections::{BadRows, LimitsSection, LogSection, PipelineSection, RetentionSection, SftpSection, StoreSection, TenantOptions};
 pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
 
 use option::Reading;

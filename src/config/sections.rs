@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::option::{Options, Slot, Visit};
 use crate::domain::Settings;
+use crate::purge::Brake;
 use crate::sftp::{PenaltyOptions, Quota};
 use crate::telemetry::{Format, Level};
 
@@ -111,11 +112,26 @@ pub struct PipelineSection {
     pub chunk_milliseconds: u64,
     /// Time that sessions and imports get to end at a stop.
     pub drain_seconds: u64,
+    /// Faults of ours after which an import waits for an operator.
+    pub attempts_max: u64,
+    /// Time after which an import that waits for an operator is told of again.
+    pub hold_warn_hours: u64,
+    /// Time after which a held import ends as rejected.
+    pub hold_days: u64,
 }
 
 impl Default for PipelineSection {
     fn default() -> Self {
-        Self { settle_seconds: 2, scan_interval_seconds: 30, checksum_wait_seconds: 3_600, chunk_milliseconds: 250, drain_seconds: 20 }
+        Self {
+            settle_seconds: 2,
+            scan_interval_seconds: 30,
+            checksum_wait_seconds: 3_600,
+            chunk_milliseconds: 250,
+            drain_seconds: 20,
+            attempts_max: 10,
+            hold_warn_hours: 24,
+            hold_days: 14,
+        }
     }
 }
 
@@ -126,6 +142,9 @@ impl Options for PipelineSection {
         visit("checksum_wait_seconds", Slot::Number(&mut self.checksum_wait_seconds, 1..=604_800));
         visit("chunk_milliseconds", Slot::Number(&mut self.chunk_milliseconds, 10..=10_000));
         visit("drain_seconds", Slot::Number(&mut self.drain_seconds, 1..=60));
+        visit("attempts_max", Slot::Number(&mut self.attempts_max, 1..=1_000));
+        visit("hold_warn_hours", Slot::Number(&mut self.hold_warn_hours, 1..=8_760));
+        visit("hold_days", Slot::Number(&mut self.hold_days, 1..=365));
     }
 }
 
@@ -225,6 +244,11 @@ pub struct TenantOptions {
     pub preserve_empty_accounts: bool,
     /// Where a row says nothing: never register this person again.
     pub do_not_track: bool,
+    /// Above which numbers an import waits for an operator.
+    #[serde(flatten)]
+    pub brake: Brake,
+    /// What a bad row means for its file.
+    pub bad_rows: BadRows,
     /// Headers beside the known ones that hold an address.
     pub email_aliases: Vec<String>,
     /// The column that is echoed in the results.
@@ -258,6 +282,8 @@ impl Default for TenantOptions {
             require_checksum: false,
             trust_resumes: false,
             accept_unterminated_last_row: false,
+            brake: Brake::default(),
+            bad_rows: BadRows::default(),
             allowed_networks: Vec::new(),
             support_contact: String::new(),
             pending_bytes_max: quota.pending_bytes_max,
@@ -266,6 +292,27 @@ impl Default for TenantOptions {
         }
     }
 }
+
+/// What a bad row means for its file.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BadRows {
+    /// The row is reported, the others count.
+    #[default]
+    Skip,
+    /// The file is rejected: all or nothing.
+    RejectFile,
+}
+
+impl BadRows {
+    /// Each, in the order of [`BadRows::WORDS`].
+    pub const ALL: [Self; 2] = [Self::Skip, Self::RejectFile];
+    /// Their words in the config.
+    pub const WORDS: [&'static str; 2] = ["skip", "reject_file"];
+}
+
+/// No count of rows or customers is larger.
+const COUNT_MAX: u64 = 1_000_000_000_000;
 
 impl TenantOptions {
     /// The settings of an import from this tenant's inbox.
@@ -287,6 +334,12 @@ impl Options for TenantOptions {
     fn each(&mut self, visit: &mut Visit<'_>) {
         visit("preserve_empty_accounts", Slot::Flag(&mut self.preserve_empty_accounts));
         visit("do_not_track", Slot::Flag(&mut self.do_not_track));
+        visit("hold_customers_above", Slot::Number(&mut self.brake.customers_above, 0..=COUNT_MAX));
+        visit("hold_customers_percent_above", Slot::Number(&mut self.brake.customers_percent_above, 0..=100));
+        visit("hold_invalid_rows_above", Slot::Number(&mut self.brake.invalid_rows_above, 0..=COUNT_MAX));
+        visit("hold_invalid_percent_above", Slot::Number(&mut self.brake.invalid_percent_above, 0..=100));
+        let bad_rows = &mut self.bad_rows;
+        visit("bad_rows", Slot::Choice { words: &BadRows::WORDS, now: *bad_rows as usize, set: &mut |n| *bad_rows = BadRows::ALL[n] });
         visit("email_aliases", Slot::Columns(&mut self.email_aliases));
         visit("request_id_column", Slot::Column(&mut self.request_id_column));
         visit("require_checksum", Slot::Flag(&mut self.require_checksum));

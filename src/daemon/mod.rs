@@ -24,7 +24,7 @@ pub use guide::guide;
 pub use lock::DataLock;
 
 use self::logins::Logins;
-use crate::config::{Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
+use crate::config::{BadRows, Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
 use crate::domain::TenantName;
 use crate::pipeline::{self, Parts, Pipeline, Rules, Wake};
 use crate::purge::{Engine, Plan, PlanError};
@@ -220,6 +220,9 @@ pub fn rules(config: &Config, tenant: &crate::config::Tenant) -> Rules {
         trust_resumes: options.trust_resumes,
         accept_unterminated: options.accept_unterminated_last_row,
         limits: limits(config),
+        brake: options.brake,
+        reject_bad_rows: options.bad_rows == BadRows::RejectFile,
+        contact: options.support_contact.clone(),
     }
 }
 
@@ -253,6 +256,9 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         chunk_shared: Duration::from_millis(config.pipeline.chunk_milliseconds),
         chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
         rest_max: Duration::from_secs(300),
+        attempts_max: u32::try_from(config.pipeline.attempts_max).unwrap_or(u32::MAX),
+        hold_warn: Duration::from_secs(config.pipeline.hold_warn_hours * 3_600),
+        hold_for: Duration::from_secs(config.pipeline.hold_days * 86_400),
         originals_days: days(config.retention.originals_days),
         reports_days: days(config.retention.reports_days),
     };
