@@ -154,7 +154,7 @@ fn tenant_add_says_what_is_wrong_with_a_key() {
     let check = |file: &str, message: &str| {
         world.expunged(["tenant", "add", "acme", "--key", file]).exits(2).warns(message);
     };
-    check("options", "error: \"options\": line 2: option \"from\", \"restrict\" before the key cannot be honoured yet");
+    check("options", "error: \"options\": line 2: option \"restrict\" before the key cannot be honoured");
     check("weak.pub", "line 1: found an RSA key of 1024 bits, 2048 to 16384 are accepted");
     check("cut", "line 1: this ssh-ed25519 key is damaged or cut");
     check("empty", "no public key in it");

@@ -19,19 +19,19 @@ const CALLS: [&str; 7] = ["fsync", "fdatasync", "rename", "renameat", "renameat2
 /// With which SQLite writes. More of them than anyone wants to try one by one.
 const WRITES: &str = "pwrite64";
 
-const EMAILS: &str =
+pub(super) const EMAILS: &str =
     "Customer Email\nperson1@acme.example\nperson2@acme.example\nnobody@acme.example\nbad\nperson30@acme.example\nperson1@acme.example\n";
 
 const PARTICIPANTS: &str = "accountId,id,doNotTrack,ticket\nA5,U10,true,T-1\nA5,U11,,T-2\nA5,U10,,T-3\nA9,nobody,true,\n";
 
 /// What a run leaves, times and ids aside.
 #[derive(Debug, Eq, PartialEq)]
-struct Left {
+pub(super) struct Left {
     store: Vec<String>,
     files: BTreeMap<String, String>,
 }
 
-fn left(world: &World) -> Left {
+pub(super) fn left(world: &World) -> Left {
     let mut files = BTreeMap::new();
     for folder in ["staging", "inbox", "check", "processing", "held", "archive", "rejected", "status"] {
         for name in world.files("acme", folder) {
@@ -65,17 +65,21 @@ fn without_numbers(line: &str) -> String {
     line.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
+pub(super) fn serve_killed_at(world: &World, call: &str, nth: u32) -> Command {
+    command_killed_at(world, &["serve"], call, nth)
+}
+
 /// Without `--seccomp-bpf`: strace 6.1 then loses count.
-fn serve_killed_at(world: &World, call: &str, nth: u32) -> Command {
+pub(super) fn command_killed_at(world: &World, args: &[&str], call: &str, nth: u32) -> Command {
     let mut command = Command::new("strace");
     command.args(["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e"]);
     command.arg(format!("inject={call}:signal=KILL:when={nth}"));
-    command.arg(EXPUNGED).arg("--config").arg(world.home().join("expunged.toml")).arg("serve");
+    command.arg(EXPUNGED).arg("--config").arg(world.home().join("expunged.toml")).args(args);
     command
 }
 
 /// Customers of acme, and a daemon that ran once and ended well.
-fn prepared() -> World {
+pub(super) fn prepared() -> World {
     let mut world = World::new();
     world.set("pipeline", "settle_seconds", "0");
     world.tenant("acme");
@@ -95,7 +99,7 @@ fn three_files(world: &World) {
 }
 
 /// Every file stands in its last folder, and the sender was told so.
-fn all_ended(world: &World, files: &[&str]) -> bool {
+pub(super) fn all_ended(world: &World, files: &[&str]) -> bool {
     let ended = |name: &&str| {
         let state = world.status("acme", name).map(|status| status["state"].clone());
         state.is_some_and(|state| state == "completed" || state == "rejected")
@@ -106,7 +110,7 @@ fn all_ended(world: &World, files: &[&str]) -> bool {
 const THREE: [&str; 3] = ["bad.csv", "june.csv", "people.csv"];
 
 /// Waits until the traced daemon was killed, or the files ended and it was told to stop. Whether it was killed.
-fn killed(world: &mut World, mut ended: impl FnMut(&World) -> bool) -> bool {
+pub(super) fn killed(world: &mut World, mut ended: impl FnMut(&World) -> bool) -> bool {
     let alive = {
         let world: &World = world;
         world.eventually("the daemon dies or ends its work", || {
@@ -124,7 +128,7 @@ fn killed(world: &mut World, mut ended: impl FnMut(&World) -> bool) -> bool {
 }
 
 /// After a kill: another start finds everything, and leaves what an undisturbed run leaves.
-fn ends_as(world: &mut World, files: &[&str], expected: &Left, after: &str) {
+pub(super) fn ends_as(world: &mut World, files: &[&str], expected: &Left, after: &str) {
     world.start();
     world.eventually("all files end", || all_ended(world, files).then_some(()));
     world.stop();

@@ -4,13 +4,17 @@
 
 mod addresses;
 mod bad_input;
+mod brake;
 mod by_hand;
 mod cli;
 mod cut;
 mod dialects;
+mod front;
 mod interop;
 mod kills;
+mod kills_held;
 mod layers;
+mod limits;
 mod load;
 mod main_job;
 mod people;

@@ -23,7 +23,8 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// `expunged init` in a fresh folder, listening on a free loopback port.
+    /// `expunged init` in a fresh folder, listening on a free loopback port. Its brake does not mind how many customers a list
+    /// takes: most tests take many of few.
     pub(crate) fn new() -> Self {
         Self::within(support::World::new())
     }
@@ -35,7 +36,9 @@ impl World {
 
     fn within(scratch: support::World) -> Self {
         scratch.expunged(["init", "home", "--listen", "127.0.0.1:0"]).exits(0);
-        Self { scratch, daemon: None, address: None, starts: 0 }
+        let world = Self { scratch, daemon: None, address: None, starts: 0 };
+        world.set("tenant_defaults", "hold_customers_percent_above", "100");
+        world
     }
 
     /// A world of its own that holds what this one holds now. Nothing may run in this one.
@@ -79,6 +82,11 @@ impl World {
     /// Runs the program with this world's configuration.
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_with_input(args, "")
+    }
+
+    /// Runs any program beside the home folder.
+    pub(crate) fn run_any(&self, program: &str, args: &[&str]) -> Ran {
+        self.scratch.run(program, args)
     }
 
     /// Runs the program with something on its standard input.
@@ -130,6 +138,17 @@ impl World {
     /// Starts the daemon and waits until it is ready.
     pub(crate) fn start(&mut self) {
         self.start_by(|world| world.command(&["serve"]));
+        self.wait_for_address();
+    }
+
+    /// The same under a limit, as `prlimit` takes it.
+    pub(crate) fn start_limited(&mut self, limit: &str) {
+        self.start_by(|world| {
+            let serve = world.command(&["serve"]);
+            let mut command = Command::new("prlimit");
+            command.arg(limit).arg(serve.get_program()).args(serve.get_args());
+            command
+        });
         self.wait_for_address();
     }
 
@@ -271,6 +290,11 @@ impl World {
         let rows =
             statement.query_map([], |row| (0..columns).map(|i| row.get::<_, rusqlite::types::Value>(i)).collect::<Result<Vec<_>, _>>());
         rows.expect("a query").map(|row| format!("{:?}", row.expect("a row"))).collect()
+    }
+
+    /// Changes the store behind the daemon's back.
+    pub(crate) fn change(&self, statements: &str) {
+        self.store().execute_batch(statements).unwrap_or_else(|fault| panic!("{statements}: {fault}"));
     }
 
     fn store(&self) -> rusqlite::Connection {

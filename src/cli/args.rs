@@ -16,7 +16,38 @@ use crate::domain::{ImportId, TenantName};
                   Log lines go to standard error.\n\n\
                   Exit codes: 0 stopped as asked; 1 failed; 2 usage or configuration"
 )]
-pub struct ServeArgs {}
+pub struct ServeArgs {
+    /// Say what would be offered and every fault of the configuration, and end
+    #[arg(long)]
+    pub check_config: bool,
+}
+
+/// Arguments of `sample`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Print a sample file of one of the forms, or write it",
+    after_help = "Examples:\n  expunged sample email-csv\n  expunged sample participant-jsonl --out .\n\n\
+                  Exit codes: 0 done; 1 failed; 2 usage, or the file is there"
+)]
+pub struct SampleArgs {
+    /// The form
+    #[arg(value_enum)]
+    pub kind: SampleKind,
+    /// Write it into this folder, under its usual name, instead of printing it
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A form of list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum SampleKind {
+    /// Mention Me's: Customer Email
+    EmailCsv,
+    /// Advocate's: accountId, id and the flags
+    ParticipantCsv,
+    /// Advocate's, an object a line
+    ParticipantJsonl,
+}
 
 /// Arguments of `demo`.
 #[derive(Args, Debug)]
@@ -114,6 +145,8 @@ pub struct CheckArgs {
     about = "Erase people now: those of a list, or one person",
     group = ArgGroup::new("whom").required(true).args(["file", "account", "email"]),
     after_help = "Shows the errors of the first 100 rows and the exact counts, then asks for the number of people to be typed.\n\
+                  That number is the approval: a list given by hand is not held for the number of its customers or bad rows, only if\n\
+                  more people match when it runs than were confirmed.\n\
                   With --email the address is asked for, or read from standard input; it is never an argument.\n\n\
                   Examples:\n  expunged purge june.csv --tenant acme\n  expunged purge --tenant acme --account a-17 --id u-4\n  \
                   expunged purge --tenant acme --email --request CASE-311\n  expunged purge june.csv --tenant acme --yes 240\n\n\
@@ -204,6 +237,42 @@ pub enum ImportsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Let a held import go on
+    #[command(
+        after_help = "The file is matched again. Whoever went meanwhile is not missed; if anyone matches who was not among those that the import \
+                            was held with, it is held again. Who approved, and when, is kept.\n\n\
+                            Exit codes: 0 done; 1 failed, or not held; 2 usage or configuration; 4 no such import; 5 held again"
+    )]
+    Approve(DecideArgs),
+    /// End a held or failed import; its file goes to the rejected ones
+    #[command(
+        after_help = "Nothing more is deleted. An import that failed after it had deleted people ends as stopped, its report in the archive.\n\n\
+                            Exit codes: 0 done; 1 failed, or neither held nor failed; 2 usage or configuration; 4 no such import"
+    )]
+    Reject {
+        /// Which import.
+        #[command(flatten)]
+        decide: DecideArgs,
+        /// Why: the sender reads it; no address
+        #[arg(long, value_name = "TEXT", value_parser = read_why)]
+        why: String,
+    },
+    /// Try a failed import again, from where it stands
+    #[command(after_help = "Exit codes: 0 done; 1 failed, or it had not; 2 usage or configuration; 4 no such import; 5 held")]
+    Retry(DecideArgs),
+    /// End an import that waits or runs; people who are deleted by then stay deleted
+    #[command(
+        after_help = "Ends at a chunk's end. One that has not begun to delete ends as rejected, one that has as stopped: the rest of its rows is skipped.\n\n\
+                            Exit codes: 0 done; 1 failed, or not running; 2 usage or configuration; 4 no such import"
+    )]
+    Cancel {
+        /// Which import.
+        #[command(flatten)]
+        decide: DecideArgs,
+        /// Why: the sender reads it; no address
+        #[arg(long, value_name = "TEXT", value_parser = read_why)]
+        why: Option<String>,
+    },
     /// Show one import: its state, its counts, its report
     #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such import")]
     Show {
@@ -216,8 +285,28 @@ pub enum ImportsCommand {
     },
 }
 
+/// What a person says about an import.
+#[derive(Args, Debug)]
+pub struct DecideArgs {
+    /// The number of the import
+    #[arg(value_name = "ID", value_parser = read_import)]
+    pub import: ImportId,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 fn read_import(text: &str) -> Result<ImportId, String> {
     text.parse().ok().filter(|id| *id > 0).map(ImportId).ok_or_else(|| "expected the number of an import, such as 42".to_owned())
+}
+
+/// A reason that may be kept: no address has a place in the ledger.
+pub(super) fn read_why(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("expected a few words".to_owned()),
+        why if crate::pipeline::may_be_kept(why) => Ok(why.to_owned()),
+        _ => Err(format!("a reason is kept and shown: at most {} bytes on one line, and no address", crate::pipeline::WHY_BYTES_MAX)),
+    }
 }
 
 fn read_map(text: &str) -> Result<(String, String), String> {

@@ -4,14 +4,19 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::ImportsCommand;
-use super::{Exit, Failure, Scene, store, summary};
+use super::{Exit, Failure, Scene, decide, store, summary};
 use crate::domain::{ImportId, Tally, TenantName};
+use crate::pipeline::Verdict;
 use crate::report::Report;
 use crate::store::ledger::{self, ImportRow};
 
 pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failure> {
     match command {
         ImportsCommand::List { tenant, limit, json } => list(scene, tenant.as_ref(), *limit, *json),
+        ImportsCommand::Approve(args) => decide::run(scene, args, Verdict::Approve, None),
+        ImportsCommand::Reject { decide, why } => decide::run(scene, decide, Verdict::Reject, Some(why)),
+        ImportsCommand::Retry(args) => decide::run(scene, args, Verdict::Retry, None),
+        ImportsCommand::Cancel { decide, why } => decide::run(scene, decide, Verdict::Cancel, why.as_deref()),
         ImportsCommand::Show { import, json } => show(scene, *import, *json),
     }
 }
@@ -56,11 +61,14 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
     let row =
         row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
     let report: Option<Report> = row.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let decisions = ledger::decisions(store.connection(), import).map_err(|error| store::failure(&error))?;
     if json {
         scene.terminal.json(&Shown {
             listed: Listed::new(&row),
             by: row.requested_by.as_deref(),
             case: row.request_case.as_deref(),
+            message: row.message.as_deref(),
+            decisions: decisions.iter().map(Said::new).collect(),
             report: report.as_ref(),
         })?;
         return Ok(Exit::Done);
@@ -74,11 +82,17 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
     ];
     for (word, value) in [
         ("ended", row.finished_at.map(seconds)),
+        ("reason", row.reason.clone()),
+        ("message", row.message.clone()),
         ("sha256", row.sha256.clone()),
         ("by", row.requested_by.clone()),
         ("case", row.request_case.clone()),
     ] {
         lines.extend(value.map(|value| format!("{word:<9} {value}")));
+    }
+    for said in &decisions {
+        let why = said.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
+        lines.push(format!("{:<9} by {}, {}{why}", said.kind, said.by, seconds(said.at)));
     }
     scene.terminal.say(lines.join("\n"))?;
     if let Some(report) = &report {
@@ -130,7 +144,23 @@ struct Shown<'a> {
     listed: Listed<'a>,
     by: Option<&'a str>,
     case: Option<&'a str>,
+    message: Option<&'a str>,
+    decisions: Vec<Said<'a>>,
     report: Option<&'a Report>,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    decision: &'a str,
+    by: &'a str,
+    at: String,
+    why: Option<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    fn new(decision: &'a ledger::Decision) -> Self {
+        Self { decision: &decision.kind, by: &decision.by, at: seconds(decision.at), why: decision.why.as_deref() }
+    }
 }
 
 fn seconds(time: Timestamp) -> String {

@@ -79,6 +79,7 @@ pub(super) fn set_up(config: &Config, listen: SocketAddr) -> Result<String, Fail
     let (text, host_key) = make(config, listen).map_err(|(what, error)| cannot(what, error))?;
     store::create(config)?;
     let file = &config.file;
+    store::create(config)?;
     files::create(file, text.as_bytes(), 0o600).map_err(|error| cannot(format!("\"{}\"", file.display()), error))?;
     Ok(host_key)
 }

@@ -12,7 +12,8 @@ use super::{Exit, Failure, Scene, files, serve, store, summary};
 use crate::config::{Config, Tenant};
 use crate::daemon::{self, ByHand};
 use crate::domain::{FileName, ImportId, NameKind, Settings, State, TenantName};
-use crate::pipeline::{self, PurgeRequest, ReadingOf, Rehearsal};
+use crate::pipeline::{self, PurgeRequest, ReadingOf, Rehearsal, Rules};
+use crate::purge::Brake;
 use crate::report::Report;
 use crate::store::ledger::{self, ImportRow};
 use crate::store::{Store, StoreError};
@@ -27,7 +28,8 @@ pub(super) fn check(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     let tenant = tenant(scene, &config, &args.tenant)?;
     let mut list = List::open(&args.file)?;
-    let report = rehearse(&config, tenant, &args.reading, &mut list)?;
+    let rules = daemon::rules(&config, tenant);
+    let report = rehearse(&config, tenant, &rules, &args.reading, &mut list)?;
     if args.json {
         scene.terminal.json(&without_import(&report))?;
     } else {
@@ -43,7 +45,9 @@ pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     scene.guard_owner(&config)?;
     let mut list = List::of(scene, args)?;
     let one = args.file.is_none();
-    let rehearsed = rehearse(&config, tenant, &args.reading, &mut list)?;
+    // The number of people that is typed stands for the brake.
+    let rules = Rules { brake: Brake::OFF, ..daemon::rules(&config, tenant) };
+    let rehearsed = rehearse(&config, tenant, &rules, &args.reading, &mut list)?;
     summary::print_errors(&scene.terminal, &rehearsed);
     if rehearsed.status == State::Rejected || (one && rehearsed.rows.invalid > 0) {
         scene.terminal.hint("nothing was deleted");
@@ -64,8 +68,15 @@ pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
         settings: settings(tenant, &args.reading),
         map: args.reading.map.clone(),
         case: args.request.clone(),
+        people: Some(people),
     };
     let row = run_request(&config, &request)?;
+    if row.state == State::Held {
+        let message = row.message.unwrap_or_default();
+        return Err(Failure::new(Exit::Held, format!("import {} is held: {message}", row.id))
+            .hint("nothing was deleted")
+            .hint(format!("look with: expunged imports show {0}, then: expunged imports approve {0}, or reject {0} --why TEXT", row.id)));
+    }
     let text = row.report.ok_or_else(|| Failure::failed(format!("import {} ended without a report", row.id)))?;
     let report: Report = serde_json::from_str(&text).map_err(|error| Failure::failed("the report does not read back").because(&error))?;
     if args.json {
@@ -169,18 +180,23 @@ fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> 
     }
 }
 
-fn rehearse(config: &Config, tenant: &Tenant, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
+fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
     let store = store::open_read_only(config)?;
     let engine = store::engine(config)?;
-    let rules = daemon::rules(config, tenant);
     // A person who gives a file by hand means a list, whatever its name ends in.
     let kind = match list.name.kind() {
         kind @ NameKind::List { .. } => kind,
         _ => NameKind::List { format: pipeline::format_of(list.name.kind()), gzip: false },
     };
-    let reading = pipeline::reading_of(kind, &rules, &ReadingOf { map: &args.map, ..ReadingOf::default() });
-    let rehearsal =
-        Rehearsal { store: &store, engine: &engine, tenant: &tenant.name, settings: settings(tenant, args), name: list.name.as_str() };
+    let reading = pipeline::reading_of(kind, rules, &ReadingOf { map: &args.map, ..ReadingOf::default() });
+    let rehearsal = Rehearsal {
+        store: &store,
+        engine: &engine,
+        tenant: &tenant.name,
+        settings: settings(tenant, args),
+        rules,
+        name: list.name.as_str(),
+    };
     rehearsal.run(&mut list.file, reading).map_err(|fault| Failure::failed(fault.chain()))
 }
 
@@ -210,7 +226,7 @@ fn wait_for(store: &Store, request: i64) -> Result<ImportRow, Failure> {
             Some(import) => {
                 let row = ledger::get(store.connection(), ImportId(import)).map_err(failed)?;
                 match row {
-                    Some(row) if row.archived || row.state == State::Failed => return Ok(row),
+                    Some(row) if row.archived || matches!(row.state, State::Failed | State::Held) => return Ok(row),
                     Some(_) => {}
                     None => {
                         return Err(
@@ -231,7 +247,7 @@ fn wait_for(store: &Store, request: i64) -> Result<ImportRow, Failure> {
 }
 
 /// The person behind the command: the login behind sudo, where there is one.
-fn asked_by() -> String {
+pub(super) fn asked_by() -> String {
     let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

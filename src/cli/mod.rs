@@ -5,6 +5,7 @@
 
 mod args;
 mod customers;
+mod decide;
 mod demo;
 mod failure;
 mod files;
@@ -14,6 +15,7 @@ mod init;
 mod lists;
 mod load;
 mod owner;
+mod sample;
 mod serve;
 mod store;
 mod summary;
@@ -26,7 +28,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
+pub use args::{
+    CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, SampleArgs, SampleKind,
+    ServeArgs,
+};
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
 pub use tenant::TenantCommand;
@@ -73,6 +78,8 @@ pub enum Command {
     Check(CheckArgs),
     /// Erase people now: those of a list, or one person
     Purge(PurgeArgs),
+    /// Print a sample file
+    Sample(SampleArgs),
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
@@ -120,7 +127,8 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(scene, args),
         Command::Tenant(command) => tenant::run(scene, command),
-        Command::Serve(ServeArgs {}) => serve::run(scene),
+        Command::Serve(args) => serve::run(scene, args),
+        Command::Sample(args) => sample::run(scene, args),
         Command::Demo(args) => demo::run(scene, args),
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),

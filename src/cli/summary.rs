@@ -10,6 +10,7 @@ const ERRORS_SHOWN: usize = 100;
 /// The exit code of an import that ended so.
 pub(super) fn exit_of(report: &Report) -> Exit {
     match report.status {
+        State::Completed if report.would_hold == Some(true) => Exit::Held,
         State::Completed | State::Stopped if report.rows.invalid > 0 => Exit::SomeInvalid,
         State::Completed | State::Stopped => Exit::Done,
         State::Rejected => Exit::Rejected,

@@ -3,11 +3,15 @@
 //! Plain values: numbers, texts, paths. The wiring makes each part's own options of them.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::option::{Options, Slot, Visit};
 use crate::domain::Settings;
+use crate::purge::Brake;
+use crate::sftp::{PenaltyOptions, Quota};
 use crate::telemetry::{Format, Level};
 
 /// `[sftp]`: receiving.
@@ -17,6 +21,10 @@ pub struct SftpSection {
     pub listen: Vec<SocketAddr>,
     /// The name by which senders reach this host; empty: not told to them.
     pub public_host: String,
+    /// The keys by which senders know this host; none: the one that `init` makes.
+    pub host_keys: Vec<PathBuf>,
+    /// Whether older algorithms are offered as well.
+    pub legacy_clients: bool,
     /// Sessions at once.
     pub sessions_max: u64,
     /// Sessions of one tenant at once.
@@ -27,6 +35,12 @@ pub struct SftpSection {
     pub login_seconds_max: u64,
     /// Refused keys before a connection is closed.
     pub login_attempts_max: u64,
+    /// What a source must owe to be turned away.
+    pub penalty_seconds_min: u64,
+    /// The most that a source can owe.
+    pub penalty_seconds_max: u64,
+    /// Sources that owe nothing.
+    pub penalty_exempt_networks: Vec<IpNet>,
     /// Silence before a session is closed.
     pub idle_seconds_max: u64,
     /// Time that a client may leave a reply unread.
@@ -35,6 +49,8 @@ pub struct SftpSection {
     pub handles_per_session_max: u64,
     /// Size of one upload.
     pub upload_bytes_max: u64,
+    /// Room on the disk below which nothing is taken.
+    pub free_bytes_min: u64,
 }
 
 impl Default for SftpSection {
@@ -42,15 +58,21 @@ impl Default for SftpSection {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2022))],
             public_host: String::new(),
+            host_keys: Vec::new(),
+            legacy_clients: false,
             sessions_max: 256,
             sessions_per_tenant_max: 16,
             sessions_per_source_max: 32,
             login_seconds_max: 30,
             login_attempts_max: 6,
+            penalty_seconds_min: 15,
+            penalty_seconds_max: 600,
+            penalty_exempt_networks: PenaltyOptions::default().exempt,
             idle_seconds_max: 600,
             reply_seconds_max: 60,
             handles_per_session_max: 64,
             upload_bytes_max: 4 << 30,
+            free_bytes_min: 256 << 20,
         }
     }
 }
@@ -59,15 +81,21 @@ impl Options for SftpSection {
     fn each(&mut self, visit: &mut Visit<'_>) {
         visit("listen", Slot::Addresses(&mut self.listen));
         visit("public_host", Slot::Text(&mut self.public_host));
+        visit("host_keys", Slot::Paths(&mut self.host_keys));
+        visit("legacy_clients", Slot::Flag(&mut self.legacy_clients));
         visit("sessions_max", Slot::Number(&mut self.sessions_max, 1..=10_000));
         visit("sessions_per_tenant_max", Slot::Number(&mut self.sessions_per_tenant_max, 1..=10_000));
         visit("sessions_per_source_max", Slot::Number(&mut self.sessions_per_source_max, 1..=10_000));
         visit("login_seconds_max", Slot::Number(&mut self.login_seconds_max, 1..=600));
         visit("login_attempts_max", Slot::Number(&mut self.login_attempts_max, 1..=100));
+        visit("penalty_seconds_min", Slot::Number(&mut self.penalty_seconds_min, 1..=3_600));
+        visit("penalty_seconds_max", Slot::Number(&mut self.penalty_seconds_max, 0..=86_400));
+        visit("penalty_exempt_networks", Slot::Networks(&mut self.penalty_exempt_networks));
         visit("idle_seconds_max", Slot::Number(&mut self.idle_seconds_max, 10..=86_400));
         visit("reply_seconds_max", Slot::Number(&mut self.reply_seconds_max, 1..=3_600));
         visit("handles_per_session_max", Slot::Number(&mut self.handles_per_session_max, 1..=1_000));
         visit("upload_bytes_max", Slot::Number(&mut self.upload_bytes_max, 1..=1 << 40));
+        visit("free_bytes_min", Slot::Number(&mut self.free_bytes_min, 0..=1 << 50));
     }
 }
 
@@ -84,11 +112,26 @@ pub struct PipelineSection {
     pub chunk_milliseconds: u64,
     /// Time that sessions and imports get to end at a stop.
     pub drain_seconds: u64,
+    /// Faults of ours after which an import waits for an operator.
+    pub attempts_max: u64,
+    /// Time after which an import that waits for an operator is told of again.
+    pub hold_warn_hours: u64,
+    /// Time after which a held import ends as rejected.
+    pub hold_days: u64,
 }
 
 impl Default for PipelineSection {
     fn default() -> Self {
-        Self { settle_seconds: 2, scan_interval_seconds: 30, checksum_wait_seconds: 3_600, chunk_milliseconds: 250, drain_seconds: 20 }
+        Self {
+            settle_seconds: 2,
+            scan_interval_seconds: 30,
+            checksum_wait_seconds: 3_600,
+            chunk_milliseconds: 250,
+            drain_seconds: 20,
+            attempts_max: 10,
+            hold_warn_hours: 24,
+            hold_days: 14,
+        }
     }
 }
 
@@ -99,6 +142,9 @@ impl Options for PipelineSection {
         visit("checksum_wait_seconds", Slot::Number(&mut self.checksum_wait_seconds, 1..=604_800));
         visit("chunk_milliseconds", Slot::Number(&mut self.chunk_milliseconds, 10..=10_000));
         visit("drain_seconds", Slot::Number(&mut self.drain_seconds, 1..=60));
+        visit("attempts_max", Slot::Number(&mut self.attempts_max, 1..=1_000));
+        visit("hold_warn_hours", Slot::Number(&mut self.hold_warn_hours, 1..=8_760));
+        visit("hold_days", Slot::Number(&mut self.hold_days, 1..=365));
     }
 }
 
@@ -192,12 +238,17 @@ impl Options for LogSection {
 }
 
 /// `[tenant_defaults]`, and the same options of one tenant: how its lists are read and what they ask for.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct TenantOptions {
     /// Where a row says nothing: keep the account when its last user goes.
     pub preserve_empty_accounts: bool,
     /// Where a row says nothing: never register this person again.
     pub do_not_track: bool,
+    /// Above which numbers an import waits for an operator.
+    #[serde(flatten)]
+    pub brake: Brake,
+    /// What a bad row means for its file.
+    pub bad_rows: BadRows,
     /// Headers beside the known ones that hold an address.
     pub email_aliases: Vec<String>,
     /// The column that is echoed in the results.
@@ -208,7 +259,60 @@ pub struct TenantOptions {
     pub trust_resumes: bool,
     /// Whether a last row without a line end counts as whole.
     pub accept_unterminated_last_row: bool,
+    /// From where its login may be used; empty: from everywhere.
+    pub allowed_networks: Vec<IpNet>,
+    /// Whom its sender may ask; empty: nobody is named.
+    pub support_contact: String,
+    /// Bytes that wait.
+    pub pending_bytes_max: u64,
+    /// Files that wait.
+    pub pending_files_max: u64,
+    /// Bytes of a day's uploads.
+    pub bytes_per_day_max: u64,
 }
+
+impl Default for TenantOptions {
+    fn default() -> Self {
+        let quota = Quota::default();
+        Self {
+            preserve_empty_accounts: false,
+            do_not_track: false,
+            email_aliases: Vec::new(),
+            request_id_column: None,
+            require_checksum: false,
+            trust_resumes: false,
+            accept_unterminated_last_row: false,
+            brake: Brake::default(),
+            bad_rows: BadRows::default(),
+            allowed_networks: Vec::new(),
+            support_contact: String::new(),
+            pending_bytes_max: quota.pending_bytes_max,
+            pending_files_max: quota.pending_files_max,
+            bytes_per_day_max: quota.bytes_per_day_max,
+        }
+    }
+}
+
+/// What a bad row means for its file.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BadRows {
+    /// The row is reported, the others count.
+    #[default]
+    Skip,
+    /// The file is rejected: all or nothing.
+    RejectFile,
+}
+
+impl BadRows {
+    /// Each, in the order of [`BadRows::WORDS`].
+    pub const ALL: [Self; 2] = [Self::Skip, Self::RejectFile];
+    /// Their words in the config.
+    pub const WORDS: [&'static str; 2] = ["skip", "reject_file"];
+}
+
+/// No count of rows or customers is larger.
+const COUNT_MAX: u64 = 1_000_000_000_000;
 
 impl TenantOptions {
     /// The settings of an import from this tenant's inbox.
@@ -230,10 +334,21 @@ impl Options for TenantOptions {
     fn each(&mut self, visit: &mut Visit<'_>) {
         visit("preserve_empty_accounts", Slot::Flag(&mut self.preserve_empty_accounts));
         visit("do_not_track", Slot::Flag(&mut self.do_not_track));
+        visit("hold_customers_above", Slot::Number(&mut self.brake.customers_above, 0..=COUNT_MAX));
+        visit("hold_customers_percent_above", Slot::Number(&mut self.brake.customers_percent_above, 0..=100));
+        visit("hold_invalid_rows_above", Slot::Number(&mut self.brake.invalid_rows_above, 0..=COUNT_MAX));
+        visit("hold_invalid_percent_above", Slot::Number(&mut self.brake.invalid_percent_above, 0..=100));
+        let bad_rows = &mut self.bad_rows;
+        visit("bad_rows", Slot::Choice { words: &BadRows::WORDS, now: *bad_rows as usize, set: &mut |n| *bad_rows = BadRows::ALL[n] });
         visit("email_aliases", Slot::Columns(&mut self.email_aliases));
         visit("request_id_column", Slot::Column(&mut self.request_id_column));
         visit("require_checksum", Slot::Flag(&mut self.require_checksum));
         visit("trust_resumes", Slot::Flag(&mut self.trust_resumes));
         visit("accept_unterminated_last_row", Slot::Flag(&mut self.accept_unterminated_last_row));
+        visit("allowed_networks", Slot::Networks(&mut self.allowed_networks));
+        visit("support_contact", Slot::Text(&mut self.support_contact));
+        visit("pending_bytes_max", Slot::Number(&mut self.pending_bytes_max, 1..=1 << 50));
+        visit("pending_files_max", Slot::Number(&mut self.pending_files_max, 1..=1_000_000));
+        visit("bytes_per_day_max", Slot::Number(&mut self.bytes_per_day_max, 1..=1 << 50));
     }
 }

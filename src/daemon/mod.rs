@@ -3,6 +3,7 @@
 //! The one place that knows every part. Receiving and processing meet only on disk; the hint that a file was delivered
 //! passes through here. Signals, the service manager and changed tenants' files are heard here and nowhere else.
 
+mod guide;
 mod lock;
 mod logins;
 
@@ -13,15 +14,17 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use russh::keys::HashAlg;
+use russh::keys::{HashAlg, PrivateKey};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
+pub use guide::guide;
 pub use lock::DataLock;
 
 use self::logins::Logins;
-use crate::config::{Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
+use crate::config::{BadRows, Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
 use crate::domain::TenantName;
 use crate::pipeline::{self, Parts, Pipeline, Rules, Wake};
 use crate::purge::{Engine, Plan, PlanError};
@@ -82,7 +85,7 @@ pub struct Daemon {
     server: Bound,
     logins: Logins,
     hints: mpsc::UnboundedReceiver<Hint>,
-    fingerprint: String,
+    fingerprints: String,
     _lock: DataLock,
 }
 
@@ -93,16 +96,17 @@ impl Daemon {
     /// [`StartError`]: nothing was received or deleted.
     pub fn build(config: Config) -> Result<Self, StartError> {
         let lock = take_lock(&config)?;
-        let host_key = read_host_key(&config.host_key_file())?;
-        let fingerprint = host_key.fingerprint(HashAlg::Sha256).to_string();
+        allow_descriptors();
+        let host_keys = read_host_keys(&config)?;
+        let fingerprints = host_keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect::<Vec<_>>().join(" ");
         let spool = Spool::new(config.tenant_folders_dir());
         let mut pipeline = pipeline(&config, spool.clone())?;
-        let logins = Logins::default();
+        let logins = Logins::new(host_keys.iter().map(|key| key.public_key().clone()).collect());
         logins.replace(&config, &spool);
         let (hint, hints) = mpsc::unbounded_channel();
-        let server = Server::bind(sftp_options(&config), vec![host_key], logins.directory(), hint)?;
+        let server = Server::bind(sftp_options(&config), host_keys, logins.directory(), hint)?;
         pipeline.recover()?;
-        Ok(Self { config, spool, pipeline, server, logins, hints, fingerprint, _lock: lock })
+        Ok(Self { config, spool, pipeline, server, logins, hints, fingerprints, _lock: lock })
     }
 
     /// Where it listens.
@@ -121,7 +125,7 @@ impl Daemon {
     }
 
     async fn run_async(self, mut stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-        let Self { config, spool, pipeline, server, logins, mut hints, fingerprint, _lock } = self;
+        let Self { config, spool, pipeline, server, logins, mut hints, fingerprints, _lock } = self;
         let (mut term, mut int, mut hup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         let wakes = pipeline.waker();
@@ -133,7 +137,7 @@ impl Daemon {
             return Err(StartError::System(io::Error::other("the pipeline ended before its first scan")));
         }
         let addresses = server.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        info!(listen = addresses, data = %config.data_dir.display(), tenants = config.tenants.sound().count(), host_key = fingerprint, "daemon ready");
+        info!(listen = addresses, data = %config.data_dir.display(), tenants = config.tenants.sound().count(), host_key = fingerprints, "daemon ready");
         notify(&[sd_notify::NotifyState::Ready]);
         ready();
 
@@ -216,7 +220,18 @@ pub fn rules(config: &Config, tenant: &crate::config::Tenant) -> Rules {
         trust_resumes: options.trust_resumes,
         accept_unterminated: options.accept_unterminated_last_row,
         limits: limits(config),
+        brake: options.brake,
+        reject_bad_rows: options.bad_rows == BadRows::RejectFile,
+        contact: options.support_contact.clone(),
     }
+}
+
+/// The keys by which senders know this host.
+///
+/// # Errors
+/// [`SecretError`]: the first that cannot be used.
+pub fn read_host_keys(config: &Config) -> Result<Vec<PrivateKey>, SecretError> {
+    config.host_key_files().iter().map(|file| read_host_key(file)).collect()
 }
 
 /// Where commands put the lists that they ask the daemon to purge.
@@ -241,6 +256,9 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         chunk_shared: Duration::from_millis(config.pipeline.chunk_milliseconds),
         chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
         rest_max: Duration::from_secs(300),
+        attempts_max: u32::try_from(config.pipeline.attempts_max).unwrap_or(u32::MAX),
+        hold_warn: Duration::from_secs(config.pipeline.hold_warn_hours * 3_600),
+        hold_for: Duration::from_secs(config.pipeline.hold_days * 86_400),
         originals_days: days(config.retention.originals_days),
         reports_days: days(config.retention.reports_days),
     };
@@ -272,15 +290,23 @@ fn sftp_options(config: &Config) -> sftp::Options {
     let section = &config.sftp;
     sftp::Options {
         listen: section.listen.clone(),
+        legacy_clients: section.legacy_clients,
         sessions_max: size(section.sessions_max),
         sessions_per_tenant_max: size(section.sessions_per_tenant_max),
         sessions_per_source_max: size(section.sessions_per_source_max),
         login_seconds: section.login_seconds_max,
         login_tries_max: size(section.login_attempts_max),
+        penalties: sftp::PenaltyOptions {
+            seconds_min: section.penalty_seconds_min,
+            seconds_max: section.penalty_seconds_max,
+            exempt: section.penalty_exempt_networks.clone(),
+            ..sftp::PenaltyOptions::default()
+        },
         idle_seconds: section.idle_seconds_max,
         reply_seconds: section.reply_seconds_max,
         handles_per_channel_max: size(section.handles_per_session_max),
         upload_bytes_max: section.upload_bytes_max,
+        free_bytes_min: section.free_bytes_min,
         grace_seconds: config.pipeline.drain_seconds,
         ..sftp::Options::default()
     }
@@ -307,6 +333,15 @@ fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>, alive: onesh
             let _ = scanned.send(());
         });
     })
+}
+
+/// Each connection needs five descriptors and each open file one: the soft limit, often 1024, is raised to the hard one.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        // What runs out is waited for; see the accept loop.
+        debug!(%cause, "limit of descriptors not raised");
+    }
 }
 
 /// Tells the service manager, where there is one.

@@ -47,6 +47,20 @@ impl Fault {
         text
     }
 
+    /// The stable code of an import that failed by it.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Spool(_) => "folders_failed",
+            Self::Store(_) => "store_failed",
+            Self::Purge(_) => "purge_failed",
+            Self::Medium(_) => "file_unreadable",
+            Self::FileGone(_) => "file_gone",
+            Self::FileChanged => "file_changed",
+            Self::Panic => "panicked",
+        }
+    }
+
     /// Whether it passes by itself: another writer holds the store.
     #[must_use]
     pub fn passing(&self) -> bool {

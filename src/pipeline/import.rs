@@ -11,19 +11,23 @@ use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::expire;
+use super::hold::remark;
 use super::pace::Pace;
 use super::reading::{ReadingOf, reading_of};
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
-use crate::purge::{Ended, Ending, InputRow, MatchError};
+use crate::purge::{Ended, Ending, InputRow, MatchError, Matched};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
 use crate::store::ledger::{self, BadRow, FileFacts, ImportRow, RowCustomers};
 
 /// The companions' endings. DESIGN section 2.
-const REPORT: &str = ".report.json";
+pub(super) const REPORT: &str = ".report.json";
 const RESULTS: &str = ".results.csv";
+
+/// The code of a file that is refused for its bad rows.
+pub(super) const BAD_ROWS: &str = "bad_rows";
 
 /// What is remembered of an import between its slices. All of it can be lost.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ impl Pipeline {
             State::Received | State::Checking => self.look(&row),
             State::Purging => self.chunk(&row),
             State::Completed | State::Rejected | State::Stopped => self.archive(&row),
-            State::Held | State::Failed => Ok(Step::Over),
+            State::Held | State::Failed => self.set_aside(&row),
         }
     }
 
@@ -54,7 +58,7 @@ impl Pipeline {
     fn look(&mut self, row: &ImportRow) -> Result<Step, Fault> {
         let started_at = Self::now();
         let folders = self.spool.tenant(&row.tenant)?;
-        let claimed = claimed_file(&folders, row)?;
+        let claimed = self.owned_file(&folders, row)?;
         self.publish(&folders, row, State::Checking, None)?;
         let mut file = claimed.open()?;
         let (sha256, bytes) = digest(&mut file)?;
@@ -79,18 +83,25 @@ impl Pipeline {
             Err(MatchError::Input(ReadError::Medium(error))) => return Err(error.into()),
             Err(MatchError::Purge(error)) => return Err(error.into()),
         };
-        let warnings = warnings(matched.rows_read(), reading.limits.rows_recommended);
+        let held = self.judge(row, &matched)?;
+        let warnings: Vec<String> =
+            warnings(matched.rows_read(), reading.limits.rows_recommended).into_iter().chain(remark(&held)).collect();
         let as_text = serde_json::to_string(&reading).expect("text, flags and numbers always serialise");
         let facts = FileFacts { dialect, reading: Some(&as_text), warnings: &warnings, ..facts };
         self.store.write("note an import's file", |tx| ledger::note_file(tx, row.id, &facts))?;
+        if matched.tally().invalid > 0 && self.rules(&row.tenant).reject_bad_rows {
+            return self.refuse_rows(row, &matched);
+        }
         match row.mode {
             Mode::Check => {
                 let checked = self.engine.check(self.store.connection(), &matched)?;
                 let (at, keep) = (Self::now(), self.options.originals_days);
-                let ended =
-                    self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| report(ended, keep).to_json())?;
+                let ended = self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| {
+                    Report { would_hold: Some(!held.is_empty()), ..report(ended, keep) }.to_json()
+                })?;
                 tell_end(&ended);
             }
+            Mode::Purge if !held.is_empty() => return self.hold(row, &matched, &held),
             Mode::Purge => {
                 self.engine.begin(&mut self.store, row.id, &matched)?;
                 info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
@@ -124,8 +135,7 @@ impl Pipeline {
             return Err(Rejection::new("empty_file", "the file is empty; where nobody is to be erased, send the header alone"));
         }
         let of = ReadingOf { map: &row.map, vouched, seams: &row.seams };
-        let rules = self.tenants.get(&row.tenant).cloned().unwrap_or_default();
-        reading_of(name.kind(), &rules, &of)
+        reading_of(name.kind(), &self.rules(&row.tenant), &of)
     }
 
     fn reject(&mut self, row: &ImportRow, facts: &FileFacts<'_>, rejection: &Rejection) -> Result<Step, Fault> {
@@ -138,6 +148,16 @@ impl Pipeline {
             report.errors = vec![error];
             report.to_json()
         })?;
+        tell_end(&ended);
+        Ok(Step::More)
+    }
+
+    /// Where the tenant's rule is all or nothing, a bad row rejects the file; the bad rows are listed.
+    fn refuse_rows(&mut self, row: &ImportRow, matched: &Matched) -> Result<Step, Fault> {
+        let keep = self.options.originals_days;
+        let ending = Ending::Rejected { reason: BAD_ROWS.to_owned(), message: bad_rows_message(matched.tally().invalid) };
+        let ended =
+            self.engine.refuse_rows(&mut self.store, row.id, matched, &ending, Self::now(), |ended| report(ended, keep).to_json())?;
         tell_end(&ended);
         Ok(Step::More)
     }
@@ -168,7 +188,7 @@ impl Pipeline {
         let text = row.report.as_deref().unwrap_or_default();
         let mut write_report = |out: &mut dyn Write| out.write_all(text.as_bytes());
         if !folders.has_ended(&place)? {
-            let claimed = claimed_file(&folders, row)?;
+            let claimed = self.owned_file(&folders, row)?;
             // Only a file that a checksum spoke for has one beside it: listing `processing` for each of many files takes its time.
             let beside = if row.expected_sha256.is_some() { folders.claimed()? } else { Vec::new() };
             for sidecar in beside.into_iter().filter(|file| file.import() == row.id && file.name() != claimed.name()) {
@@ -271,7 +291,11 @@ impl Pipeline {
 
 /// Where an ended import's file goes: the UTC day of its arrival.
 pub(super) fn place_of(row: &ImportRow) -> Result<ArchivedFile, Fault> {
-    let end = if row.state == State::Rejected { End::Rejected } else { End::Archive };
+    let end = match row.state {
+        State::Rejected => End::Rejected,
+        State::Held | State::Failed => End::Held,
+        State::Received | State::Checking | State::Purging | State::Completed | State::Stopped => End::Archive,
+    };
     Ok(ArchivedFile { end, day: arrival_day(row), import: row.id, name: file_name(row)? })
 }
 
@@ -290,6 +314,11 @@ pub(super) fn claimed_file(folders: &Folders, row: &ImportRow) -> Result<Claimed
 
 fn rows_of(row: &ImportRow) -> usize {
     row.tally.map_or(0, |tally| usize::try_from(tally.read).unwrap_or(usize::MAX))
+}
+
+/// What is said of a file that is refused for its bad rows.
+pub(super) fn bad_rows_message(invalid: u64) -> String {
+    format!("{invalid} bad rows, and one is enough to refuse this sender's files; mend them and send the file again")
 }
 
 /// Bad rows as the report lists them.
@@ -323,7 +352,7 @@ pub(super) fn warnings(rows: u64, recommended: u64) -> Vec<String> {
 }
 
 /// The report of an ended import, out of the ledger's row alone: the same row gives the same bytes.
-fn report(ended: &Ended, originals_days: u32) -> Report {
+pub(super) fn report(ended: &Ended, originals_days: u32) -> Report {
     let row = &ended.import;
     Report {
         import: row.id,

@@ -5,8 +5,10 @@
 //! make one scan. This module knows the time and waits; what to delete it leaves to `purge`, how to move files to `spool`.
 //! It has never heard of SFTP: a hint that a file was delivered whole reaches it through the wiring.
 
+mod decide;
 mod expire;
 mod fault;
+mod hold;
 mod import;
 mod pace;
 mod reading;
@@ -27,6 +29,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tracing::{error, info, warn};
 
+pub use decide::{DecideRequest, Verdict, WHY_BYTES_MAX, may_be_kept};
 pub use fault::Fault;
 pub use reading::{ReadingOf, Rules, format_of, reading_of};
 pub use recover::Recovered;
@@ -36,7 +39,7 @@ pub use requests::{PurgeRequest, import_of};
 use crate::domain::{IdentityKey, ImportId, TenantName};
 use crate::purge::Engine;
 use crate::spool::{Delivered, Spool};
-use crate::store::Store;
+use crate::store::{Store, ledger};
 
 use self::import::{Running, Step};
 use self::settle::{Settling, Stamp};
@@ -58,6 +61,12 @@ pub struct Options {
     pub chunk_alone: Duration,
     /// The longest rest after faults in a row.
     pub rest_max: Duration,
+    /// Faults of ours after which an import waits for a person.
+    pub attempts_max: u32,
+    /// After how long an import that waits for a person is told of again.
+    pub hold_warn: Duration,
+    /// After how long a held import ends as rejected.
+    pub hold_for: Duration,
     /// Days that originals and results are kept.
     pub originals_days: u32,
     /// Days that reports are kept.
@@ -169,6 +178,9 @@ impl Pipeline {
     pub fn run(mut self, ready: impl FnOnce()) {
         self.watch_all();
         self.scan_changed();
+        if let Err(fault) = self.look_after_holds() {
+            warn!(cause = %fault.chain(), "holds not looked after");
+        }
         ready();
         loop {
             if self.hear() {
@@ -267,6 +279,9 @@ impl Pipeline {
         if now >= self.scan_at {
             self.scan_at = now + self.options.scan_interval;
             self.changed.extend(self.tenants.keys().cloned());
+            if let Err(fault) = self.look_after_holds() {
+                warn!(cause = %fault.chain(), "holds not looked after");
+            }
         }
         let ripe: Vec<TenantName> = self.ripe_at.iter().filter(|(_, at)| **at <= now).map(|(tenant, _)| tenant.clone()).collect();
         self.changed.extend(ripe);
@@ -307,10 +322,23 @@ impl Pipeline {
         let Some((tenant, import)) = self.turns.next(Instant::now()) else { return };
         let step = std::panic::catch_unwind(AssertUnwindSafe(|| self.step(import))).unwrap_or(Err(Fault::Panic));
         match step {
-            Ok(Step::More) => self.turns.well(&tenant),
+            Ok(Step::More) => {
+                if self.turns.well(&tenant) {
+                    self.forget_attempts(import);
+                }
+            }
             Ok(Step::Over) => self.turns.done(&tenant),
             Err(fault) => {
                 self.running.remove(&import);
+                match self.give_up(import, &fault) {
+                    Ok(true) => {
+                        error!(%tenant, import = import.0, cause = %fault.chain(), "import given up");
+                        self.turns.well(&tenant);
+                        return;
+                    }
+                    Ok(false) => {}
+                    Err(cause) => warn!(%tenant, import = import.0, cause = %cause.chain(), "attempt not counted"),
+                }
                 let longest = self.options.rest_max;
                 let mut rest = Duration::ZERO;
                 self.turns.rest(&tenant, |faults| {
@@ -325,6 +353,19 @@ impl Pipeline {
                 }
             }
         }
+    }
+
+    /// What went well after faults is tried as often again.
+    fn forget_attempts(&mut self, import: ImportId) {
+        let forgotten = self.store.write("forget an import's attempts", |tx| ledger::forget_attempts(tx, import));
+        if let Err(fault) = forgotten.map_err(Fault::from) {
+            warn!(import = import.0, cause = %fault.chain(), "attempts not forgotten");
+        }
+    }
+
+    /// A tenant's rules; the defaults where it is not known any more.
+    fn rules(&self, tenant: &TenantName) -> Rules {
+        self.tenants.get(tenant).cloned().unwrap_or_default()
     }
 
     fn watch_all(&mut self) {

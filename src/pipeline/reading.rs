@@ -4,6 +4,7 @@
 //! was decided at the first look is stored with the import, and the second reading uses that.
 
 use crate::domain::{Format, NameKind, Rejection, Settings};
+use crate::purge::Brake;
 use crate::records::{Limits, Reading};
 
 /// How a tenant's files are taken and read.
@@ -23,6 +24,12 @@ pub struct Rules {
     pub accept_unterminated: bool,
     /// Bounds.
     pub limits: Limits,
+    /// Above which numbers a person must say yes first.
+    pub brake: Brake,
+    /// One bad row rejects the file.
+    pub reject_bad_rows: bool,
+    /// Whom a sender may ask; empty: nobody is named.
+    pub contact: String,
 }
 
 /// How a file of this name is read under these rules.

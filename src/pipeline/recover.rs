@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use super::import::{claimed_file, file_name};
+use super::import::file_name;
 use super::{Fault, Pipeline, requests};
 use crate::domain::{Mode, State, TenantName};
 use crate::spool::{DropFolder, Folders};
@@ -60,16 +60,16 @@ impl Pipeline {
                 found.withdrawn += 1;
                 continue;
             }
-            if matches!(row.state, State::Held | State::Failed) {
-                continue;
-            }
-            if let Err(fault) = claimed_file(&folders, &row).map(drop)
+            // One that waits for a person is pushed as well: a kill may have come before its file's move.
+            let waits = matches!(row.state, State::Held | State::Failed);
+            if !waits
+                && let Err(fault) = self.owned_file(&folders, &row).map(drop)
                 && !row.state.ended()
             {
                 warn!(%tenant, import = row.id.0, cause = %fault.chain(), "claimed file missing");
             }
             self.turns.push(tenant, row.id);
-            found.resumed += 1;
+            found.resumed += usize::from(!waits);
         }
         self.put_back_strangers(tenant, &folders, found)
     }

@@ -5,9 +5,10 @@ use std::io::{self, BufReader, Seek};
 
 use jiff::Timestamp;
 
-use super::Fault;
-use super::import::{digest, report_errors, warnings};
-use crate::domain::{ImportId, Mode, Rejection, Settings, State, TenantName};
+use super::hold::remark;
+use super::import::{BAD_ROWS, digest, report_errors, warnings};
+use super::{Fault, Rules};
+use crate::domain::{ImportId, Mode, Rejection, Settings, State, Tally, TenantName};
 use crate::purge::{Engine, InputRow, MatchError};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Accounts, Report, ReportError};
@@ -23,6 +24,8 @@ pub struct Rehearsal<'a> {
     pub tenant: &'a TenantName,
     /// Where rows say nothing.
     pub settings: Settings,
+    /// The tenant's rules, for what they say of bad rows and of the brake.
+    pub rules: &'a Rules,
     /// The name that the report shows.
     pub name: &'a str,
 }
@@ -52,7 +55,7 @@ impl Rehearsal<'_> {
             received_at: started_at,
             started_at: Some(started_at),
             finished_at: started_at,
-            rows: crate::domain::Tally::default(),
+            rows: Tally::default(),
             removed: crate::domain::Counts::default(),
             detached: crate::domain::Counts::default(),
             overwritten: crate::domain::Counts::default(),
@@ -88,19 +91,30 @@ impl Rehearsal<'_> {
             MatchError::Input(error) => Refused::from(error),
             MatchError::Purge(error) => Refused::Ours(error.into()),
         })?;
+        let held = self.engine.judge(self.store.connection(), &matched, &self.rules.brake).map_err(|error| Refused::Ours(error.into()))?;
+        let errors = report_errors(matched.errors());
+        let (dialect, errors_omitted) = (rows.dialect().or(dialect), matched.errors_omitted());
+        if matched.tally().invalid > 0 && self.rules.reject_bad_rows {
+            let tally = matched.tally();
+            let skipped = tally.read - tally.not_found - tally.duplicate - tally.invalid - tally.exempt;
+            let rows = Tally { skipped, ..tally };
+            let (status, reason) = (State::Rejected, Some(BAD_ROWS.to_owned()));
+            return Ok(Report { dialect, status, reason, rows, errors, errors_omitted, ..blank.clone() });
+        }
         let checked = self.engine.check(self.store.connection(), &matched).map_err(|error| Refused::Ours(error.into()))?;
         let progress = checked.progress;
         Ok(Report {
             dialect,
-            warnings: warnings(matched.rows_read(), recommended),
+            warnings: warnings(matched.rows_read(), recommended).into_iter().chain(remark(&held)).collect(),
+            would_hold: Some(!held.is_empty()),
             rows: checked.tally,
             removed: progress.removed,
             detached: progress.detached,
             overwritten: progress.overwritten,
             accounts: Accounts { deleted: progress.accounts_deleted, preserved: progress.accounts_preserved },
             suppressed: progress.suppressed,
-            errors: report_errors(matched.errors()),
-            errors_omitted: matched.errors_omitted(),
+            errors,
+            errors_omitted,
             ..blank.clone()
         })
     }

@@ -8,6 +8,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
+use super::decide::{DECIDE, DecideRequest, decide};
 use super::import::file_name;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, ImportId, Mode, Settings, TenantName};
@@ -32,6 +33,9 @@ pub struct PurgeRequest {
     pub map: Vec<(String, String)>,
     /// The case that the person names.
     pub case: Option<String>,
+    /// How many people the person confirmed.
+    #[serde(default)]
+    pub people: Option<u64>,
 }
 
 impl PurgeRequest {
@@ -49,12 +53,22 @@ impl Pipeline {
         if ledger::open_requests(self.store.connection())?.is_empty() {
             return Ok(());
         }
-        while let Some((request, import)) = self.take_request()? {
-            info!(tenant = %request.tenant, import = import.0, "request taken");
-            let folders = self.spool.tenant(&request.tenant)?;
-            let row = ledger::require(self.store.connection(), import)?;
-            if adopt(self, &folders, &row, &request)? {
-                self.turns.push(&request.tenant, import);
+        while let Some(taken) = self.take_request()? {
+            match taken {
+                Taken::Purge(request, import) => {
+                    info!(tenant = %request.tenant, import = import.0, "request taken");
+                    let folders = self.spool.tenant(&request.tenant)?;
+                    let row = ledger::require(self.store.connection(), import)?;
+                    if adopt(self, &folders, &row, &request)? {
+                        self.turns.push(&request.tenant, import);
+                    }
+                }
+                Taken::Decided(request, tenant, by) => {
+                    let import = request.import;
+                    info!(%tenant, import = import.0, decision = request.verdict.as_str(), by, "import decided");
+                    self.turns.push(&tenant, import);
+                    self.take_back(&tenant, import)?;
+                }
             }
         }
         Ok(())
@@ -63,11 +77,7 @@ impl Pipeline {
     /// Removes lists that no request needs: those of commands that were killed before they had asked. A command that is about
     /// to ask learns that its list was lost.
     pub(super) fn sweep_requests(&self) -> Result<usize, Fault> {
-        let needed: Vec<String> = ledger::unended_requests(self.store.connection())?
-            .iter()
-            .filter_map(|row| understood(row).ok())
-            .map(|request| request.stored)
-            .collect();
+        let needed: Vec<String> = ledger::unended_requests(self.store.connection())?.iter().filter_map(list_of).collect();
         let listed = match fs::read_dir(&self.requests_dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             listed => listed?,
@@ -83,21 +93,50 @@ impl Pipeline {
         Ok(swept)
     }
 
+    /// Brings back the file of an import that goes on, so that folders and status say so at once.
+    fn take_back(&mut self, tenant: &TenantName, import: ImportId) -> Result<(), Fault> {
+        let row = ledger::require(self.store.connection(), import)?;
+        if row.state.ended() {
+            return Ok(());
+        }
+        let folders = self.spool.tenant(tenant)?;
+        self.owned_file(&folders, &row)?;
+        self.publish(&folders, &row, row.state, None)
+    }
+
     /// One request and the import that it becomes. Requests that cannot be taken are answered with why, and passed over.
-    fn take_request(&mut self) -> Result<Option<(PurgeRequest, ImportId)>, Fault> {
+    fn take_request(&mut self) -> Result<Option<Taken>, Fault> {
         loop {
             let at = Self::now();
-            let tenants = &self.tenants;
+            let (tenants, engine, keep) = (&self.tenants, &self.engine, self.options.originals_days);
             let taken = self.store.write("take a request", |tx| {
                 let Some(row) = ledger::take_request(tx, at)? else { return Ok::<_, Fault>(None) };
-                let new = understood(&row).and_then(|request| {
-                    if tenants.contains_key(&request.tenant) { Ok(request) } else { Err(format!("no tenant \"{}\"", request.tenant)) }
-                });
-                match new {
-                    Ok(request) => {
-                        let import = ledger::insert(tx, &new_import(&request, &row, at))?;
-                        ledger::finish_request(tx, row.id, &serde_json::json!({ "import": import }), at)?;
-                        Ok(Some(Ok((request, import))))
+                let known = |tenant: &TenantName| {
+                    if tenants.contains_key(tenant) { Ok(()) } else { Err(format!("no tenant \"{tenant}\"")) }
+                };
+                let taken = match understood(&row) {
+                    Ok(Asked::Purge(request)) => match known(&request.tenant) {
+                        Ok(()) => {
+                            let import = ledger::insert(tx, &new_import(&request, &row, at))?;
+                            Ok((Taken::Purge(request, import), serde_json::json!({ "import": import })))
+                        }
+                        Err(why) => Err(why),
+                    },
+                    Ok(Asked::Decide(request)) => {
+                        let owner = ledger::get(tx, request.import)?.map(|import| known(&import.tenant));
+                        let decided = match owner.unwrap_or(Ok(())) {
+                            Ok(()) => decide(tx, (engine, keep), &request, &row.by, at)?,
+                            Err(why) => Err(why),
+                        };
+                        let answer = serde_json::json!({ "decided": request.import });
+                        decided.map(|tenant| (Taken::Decided(request, tenant, row.by.clone()), answer))
+                    }
+                    Err(why) => Err(why),
+                };
+                match taken {
+                    Ok((taken, answer)) => {
+                        ledger::finish_request(tx, row.id, &answer, at)?;
+                        Ok(Some(Ok(taken)))
                     }
                     Err(why) => {
                         ledger::finish_request(tx, row.id, &serde_json::json!({ "error": why }), at)?;
@@ -110,9 +149,9 @@ impl Pipeline {
                 Some(Ok(taken)) => return Ok(Some(taken)),
                 Some(Err(row)) => {
                     warn!(request = row.id, "request refused");
-                    if let Ok(refused) = understood(&row) {
-                        // The list is kept for nobody. What cannot be removed now, the next start sweeps.
-                        let _ = fs::remove_file(self.requests_dir.join(refused.stored));
+                    if let Some(list) = list_of(&row) {
+                        // It is kept for nobody. What cannot be removed now, the next start sweeps.
+                        let _ = fs::remove_file(self.requests_dir.join(list));
                     }
                 }
             }
@@ -120,29 +159,47 @@ impl Pipeline {
     }
 }
 
-/// The import that a request became, or `None` while it waits or when it was refused.
+/// A request that waits.
+enum Asked {
+    Purge(PurgeRequest),
+    Decide(DecideRequest),
+}
+
+/// A request that was taken up.
+enum Taken {
+    Purge(PurgeRequest, ImportId),
+    Decided(DecideRequest, TenantName, String),
+}
+
+/// How many people were confirmed for a list given by hand.
+pub(super) fn confirmed(connection: &rusqlite::Connection, import: ImportId) -> Result<Option<u64>, Fault> {
+    let request = ledger::request_of_import(connection, import)?;
+    Ok(request.and_then(|request| request.body["people"].as_u64()))
+}
+
+/// The import that a request became or is about, or `None` while it waits or when it was refused.
 ///
 /// # Errors
 /// The store's.
 pub fn import_of(connection: &rusqlite::Connection, request: i64) -> Result<Option<ImportId>, crate::store::StoreError> {
     let found = ledger::request(connection, request)?.and_then(|row| row.result);
-    Ok(found.and_then(|result| result["import"].as_i64()).map(ImportId))
+    Ok(found.and_then(|result| result["import"].as_i64().or(result["decided"].as_i64())).map(ImportId))
 }
 
 /// Brings the bytes of a command's import where they belong, after a kill. False: they are gone.
 pub(super) fn adopt_again(pipeline: &mut Pipeline, folders: &Folders, row: &ImportRow) -> Result<bool, Fault> {
     let Some(found) = ledger::request_of_import(pipeline.store.connection(), row.id)? else { return Ok(false) };
     match understood(&found) {
-        Ok(request) => adopt(pipeline, folders, row, &request),
-        Err(_) => Ok(false),
+        Ok(Asked::Purge(request)) => adopt(pipeline, folders, row, &request),
+        Ok(Asked::Decide(_)) | Err(_) => Ok(false),
     }
 }
 
 /// Removes what a command's import was adopted from, where a kill fell between.
 pub(super) fn forget_list(pipeline: &Pipeline, row: &ImportRow) -> Result<(), Fault> {
     let request = ledger::request_of_import(pipeline.store.connection(), row.id)?;
-    let Some(Ok(request)) = request.map(|found| understood(&found)) else { return Ok(()) };
-    match fs::remove_file(pipeline.requests_dir.join(request.stored)) {
+    let Some(list) = request.as_ref().and_then(list_of) else { return Ok(()) };
+    match fs::remove_file(pipeline.requests_dir.join(list)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
@@ -160,16 +217,28 @@ fn adopt(pipeline: &mut Pipeline, folders: &Folders, row: &ImportRow, request: &
     Ok(true)
 }
 
-fn understood(row: &RequestRow) -> Result<PurgeRequest, String> {
+/// The name of the file that a request came with.
+fn list_of(row: &RequestRow) -> Option<String> {
+    match understood(row) {
+        Ok(Asked::Purge(request)) => Some(request.stored),
+        Ok(Asked::Decide(_)) | Err(_) => None,
+    }
+}
+
+fn understood(row: &RequestRow) -> Result<Asked, String> {
+    let unread = |_| "the request does not read back".to_owned();
+    if row.kind == DECIDE {
+        return serde_json::from_value(row.body.clone()).map(Asked::Decide).map_err(unread);
+    }
     if row.kind != PURGE {
         return Err(format!("unknown request \"{}\"", row.kind));
     }
-    let request: PurgeRequest = serde_json::from_value(row.body.clone()).map_err(|_| "the request does not read back".to_owned())?;
+    let request: PurgeRequest = serde_json::from_value(row.body.clone()).map_err(unread)?;
     // The only parts that become paths.
     for name in [&request.file, &request.stored] {
         FileName::parse(name).map_err(|error| error.to_string())?;
     }
-    Ok(request)
+    Ok(Asked::Purge(request))
 }
 
 fn new_import(request: &PurgeRequest, row: &RequestRow, received_at: jiff::Timestamp) -> NewImport {

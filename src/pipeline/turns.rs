@@ -14,27 +14,35 @@ pub(super) struct Turns {
 
 #[derive(Debug, Default)]
 struct Queue {
+    /// In order of id, but that the first is not overtaken once it has begun.
     imports: VecDeque<ImportId>,
+    begun: bool,
     /// Not before, after a fault.
     not_before: Option<Instant>,
     faults: u32,
 }
 
 impl Turns {
-    /// Puts an import at the end of its tenant's queue.
+    /// Puts an import in its place in its tenant's queue. One that is there stays where it is.
     pub(super) fn push(&mut self, tenant: &TenantName, import: ImportId) {
         if !self.queues.contains_key(tenant) {
             self.order.push_back(tenant.clone());
         }
-        self.queues.entry(tenant.clone()).or_default().imports.push_back(import);
+        let queue = self.queues.entry(tenant.clone()).or_default();
+        if !queue.imports.contains(&import) {
+            let first = usize::from(queue.begun);
+            let at = queue.imports.iter().skip(first).position(|other| *other > import).map_or(queue.imports.len(), |at| first + at);
+            queue.imports.insert(at, import);
+        }
     }
 
     /// The next tenant's first import. The tenant goes to the end of the line.
     pub(super) fn next(&mut self, now: Instant) -> Option<(TenantName, ImportId)> {
         for _ in 0..self.order.len() {
             let tenant = self.order.pop_front()?;
-            let queue = &self.queues[&tenant];
+            let queue = self.queues.get_mut(&tenant)?;
             let found = queue.imports.front().copied().filter(|_| queue.not_before.is_none_or(|at| at <= now));
+            queue.begun |= found.is_some();
             self.order.push_back(tenant.clone());
             if let Some(import) = found {
                 return Some((tenant, import));
@@ -47,6 +55,7 @@ impl Turns {
     pub(super) fn done(&mut self, tenant: &TenantName) {
         let Some(queue) = self.queues.get_mut(tenant) else { return };
         queue.imports.pop_front();
+        queue.begun = false;
         (queue.not_before, queue.faults) = (None, 0);
         if queue.imports.is_empty() {
             self.drop_tenant(tenant);
@@ -61,11 +70,12 @@ impl Turns {
         }
     }
 
-    /// The fault is over.
-    pub(super) fn well(&mut self, tenant: &TenantName) {
-        if let Some(queue) = self.queues.get_mut(tenant) {
-            (queue.not_before, queue.faults) = (None, 0);
-        }
+    /// The fault is over. True: there was one.
+    pub(super) fn well(&mut self, tenant: &TenantName) -> bool {
+        let Some(queue) = self.queues.get_mut(tenant) else { return false };
+        let faults = queue.faults > 0;
+        (queue.not_before, queue.faults) = (None, 0);
+        faults
     }
 
     /// Whether some tenant may have its turn now.
@@ -118,6 +128,22 @@ mod tests {
         assert_eq!(turns.next(now), Some((tenant("a"), ImportId(2))));
         turns.done(&tenant("a"));
         assert_eq!((turns.next(now), turns.len()), (None, 0));
+    }
+
+    #[test]
+    fn an_import_takes_its_place_by_number_and_does_not_overtake_one_that_has_begun() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        for import in [5, 7, 3, 5] {
+            turns.push(&tenant("a"), ImportId(import));
+        }
+        assert_eq!(turns.next(now).map(|t| t.1), Some(ImportId(3)));
+        turns.push(&tenant("a"), ImportId(2));
+        let mut order = Vec::new();
+        while let Some((name, import)) = turns.next(now) {
+            order.push(import.0);
+            turns.done(&name);
+        }
+        assert_eq!(order, [3, 2, 5, 7]);
     }
 
     #[test]

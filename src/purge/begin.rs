@@ -1,23 +1,83 @@
 //! From the first pass to the second: what was found goes to the ledger, in one transaction.
 
+use jiff::Timestamp;
+use rusqlite::Connection;
+
 use super::matched::Matched;
 use super::{Engine, PurgeError};
 use crate::domain::{Counts, ImportId, State};
-use crate::store::ledger::{self, Planned, Progress};
+use crate::store::ledger::{self, ImportRow, Planned, Progress, Target};
 use crate::store::{Store, StoreError};
+
+/// Approved targets read at a time.
+const APPROVED_BATCH: u32 = 10_000;
 
 impl Engine {
     /// Writes targets, outcomes and errors; the import is `purging` from here on, and a restart goes on with its chunks.
     ///
     /// # Errors
-    /// [`StoreError::State`] unless the import is `received`, `checking` or `held`.
+    /// [`StoreError::State`] unless the import is `received` or `checking`.
     pub fn begin(&self, store: &mut Store, import: ImportId, matched: &Matched) -> Result<(), PurgeError> {
         store.write("begin an import", |transaction| {
             let row = ledger::require(transaction, import)?;
-            if !matches!(row.state, State::Received | State::Checking | State::Held) || row.tenant != *matched.tenant() {
+            if !matches!(row.state, State::Received | State::Checking) || row.tenant != *matched.tenant() {
                 return Err(StoreError::State { import: import.0, state: row.state.as_str() }.into());
             }
             self.record(transaction, import, State::Purging, matched, &self.nothing_done())
+        })
+    }
+
+    /// How many of those that were matched are not among the targets that the ledger has of this import: people to whom nobody
+    /// said yes. One who was and is not matched any more does not count.
+    ///
+    /// # Errors
+    /// The store.
+    pub fn strangers(&self, connection: &Connection, import: ImportId, matched: &Matched) -> Result<u64, PurgeError> {
+        let mut after = None;
+        let mut known = Vec::<Target>::new().into_iter().peekable();
+        let mut strangers = 0;
+        for target in matched.targets() {
+            // Both are in order of key.
+            while known.peek().is_none_or(|next| next.key < target.key) {
+                if known.next().is_some() {
+                    continue;
+                }
+                let more = ledger::next_targets(connection, import, after.as_ref(), APPROVED_BATCH)?;
+                let Some(last) = more.last() else { break };
+                after = Some(last.key.clone());
+                known = more.into_iter().peekable();
+            }
+            let same = known.peek().is_some_and(|next| next.key == target.key && next.identity == target.identity);
+            strangers += u64::from(!same);
+        }
+        Ok(strangers)
+    }
+
+    /// Sets an import aside before anything is deleted: targets, outcomes and the report of its check, in one transaction.
+    /// A former approval is taken back.
+    ///
+    /// # Errors
+    /// [`StoreError::State`] unless the import is `received` or `checking`.
+    pub fn hold(
+        &self,
+        store: &mut Store,
+        import: ImportId,
+        matched: &Matched,
+        why: (&str, &str),
+        at: Timestamp,
+        build_report: impl FnOnce(&ImportRow, Option<ImportId>) -> String,
+    ) -> Result<(), PurgeError> {
+        store.write("hold an import", |transaction| {
+            let row = ledger::require(transaction, import)?;
+            if !matches!(row.state, State::Received | State::Checking) || row.tenant != *matched.tenant() {
+                return Err(StoreError::State { import: import.0, state: row.state.as_str() }.into());
+            }
+            self.record(transaction, import, State::Held, matched, &self.nothing_done())?;
+            ledger::set_state(transaction, import, State::Held, Some(why.0), Some(why.1))?;
+            ledger::hold(transaction, import, at)?;
+            let row = ledger::require(transaction, import)?;
+            let same_as = ledger::same_bytes(transaction, &row)?;
+            Ok(ledger::store_report(transaction, import, State::Held, &build_report(&row, same_as))?)
         })
     }
 

@@ -15,8 +15,13 @@ use crate::store::{Store, StoreError};
 pub enum Ending {
     /// Every target was dealt with.
     Completed,
-    /// Cancelled at a chunk boundary: the rest is `skipped`.
-    Stopped,
+    /// Ended at a chunk boundary by an operator's word: the rest is `skipped`.
+    Stopped {
+        /// The stable code.
+        reason: String,
+        /// For a person.
+        message: String,
+    },
     /// The input's fault, or an operator's word, before anything was deleted.
     Rejected {
         /// The stable code.
@@ -37,7 +42,7 @@ impl Ending {
     fn state(&self) -> State {
         match self {
             Self::Completed => State::Completed,
-            Self::Stopped => State::Stopped,
+            Self::Stopped { .. } => State::Stopped,
             Self::Rejected { .. } => State::Rejected,
             Self::Failed { .. } => State::Failed,
         }
@@ -45,8 +50,10 @@ impl Ending {
 
     fn words(&self) -> (Option<&str>, Option<&str>) {
         match self {
-            Self::Completed | Self::Stopped => (None, None),
-            Self::Rejected { reason, message } | Self::Failed { reason, message } => (Some(reason), Some(message)),
+            Self::Completed => (None, None),
+            Self::Stopped { reason, message } | Self::Rejected { reason, message } | Self::Failed { reason, message } => {
+                (Some(reason), Some(message))
+            }
         }
     }
 }
@@ -77,37 +84,76 @@ impl Engine {
         at: Timestamp,
         build_report: impl FnOnce(&Ended) -> String,
     ) -> Result<Ended, PurgeError> {
-        store.write("end an import", |transaction| {
+        store.write("end an import", |transaction| self.finish_in(transaction, import, ending, at, build_report))
+    }
+
+    /// The same inside a transaction of the caller's.
+    ///
+    /// # Errors
+    /// As [`Engine::finish`]. Nothing was written after [`StoreError::State`].
+    pub fn finish_in(
+        &self,
+        transaction: &Transaction<'_>,
+        import: ImportId,
+        ending: &Ending,
+        at: Timestamp,
+        build_report: impl FnOnce(&Ended) -> String,
+    ) -> Result<Ended, PurgeError> {
+        let row = ledger::require(transaction, import)?;
+        let refuse = || PurgeError::from(StoreError::State { import: import.0, state: row.state.as_str() });
+        let fits = match ending {
+            Ending::Completed => row.state == State::Purging,
+            Ending::Stopped { .. } => matches!(row.state, State::Purging | State::Failed),
+            Ending::Rejected { .. } => !row.state.ended() && untouched(&row),
+            Ending::Failed { .. } => !row.state.ended(),
+        };
+        if !fits {
+            return Err(refuse());
+        }
+        let mut outcomes = ledger::outcomes(transaction, import)?;
+        let fates = ledger::row_fates(transaction, import, outcomes.len())?;
+        let (tally, left) = settle(&mut outcomes, &fates)?;
+        if left && *ending == Ending::Completed {
+            return Err(refuse());
+        }
+        match ending {
+            Ending::Completed | Ending::Stopped { .. } => {
+                let mut total = row.progress.clone();
+                total.suppressed += ledger::settle_pending(transaction, &row.tenant, import, at)?;
+                ledger::set_progress(transaction, import, &total)?;
+            }
+            Ending::Rejected { .. } => ledger::drop_pending(transaction, import)?,
+            Ending::Failed { .. } => {
+                let resume = if row.state == State::Purging { State::Purging } else { State::Checking };
+                ledger::set_aside(transaction, import, resume, at)?;
+            }
+        }
+        let (reason, message) = ending.words();
+        let outcomes = ending.state().ended().then_some(outcomes.as_slice());
+        let end = End { state: ending.state(), reason, message, finished_at: at, outcomes, tally };
+        close(transaction, import, &end, build_report)
+    }
+
+    /// Rejects a file whose every row must be good, its bad rows listed. Nothing is deleted.
+    ///
+    /// # Errors
+    /// As [`Engine::finish`].
+    pub fn refuse_rows(
+        &self,
+        store: &mut Store,
+        import: ImportId,
+        matched: &Matched,
+        ending: &Ending,
+        at: Timestamp,
+        build_report: impl FnOnce(&Ended) -> String,
+    ) -> Result<Ended, PurgeError> {
+        store.write("refuse an import's rows", |transaction| {
             let row = ledger::require(transaction, import)?;
-            let refuse = || PurgeError::from(StoreError::State { import: import.0, state: row.state.as_str() });
-            let untouched = row.progress.removed.total() == 0;
-            let fits = match ending {
-                Ending::Completed | Ending::Stopped => row.state == State::Purging,
-                Ending::Rejected { .. } => !row.state.ended() && untouched,
-                Ending::Failed { .. } => !row.state.ended(),
-            };
-            if !fits {
-                return Err(refuse());
+            if !matches!(row.state, State::Received | State::Checking) {
+                return Err(StoreError::State { import: import.0, state: row.state.as_str() }.into());
             }
-            let mut outcomes = ledger::outcomes(transaction, import)?;
-            let fates = ledger::row_fates(transaction, import, outcomes.len())?;
-            let (tally, left) = settle(&mut outcomes, &fates)?;
-            if left && *ending == Ending::Completed {
-                return Err(refuse());
-            }
-            match ending {
-                Ending::Completed | Ending::Stopped => {
-                    let mut total = row.progress.clone();
-                    total.suppressed += ledger::settle_pending(transaction, &row.tenant, import, at)?;
-                    ledger::set_progress(transaction, import, &total)?;
-                }
-                Ending::Rejected { .. } => ledger::drop_pending(transaction, import)?,
-                Ending::Failed { .. } => {}
-            }
-            let (reason, message) = ending.words();
-            let outcomes = ending.state().ended().then_some(outcomes.as_slice());
-            let end = End { state: ending.state(), reason, message, finished_at: at, outcomes, tally };
-            close(transaction, import, &end, build_report)
+            self.record(transaction, import, State::Checking, matched, &self.nothing_done())?;
+            self.finish_in(transaction, import, ending, at, build_report)
         })
     }
 
@@ -143,6 +189,12 @@ impl Engine {
             close(transaction, import, &end, build_report)
         })
     }
+}
+
+/// Whether nothing was deleted yet.
+#[must_use]
+pub fn untouched(row: &ImportRow) -> bool {
+    row.cursor.is_none() && row.progress.removed.total() == 0
 }
 
 fn close(

@@ -9,6 +9,7 @@ pub mod plan;
 
 mod accounts;
 mod begin;
+mod brake;
 mod check;
 mod chunk;
 mod finish;
@@ -25,9 +26,10 @@ mod tests;
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey};
 use crate::store::StoreError;
 
+pub use brake::{Brake, Held, Passed};
 pub use check::Checked;
 pub use chunk::ChunkDone;
-pub use finish::{Ended, Ending};
+pub use finish::{Ended, Ending, untouched};
 pub use holdings::{FoundPerson, Holding};
 pub use matched::Matched;
 pub use matching::MatchError;

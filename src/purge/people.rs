@@ -62,6 +62,11 @@ impl<'a> People<'a> {
         )
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> String {
+        format!("SELECT count(*) FROM {} WHERE {}", in_main(&self.plan.subject.table), self.where_clause("1"))
+    }
+
     /// Whoever has a key by now.
     pub(super) fn by_key(&self) -> String {
         self.select_people(&[], &format!("{} = ?2", of(&self.plan.subject.table, &self.plan.subject.key)))

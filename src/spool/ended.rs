@@ -140,17 +140,24 @@ impl Folders {
     /// # Errors
     /// The medium's.
     pub fn unhold(&self, place: &ArchivedFile, suffixes: &[&str]) -> Result<Option<ClaimedFile>, SpoolError> {
-        if !self.has_ended(place)? {
-            return self.claimed_file(place.import, &place.name);
-        }
-        let (processing, held) = (self.folder("processing")?, self.folder(place.end.as_str())?.sub(&place.day.to_string())?);
+        let processing = self.folder("processing")?;
+        let held = match self.folder(place.end.as_str())?.sub(&place.day.to_string()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return self.claimed_file(place.import, &place.name),
+            held => held?,
+        };
         let name = claimed::name_of(place.import, &place.name);
-        held.move_to(&name, &processing, &name)?;
-        processing.sync()?;
-        for suffix in suffixes {
-            held.unlink(&format!("{name}{suffix}"))?;
+        if held.stat(&name)?.is_some() {
+            held.move_to(&name, &processing, &name)?;
+            processing.sync()?;
         }
-        held.sync()?;
+        // A kill may have come between the move and this.
+        let mut removed = false;
+        for suffix in suffixes {
+            removed |= held.unlink(&format!("{name}{suffix}"))?;
+        }
+        if removed {
+            held.sync()?;
+        }
         self.claimed_in(&processing, place.import, place.name.clone())
     }
 

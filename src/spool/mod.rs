@@ -12,6 +12,7 @@
 //! archive, rejected, held  DAY/ID-NAME and its companions               ended
 //! status                 NAME.json, recent.log                          status
 //! archive, rejected      what has been kept long enough                 expired
+//! received.json          bytes of the day                               pending
 //! ```
 //!
 //! This module does not know what is in a file, what time it is, or who is logged in. It never waits but for the disk.
@@ -26,6 +27,7 @@ mod error;
 mod expired;
 mod inbox;
 mod notes;
+mod pending;
 mod rename;
 mod sidecar;
 mod status;
@@ -51,6 +53,7 @@ pub use error::{ErrorKind, SpoolError};
 pub use expired::Expired;
 pub use inbox::{InboxFile, Problem, Scan, Sidecar};
 pub use notes::SEAMS_MAX;
+pub use pending::{Pending, Received};
 pub use sidecar::{CHECKSUM_BYTES_MAX, Checksum};
 pub use status::RECENT_BYTES_MAX;
 pub use upload::{Closed, Delivered, OpenUpload, Upload};

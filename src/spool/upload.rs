@@ -231,6 +231,18 @@ impl Upload {
         })
     }
 
+    /// Whether every write goes to the end.
+    #[must_use]
+    pub fn appends(&self) -> bool {
+        self.append
+    }
+
+    /// Its size now.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.coverage.size()
+    }
+
     /// The file as it is now. The time is that of the last write.
     #[must_use]
     pub fn entry(&self) -> Entry {

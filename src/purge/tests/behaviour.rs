@@ -111,7 +111,7 @@ fn a_stop_skips_the_rest_and_suppresses_none_of_it() {
     }
     let import = world.begin(&world.matched(&rows(&["two@x.example +dnt", "a/1 +dnt", "none@x.example"]), Settings::default()));
     assert!(world.engine.chunk(&mut world.open(), import, 1, at(1)).unwrap().more);
-    let came = world.finish(import, &Ending::Stopped);
+    let came = world.finish(import, &Ending::Stopped { reason: "cancelled".into(), message: String::new() });
     assert_eq!(came.outcomes, [Outcome::Skipped, Outcome::Deleted, Outcome::NotFound]);
     assert_eq!(came.progress.suppressed, 1);
     let two = world.engine.key.pair(&tenant("acme"), "a", "2");

@@ -3,6 +3,7 @@
 //!
 //! Holds row numbers, keys and keyed hashes; never an address. All functions take the connection or the transaction.
 
+mod holds;
 mod import_row;
 mod imports;
 mod requests;
@@ -14,6 +15,7 @@ use rusqlite::Transaction;
 use super::schema::check_version;
 use super::{Doing, StoreError};
 
+pub use holds::{Decision, Hold, approve, decisions, forget_attempts, hold, hold_of, holds, note_decision, note_warned, set_aside};
 pub use import_row::{BadRow, ImportRow, Origin, Progress};
 pub use imports::{
     End, FileFacts, NewImport, Planned, digest, end, get, insert, list, newest_of_file, note_attempt, note_file, outcomes, plan,
@@ -26,8 +28,8 @@ pub use suppressions::{
     Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,
 };
 pub use targets::{
-    RowCustomers, RowFate, Target, TargetFlags, any_preserved, forget_targets, insert_targets, is_preserved, mark_gone, next_targets,
-    preserve, row_customers, row_fates,
+    RowCustomers, RowFate, Target, TargetFlags, any_preserved, count_targets, forget_targets, insert_targets, is_preserved, mark_gone,
+    next_targets, preserve, row_customers, row_fates,
 };
 
 const VERSION: i64 = 1;
@@ -77,7 +79,7 @@ CREATE INDEX IF NOT EXISTS expunged_requests_open ON expunged_requests (id) WHER
 
 pub(super) fn create(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     check_version(transaction, "ledger_version", VERSION)?;
-    transaction.execute_batch(TABLES).doing("make the ledger's tables")
+    [TABLES, holds::TABLES].into_iter().try_for_each(|tables| transaction.execute_batch(tables).doing("make the ledger's tables"))
 }
 
 /// A value that the ledger keeps as JSON.

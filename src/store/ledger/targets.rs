@@ -98,6 +98,16 @@ pub fn next_targets(connection: &Connection, import: ImportId, after: Option<&Ke
     rows.doing(doing)?.collect::<Result<_, _>>().doing(doing)
 }
 
+/// How many targets an import has.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn count_targets(connection: &Connection, import: ImportId) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM expunged_targets WHERE import = ?1";
+    let count: i64 = connection.query_row(sql, [import.0], |row| row.get(0)).doing("count the targets")?;
+    Ok(count.unsigned_abs())
+}
+
 /// Notes that a target was not there any more, or is someone else by now.
 ///
 /// # Errors
