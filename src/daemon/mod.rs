@@ -252,7 +252,7 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
 fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
     let store = open_store(config)?;
     let engine = engine(config)?;
-    engine.plan().fits(store.connection())?;
+    engine.fits(store.connection(), 1_000_000)?;
     let options = pipeline::Options {
         settle: Duration::from_secs(config.pipeline.settle_seconds),
         scan_interval: Duration::from_secs(config.pipeline.scan_interval_seconds),
