@@ -172,6 +172,7 @@ fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> 
 fn rehearse(config: &Config, tenant: &Tenant, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
     let store = daemon::open_store_read_only(config).map_err(|error| store_failure(&error))?;
     let engine = daemon::engine(config).map_err(serve::failure)?;
+    engine.fits(store.connection(), config.store.unindexed_rows_max).map_err(|error| serve::failure(error.into()))?;
     let rules = daemon::rules(config, tenant);
     // A person who gives a file by hand means a list, whatever its name ends in.
     let kind = match list.name.kind() {

@@ -12,6 +12,7 @@ mod imports;
 mod init;
 mod lists;
 mod owner;
+mod plan;
 mod serve;
 mod summary;
 mod tenant;
@@ -26,6 +27,7 @@ use clap::{Parser, Subcommand};
 pub use args::{CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
+pub use plan::PlanCommand;
 pub use tenant::TenantCommand;
 pub use voice::Terminal;
 
@@ -73,6 +75,9 @@ pub enum Command {
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
+    /// The erasure plan: what becomes of each table
+    #[command(subcommand)]
+    Plan(PlanCommand),
 }
 
 /// What every command has: its voice, where the config is, and how it was typed.
@@ -117,6 +122,7 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),
         Command::Imports(command) => imports::run(scene, command),
+        Command::Plan(command) => plan::run(scene, command),
     }
 }
 

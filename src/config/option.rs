@@ -23,6 +23,8 @@ pub enum Slot<'a> {
     Text(&'a mut String),
     /// A path; relative ones are relative to the file.
     Path(&'a mut PathBuf),
+    /// A file, relative ones are relative to the config; `""` for none.
+    File(&'a mut Option<PathBuf>),
     /// The name of a column; `""` for none.
     Column(&'a mut Option<String>),
     /// Names of columns.
@@ -60,6 +62,7 @@ impl Slot<'_> {
             Self::Number(value, _) => value.to_string(),
             Self::Text(value) => quote(value),
             Self::Path(value) => quote(&value.to_string_lossy()),
+            Self::File(value) => quote(&value.as_deref().unwrap_or(Path::new("")).to_string_lossy()),
             Self::Column(value) => quote(value.as_deref().unwrap_or("")),
             Self::Columns(value) => list(value.iter().map(|text| quote(text)).collect()),
             Self::Addresses(value) => list(value.iter().map(|address| quote(&address.to_string())).collect()),
@@ -85,10 +88,11 @@ impl Slot<'_> {
                 if path.is_empty() {
                     return Err("found an empty path".into());
                 }
-                if path.starts_with('~') {
-                    return Err(format!("found {path:?}, but \"~\" is not expanded here; write the whole path"));
-                }
-                **slot = PathBuf::from(path);
+                **slot = self::path(path)?;
+            }
+            Self::File(slot) => {
+                let path = text(value, 4096)?;
+                **slot = if path.is_empty() { None } else { Some(self::path(path)?) };
             }
             Self::Column(slot) => {
                 let name = text(value, COLUMN_BYTES_MAX)?;
@@ -295,6 +299,13 @@ fn text<'v>(value: &'v DeValue<'_>, bytes_max: usize) -> Result<&'v str, String>
         return Err("found a control character".to_owned());
     }
     Ok(text)
+}
+
+fn path(text: &str) -> Result<PathBuf, String> {
+    if text.starts_with('~') {
+        return Err(format!("found {text:?}, but \"~\" is not expanded here; write the whole path"));
+    }
+    Ok(PathBuf::from(text))
 }
 
 fn column(name: &str) -> Result<String, String> {

@@ -8,7 +8,7 @@ mod logins;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use self::logins::Logins;
 use crate::config::{Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
 use crate::domain::TenantName;
 use crate::pipeline::{self, Parts, Pipeline, Rules, Wake};
-use crate::purge::{Engine, Plan, PlanError};
+use crate::purge::{Engine, Plan, PlanError, PlanFaults};
 use crate::records::Limits;
 use crate::sftp::{self, BindError, Bound, Hint, Server};
 use crate::shutdown;
@@ -60,6 +60,15 @@ pub enum StartError {
     /// The store does not fit the plan.
     #[error("the store does not fit the erasure plan")]
     Plan(#[from] PlanError),
+    /// The plan's text.
+    #[error("the erasure plan \"{}\" is wrong", path.display())]
+    PlanText {
+        /// Which.
+        path: PathBuf,
+        /// Where, and why.
+        #[source]
+        faults: PlanFaults,
+    },
     /// The folders.
     #[error("cannot use the tenants' folders")]
     Spool(#[from] SpoolError),
@@ -101,6 +110,8 @@ impl Daemon {
         logins.replace(&config, &spool);
         let (hint, hints) = mpsc::unbounded_channel();
         let server = Server::bind(sftp_options(&config), vec![host_key], logins.directory(), hint)?;
+        // A plan that does not fit pauses purging: senders are served all the same.
+        pipeline.tell_fit();
         pipeline.recover()?;
         Ok(Self { config, spool, pipeline, server, logins, hints, fingerprint, _lock: lock })
     }
@@ -194,6 +205,7 @@ impl ByHand {
             lock => lock?,
         };
         let mut pipeline = pipeline(config, Spool::new(config.tenant_folders_dir()))?;
+        pipeline.fit()?;
         pipeline.recover()?;
         Ok(Some(Self { pipeline, _lock: lock }))
     }
@@ -204,7 +216,8 @@ impl ByHand {
 /// # Errors
 /// [`StoreError`].
 pub fn open_store(config: &Config) -> Result<Store, StoreError> {
-    Store::open(&config.store_file(), Create::Builtin, store_options(config))
+    let create = if config.store.database.is_some() { Create::LedgerOnly } else { Create::Builtin };
+    Store::open(&config.store_file(), create, store_options(config))
 }
 
 /// Opens the store for reading.
@@ -215,12 +228,29 @@ pub fn open_store_read_only(config: &Config) -> Result<Store, StoreError> {
     Store::open_read_only(&config.store_file(), store_options(config))
 }
 
-/// The engine over the built-in plan, with the store's own key.
+/// The engine over the configured plan, with the store's own key.
 ///
 /// # Errors
-/// The key cannot be read, or the plan is not sound.
+/// Key or plan cannot be read, or the plan is not sound.
 pub fn engine(config: &Config) -> Result<Engine, StartError> {
-    Ok(Engine::new(Plan::builtin(), read_identity_key(&config.identity_key_file())?)?)
+    Ok(Engine::new(plan(config)?, read_identity_key(&config.identity_key_file())?)?)
+}
+
+/// The configured plan: the file's, or the built-in one.
+///
+/// # Errors
+/// [`StartError::File`] and [`StartError::PlanText`].
+pub fn plan(config: &Config) -> Result<Plan, StartError> {
+    config.store.plan.as_deref().map_or_else(|| Ok(Plan::builtin()), read_plan)
+}
+
+/// Reads a plan.
+///
+/// # Errors
+/// [`StartError::File`] and [`StartError::PlanText`].
+pub fn read_plan(path: &Path) -> Result<Plan, StartError> {
+    let text = std::fs::read_to_string(path).map_err(|source| StartError::File { path: path.to_owned(), source })?;
+    Plan::parse(&text).map_err(|faults| StartError::PlanText { path: path.to_owned(), faults })
 }
 
 /// The rules of a tenant's files.
@@ -252,7 +282,6 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
 fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
     let store = open_store(config)?;
     let engine = engine(config)?;
-    engine.fits(store.connection(), 1_000_000)?;
     let options = pipeline::Options {
         settle: Duration::from_secs(config.pipeline.settle_seconds),
         scan_interval: Duration::from_secs(config.pipeline.scan_interval_seconds),
@@ -260,6 +289,9 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         chunk_shared: Duration::from_millis(config.pipeline.chunk_milliseconds),
         chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
         rest_max: Duration::from_secs(300),
+        unindexed_rows_max: config.store.unindexed_rows_max,
+        // Longer than SQLite's own busy handler ever sleeps between two tries.
+        chunk_rest: if config.store.database.is_some() { Duration::from_millis(110) } else { Duration::ZERO },
     };
     let tenants = tenants(config);
     let parts =

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::purge::PurgeError;
+use crate::purge::{PlanError, PurgeError};
 use crate::spool::SpoolError;
 use crate::store::StoreError;
 
@@ -45,6 +45,12 @@ impl Fault {
             cause = inner.source();
         }
         text
+    }
+
+    /// Whether the erasure plan does not fit the database: it is told once, where it is found.
+    #[must_use]
+    pub fn misfit(&self) -> bool {
+        matches!(self, Self::Purge(PurgeError::Plan(PlanError::DoesNotFit(_))))
     }
 
     /// Whether it passes by itself: another writer holds the store.

@@ -6,6 +6,7 @@
 //! It has never heard of SFTP: a hint that a file was delivered whole reaches it through the wiring.
 
 mod fault;
+mod fit;
 mod import;
 mod pace;
 mod reading;
@@ -24,7 +25,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 pub use fault::Fault;
 pub use reading::{ReadingOf, Rules, format_of, reading_of};
@@ -37,6 +38,7 @@ use crate::purge::Engine;
 use crate::spool::{Delivered, Spool};
 use crate::store::Store;
 
+use self::fit::Fitting;
 use self::import::{Running, Step};
 use self::settle::{Settling, Stamp};
 use self::turns::Turns;
@@ -57,6 +59,10 @@ pub struct Options {
     pub chunk_alone: Duration,
     /// The longest rest after faults in a row.
     pub rest_max: Duration,
+    /// Most rows of a table that a key without an index leads to.
+    pub unindexed_rows_max: u64,
+    /// How long the store is left alone between two chunks, so that an application's writers get their turn.
+    pub chunk_rest: Duration,
 }
 
 /// Something that may mean work.
@@ -108,6 +114,7 @@ pub struct Pipeline {
     ripe_at: BTreeMap<TenantName, Instant>,
     /// Files that cannot be taken and were warned about once.
     warned: BTreeSet<(TenantName, String)>,
+    fitting: Fitting,
     scan_at: Instant,
     requests_at: Instant,
     watch: Option<Watch>,
@@ -139,6 +146,7 @@ impl Pipeline {
             running: HashMap::new(),
             ripe_at: BTreeMap::new(),
             warned: BTreeSet::new(),
+            fitting: Fitting::default(),
             scan_at: now + options.scan_interval,
             requests_at: now,
             watch: None,
@@ -299,6 +307,11 @@ impl Pipeline {
                 });
                 let cause = fault.chain();
                 if fault.passing() {
+                    self.fitting.saw_others(Instant::now());
+                }
+                if fault.misfit() {
+                    debug!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import paused");
+                } else if fault.passing() {
                     warn!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
                 } else {
                     error!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");

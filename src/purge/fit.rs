@@ -3,6 +3,7 @@
 //! Tables outside the plan matter only where they refer to rows that the plan takes, or hold what looks like addresses.
 
 use rusqlite::Connection;
+use serde::Serialize;
 
 use super::Engine;
 use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy, Value};
@@ -18,7 +19,7 @@ pub struct Fit {
 }
 
 /// What is between a plan and a database.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Finding {
     /// How much it matters.
     pub kind: FindingKind,
@@ -29,7 +30,8 @@ pub struct Finding {
 }
 
 /// How much a finding matters.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum FindingKind {
     /// Nothing is purged while it is so.
     Misfit,

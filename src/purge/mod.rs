@@ -11,6 +11,7 @@ mod accounts;
 mod begin;
 mod check;
 mod chunk;
+mod derive;
 mod detach;
 mod finish;
 mod fit;
@@ -24,18 +25,21 @@ mod shape;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod work;
 
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey, TenantName};
 use crate::store::StoreError;
 
 pub use check::Checked;
 pub use chunk::ChunkDone;
+pub use derive::{DeriveError, Deriving, derive};
 pub use finish::{Ended, Ending};
 pub use fit::{Finding, FindingKind, Fit};
 pub use holdings::{FoundPerson, Holding};
 pub use matched::Matched;
 pub use matching::MatchError;
 pub use plan::{Plan, PlanError, PlanFaults};
+pub use work::{WorkEdge, WorkStep};
 
 /// Bad rows listed in the report; more are counted.
 pub const ERRORS_MAX: usize = 1_000;

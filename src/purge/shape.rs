@@ -17,7 +17,6 @@ pub(super) struct Shape {
 #[derive(Debug)]
 pub(super) struct Table {
     pub(super) name: String,
-    pub(super) without_rowid: bool,
     pub(super) columns: Vec<Column>,
     pub(super) keys: Vec<ForeignKey>,
     /// Columns that are unique together, the primary key among them.
@@ -58,8 +57,7 @@ impl Shape {
     pub(super) fn read(connection: &Connection) -> Result<Self, StoreError> {
         let mut shape = Self::default();
         let sql = "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')
-            AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'expunged\\_%' ESCAPE '\\' ORDER BY rowid";
-        let sql = &sql.replace(" ORDER BY rowid", " ORDER BY name");
+            AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'expunged\\_%' ESCAPE '\\' ORDER BY name";
         for (name, kind, without_rowid) in rows(connection, sql, [], |row| <(String, String, bool)>::try_from(row))? {
             if kind == "virtual" {
                 shape.virtual_tables.push(name);
@@ -103,7 +101,7 @@ impl Table {
             let not_null = row.get::<_, bool>(2)? || (primary > 0 && without_rowid);
             Ok(Column { name: row.get(0)?, declared: row.get(1)?, not_null, primary, generated: row.get::<_, i64>(4)? > 0 })
         })?;
-        let mut table = Self { name, without_rowid, columns, keys: Vec::new(), uniques: Vec::new() };
+        let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new() };
         let sql = r#"SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq"#;
         let mut last = None;
         for (id, parent, from, to, on_delete) in

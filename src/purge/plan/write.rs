@@ -14,8 +14,6 @@ pub(crate) struct Comment {
     pub(crate) lines: Vec<String>,
     /// Words that may stand for the action, where a person has to choose.
     pub(crate) choose: Option<Vec<&'static str>>,
-    /// The same for what becomes of orphans.
-    pub(crate) choose_orphans: bool,
 }
 
 impl Plan {
@@ -87,9 +85,7 @@ fn rule(text: &mut String, rule: &Rule, comment: &Comment) {
     if let Some(reason) = &rule.reason {
         let _ = writeln!(text, "reason = {}", quote(reason));
     }
-    if comment.choose_orphans {
-        let _ = writeln!(text, "orphans = {}", quote(&format!("{CHOOSE}: keep | delete")));
-    } else if let Some(orphans) = rule.orphans {
+    if let Some(orphans) = rule.orphans {
         let _ = writeln!(text, "orphans = {}", quote(if orphans == Orphans::Keep { "keep" } else { "delete" }));
     }
     if let Some(tenant) = &rule.tenant {

@@ -4,4 +4,5 @@ mod behaviour;
 mod foreign;
 mod holdings;
 mod oracle;
+mod schemas;
 mod world;
