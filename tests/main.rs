@@ -5,6 +5,7 @@ mod kills;
 mod layers;
 mod main_job;
 mod people;
+mod plan;
 mod support;
 mod systemd;
 mod world;

@@ -73,6 +73,9 @@ impl Engine {
                 progress.detached.add(&rule.table, count(&detach.count)?);
             }
         }
+        if let (Some(steps), Some(rule)) = (&self.steps.account, &self.plan.account) {
+            progress.detached.add(&rule.table, count(&steps.count)?);
+        }
         if let Some(steps) = &self.steps.subject {
             let sql = format!("{} AND {}", steps.count, people.tenants_own("?1"));
             progress.detached.add(&people.plan.subject.table, tenants_count(&sql)?);

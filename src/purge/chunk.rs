@@ -9,7 +9,7 @@ use super::accounts::{Accounts, Kept};
 use super::detach::Detaching;
 use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
-use super::sql::{CHUNK, name};
+use super::sql::{CHUNK, EMPTIED, name};
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, State};
 use crate::store::ledger::{self, ImportRow, Progress, Suppression, SuppressionKind, Target};
@@ -93,6 +93,10 @@ impl Engine {
         detaching.forget(&subject.table, &format!("SELECT {} FROM {CHUNK}", name("key")), &mut total)?;
         delete_subjects(&people, transaction, &survivors, &mut total)?;
         if let Some(accounts) = &accounts {
+            if let Some(steps) = &self.steps.account {
+                detaching.accounts(accounts.rule, steps, &mut total)?;
+                detaching.forget(&accounts.rule.table, &format!("SELECT * FROM {EMPTIED}"), &mut total)?;
+            }
             total.removed.add(&accounts.rule.table, accounts.delete()?);
         }
         self.verify(transaction)?;

@@ -103,6 +103,10 @@ fn reach(shape: &Shape, addresses: &[AddressColumn], plan: &mut Plan, comments: 
     let is_account = |key: &ForeignKey| plan.account.as_ref().is_some_and(|account| account.table == key.parent);
     let own = subject.keys.iter().filter(|key| parents.contains(&key.parent) && !is_account(key));
     plan.subject.edges = own.map(|key| edge(key, None)).collect();
+    if let Some(account) = &mut plan.account {
+        let table = shape.table(&account.table).expect("it was found there");
+        account.edges = table.keys.iter().filter(|key| parents.contains(&key.parent)).map(|key| edge(key, None)).collect();
+    }
     if let Some(circle) = circle(plan) {
         for comment in std::iter::zip(&plan.rules, comments).filter(|(rule, _)| circle.contains(&rule.table)).map(|(_, comment)| comment) {
             comment.lines.push(format!("A circle: {}. Give one of its edges action = \"detach\".", circle.join(" → ")));
@@ -127,7 +131,7 @@ fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule
     } else if keys.iter().all(|key| cascades(&key) || nulls(&key)) {
         comment.lines.push("The schema lets these rows go with what they refer to.".to_owned());
         rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
-    } else if joins && keys.len() == table.keys.len() {
+    } else if joins {
         comment.lines.push("A join table: its rows are nothing without what they join.".to_owned());
         rule.edges = keys.iter().map(|key| edge(key, None)).collect();
     } else {
@@ -237,7 +241,12 @@ fn account_of(shape: &Shape, table: &Table, account: &str) -> Result<AccountRule
     let found = shape.table(account).ok_or_else(|| DeriveError::NoTable(account.to_owned()))?;
     let key = table.keys.iter().find(|key| key.parent == found.name);
     let key = key.ok_or_else(|| DeriveError::NoLink(table.name.clone(), found.name.clone()))?;
-    Ok(AccountRule { table: found.name.clone(), columns: key.parent_columns.clone(), subject_columns: key.columns.clone() })
+    Ok(AccountRule {
+        table: found.name.clone(),
+        columns: key.parent_columns.clone(),
+        subject_columns: key.columns.clone(),
+        edges: Vec::new(),
+    })
 }
 
 fn circle(plan: &Plan) -> Option<Vec<String>> {

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use super::PurgeError;
 use super::people::People;
+use super::plan::AccountRule;
 use super::sql::{DetachSteps, name};
 use crate::domain::{Identity, IdentityKey, ImportId, TenantName};
 use crate::store::ledger::{self, Progress};
@@ -49,6 +50,12 @@ impl<'a> Detaching<'a> {
     pub(super) fn subjects(&mut self, people: &People<'_>, steps: &DetachSteps, total: &mut Progress) -> Result<(), PurgeError> {
         let subject = &people.plan.subject;
         self.run((&subject.table, &name(&subject.key)), steps, &people.tenants_own("?3"), total)
+    }
+
+    /// The same for the accounts that stay.
+    pub(super) fn accounts(&mut self, rule: &AccountRule, steps: &DetachSteps, total: &mut Progress) -> Result<(), PurgeError> {
+        let key: Vec<_> = rule.columns.iter().map(|column| name(column)).collect();
+        self.run((&rule.table, &key.join(", ")), steps, "?3 IS NOT NULL", total)
     }
 
     fn run(&mut self, (table, key): (&str, &str), steps: &DetachSteps, condition: &str, total: &mut Progress) -> Result<(), PurgeError> {

@@ -113,6 +113,11 @@ impl Look<'_> {
         for edge in &subject.edges {
             self.can_be_null(&subject.table, &edge.columns, "detached");
         }
+        if let Some(account) = &plan.account {
+            for edge in &account.edges {
+                self.can_be_null(&account.table, &edge.columns, "detached");
+            }
+        }
         for rule in &plan.rules {
             for edge in rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach) {
                 self.can_be_null(&rule.table, &edge.columns, "detached");
@@ -167,8 +172,9 @@ impl Look<'_> {
             let known = of_account || subject.edges.iter().any(|edge| same_key(key, edge));
             return (!known).then(|| format!("{}, and the subject has no edge for it", told()));
         }
-        if self.plan.account.as_ref().is_some_and(|account| same(&account.table, &table.name)) {
-            return Some(format!("{}: accounts that refer to what goes are not supported", told()));
+        if let Some(account) = self.plan.account.as_ref().filter(|account| same(&account.table, &table.name)) {
+            let known = account.edges.iter().any(|edge| same_key(key, edge));
+            return (!known).then(|| format!("{}, and the account has no edge for it", told()));
         }
         let Some(rule) = self.plan.rules.iter().find(|rule| same(&rule.table, &table.name)) else {
             return Some(format!("{}, and the plan has no rule for it", told()));
@@ -204,7 +210,8 @@ impl Look<'_> {
     fn indexes(&mut self) -> Result<(), StoreError> {
         let plan = self.plan;
         let subject = &plan.subject;
-        let edges = subject.edges.iter().map(|edge| (&subject.table, edge));
+        let of_accounts = plan.account.iter().flat_map(|account| account.edges.iter().map(move |edge| (&account.table, edge)));
+        let edges = subject.edges.iter().map(|edge| (&subject.table, edge)).chain(of_accounts);
         let edges = edges.chain(
             plan.rules
                 .iter()
@@ -313,7 +320,9 @@ fn named(plan: &Plan) -> Vec<(&str, Vec<&String>)> {
     columns.extend(subject.edges.iter().flat_map(|edge| &edge.columns));
     columns.extend(plan.account.iter().flat_map(|rule| &rule.subject_columns));
     let mut all = vec![(subject.table.as_str(), columns)];
-    all.extend(plan.account.iter().map(|account| (account.table.as_str(), account.columns.iter().collect())));
+    all.extend(plan.account.iter().map(|account| {
+        (account.table.as_str(), account.columns.iter().chain(account.edges.iter().flat_map(|edge| &edge.columns)).collect())
+    }));
     all.extend(plan.rules.iter().map(|rule| (rule.table.as_str(), own_columns(rule))));
     for edge in plan.edges() {
         if let Some((_, columns)) = all.iter_mut().find(|(table, _)| *table == edge.parent) {

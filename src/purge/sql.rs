@@ -5,7 +5,7 @@
 //! once, by index or by one scan. Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown
 //! quoted word as text. Deleting and counting share their conditions, so that a check cannot count anything but what a purge takes.
 
-use super::plan::{Action, Compare, Edge, Match, Plan, PlanError, Rule, Set, Value};
+use super::plan::{AccountRule, Action, Compare, Edge, Match, Plan, PlanError, Rule, Set, Value};
 
 /// The subjects that a transaction takes: a temporary table with one column, `key`.
 pub(super) const CHUNK: &str = r#"temp."expunged_chunk""#;
@@ -50,6 +50,8 @@ pub(super) struct Steps {
     pub(super) rules: Vec<RuleSteps>,
     /// What is done to the subjects that stay.
     pub(super) subject: Option<DetachSteps>,
+    /// What is done to the accounts that stay.
+    pub(super) account: Option<DetachSteps>,
     /// Whether rows are found by address.
     pub(super) by_address: bool,
     /// Whether values are hashed.
@@ -146,6 +148,7 @@ impl Steps {
             marks,
             rules: ordered.into_iter().map(|rule| sql.steps(rule)).collect(),
             subject: (!plan.subject.edges.is_empty()).then(|| sql.subject()),
+            account: plan.account.as_ref().filter(|account| !account.edges.is_empty()).map(|account| sql.account(account)),
             by_address: plan.rules.iter().any(|rule| !rule.matches.is_empty()),
             hashes: values.into_iter().any(|value| *value == Value::Hash),
         })
@@ -168,7 +171,7 @@ impl Steps {
             all.extend(rule.overwrite.iter().flat_map(|overwrite| [overwrite.count.clone(), overwrite.update.clone()]));
             all.extend(rule.verify.clone());
         }
-        for detach in self.rules.iter().filter_map(|rule| rule.detach.as_ref()).chain(&self.subject) {
+        for detach in self.rules.iter().filter_map(|rule| rule.detach.as_ref()).chain(&self.subject).chain(&self.account) {
             all.push(detach.count.clone());
             all.extend(detach.updates.iter().map(|step| format!("{} RETURNING {}, {}", step.update, step.last, step.again)));
         }
@@ -291,6 +294,22 @@ impl Sql<'_> {
         let update = |at: usize| {
             let others = edges.iter().filter(|other| **other != edges[at]).map(|other| self.may_be_later(table, other));
             let mut update = self.detach(table, &edges, at, others.chain([is_later(&key)]).collect());
+            update.update = format!("{} AND {stays}", update.update);
+            update
+        };
+        DetachSteps {
+            count: format!("SELECT count(*) FROM {} WHERE ({}) AND {stays}", in_main(table), self.any(table, &edges)),
+            updates: (0..edges.len()).map(update).collect(),
+        }
+    }
+
+    /// The same for the accounts that stay. Any of them may go in a later chunk.
+    fn account(&self, account: &AccountRule) -> DetachSteps {
+        let (table, edges): (_, Vec<_>) = (&account.table, account.edges.iter().collect());
+        let named: Vec<_> = account.columns.iter().map(|column| of(table, column)).collect();
+        let stays = format!("{} NOT IN (SELECT * FROM {EMPTIED})", tuple(&named));
+        let update = |at: usize| {
+            let mut update = self.detach(table, &edges, at, vec!["1".to_owned()]);
             update.update = format!("{} AND {stays}", update.update);
             update
         };

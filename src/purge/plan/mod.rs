@@ -120,6 +120,9 @@ pub struct AccountRule {
     pub columns: Vec<String>,
     /// The subject's columns that hold the same, in the same order.
     pub subject_columns: Vec<String>,
+    /// References from accounts to rows that go, their own table's among them. They are set to null.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<Edge>,
 }
 
 /// One table that refers to a subject, and what happens to its rows.
@@ -304,6 +307,7 @@ impl Plan {
                 table: text("accounts"),
                 columns: vec![text("tenant"), text("accountId")],
                 subject_columns: vec![text("tenant"), text("accountId")],
+                edges: Vec::new(),
             }),
             rules: vec![
                 rule("rewards", Action::Delete, &["customer"]),
@@ -330,7 +334,8 @@ impl Plan {
     pub fn detached_tables(&self) -> impl Iterator<Item = &str> {
         let subject = Some(self.subject.table.as_str()).filter(|_| !self.subject.edges.is_empty());
         let detaches = |rule: &&Rule| rule.edges.iter().any(|edge| rule.action_of(edge) == Action::Detach);
-        subject.into_iter().chain(self.rules.iter().filter(detaches).map(|rule| rule.table.as_str()))
+        let account = self.account.iter().filter(|account| !account.edges.is_empty()).map(|account| account.table.as_str());
+        subject.into_iter().chain(account).chain(self.rules.iter().filter(detaches).map(|rule| rule.table.as_str()))
     }
 
     /// The tables whose overwritten rows the report counts, in its order.

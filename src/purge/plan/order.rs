@@ -41,11 +41,14 @@ impl Plan {
         {
             return Err(Place::Account.wrong(format!("the columns of \"{}\" do not pair with the subject's", account.table)));
         }
-        for edge in &self.subject.edges {
-            self.check_edge(Place::Subject, &self.subject.table, edge)?;
+        let of_subject = self.subject.edges.iter().map(|edge| (Place::Subject, &self.subject.table, edge));
+        let of_account =
+            self.account.iter().flat_map(|account| account.edges.iter().map(move |edge| (Place::Account, &account.table, edge)));
+        for (place, table, edge) in of_subject.chain(of_account) {
+            self.check_edge(place, table, edge)?;
             if !matches!(edge.action, None | Some(Action::Detach)) {
-                return Err(Place::Subject.wrong(format!(
-                    "\"{}\" would delete people who were not named: a subject's own references can only be detached",
+                return Err(place.wrong(format!(
+                    "\"{}\" would delete people who were not named: references of subjects and accounts can only be detached",
                     edge.columns.join(", ")
                 )));
             }
@@ -135,7 +138,8 @@ impl Plan {
 
     /// Every edge, the subject's own first.
     pub fn edges(&self) -> impl Iterator<Item = &Edge> {
-        self.subject.edges.iter().chain(self.rules.iter().flat_map(|rule| &rule.edges))
+        let account = self.account.iter().flat_map(|account| &account.edges);
+        self.subject.edges.iter().chain(account).chain(self.rules.iter().flat_map(|rule| &rule.edges))
     }
 }
 

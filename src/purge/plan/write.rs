@@ -37,6 +37,7 @@ pub(crate) fn write_plan(plan: &Plan, head: &[String], comments: &[Comment]) -> 
             list(&account.columns),
             list(&account.subject_columns)
         );
+        edges(&mut text, &account.edges);
     }
     for (at, rule) in plan.rules.iter().enumerate() {
         self::rule(&mut text, rule, comments.get(at).unwrap_or(&Comment::default()));

@@ -3,6 +3,7 @@
 mod behaviour;
 mod foreign;
 mod holdings;
+mod mastodon;
 mod oracle;
 mod schemas;
 mod world;
