@@ -1,5 +1,7 @@
 //! A database of one's own, from the first look at its keys to people erased from it by upload, through the real program.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;

@@ -9,6 +9,7 @@ mod logins;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -136,6 +137,7 @@ impl Daemon {
         let (mut term, mut int, mut hup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         let wakes = pipeline.waker();
+        let plan_digest = pipeline.plan_digest().to_owned();
         let (scanned, first_scan) = oneshot::channel();
         let (alive, mut pipeline_ended) = oneshot::channel();
         let working = start_pipeline(pipeline, scanned, alive)?;
@@ -150,7 +152,8 @@ impl Daemon {
 
         let (raise, lowered) = shutdown::channel();
         let receiving = tokio::spawn(server.run(lowered));
-        let mut reload = Reload { seen: tenants_fingerprint(&config.tenants_dir).ok(), config, spool, logins, wakes: wakes.clone() };
+        let mut reload =
+            Reload { seen: tenants_fingerprint(&config.tenants_dir).ok(), config, spool, logins, plan_digest, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
         let mut failed = false;
         loop {
@@ -366,6 +369,7 @@ struct Reload {
     config: Config,
     spool: Spool,
     logins: Logins,
+    plan_digest: String,
     wakes: Sender<Wake>,
 }
 
@@ -396,10 +400,31 @@ impl Reload {
         self.config.tenants = fresh.tenants;
         self.config.tenant_defaults = fresh.tenant_defaults;
         self.logins.replace(&self.config, &self.spool);
+        self.plan();
         let tenants = tenants(&self.config);
         info!(tenants = tenants.len(), "tenants reloaded");
         let _ = self.wakes.send(Wake::Tenants(tenants));
     }
+}
+
+impl Reload {
+    /// Takes up a plan that was edited: the way to mend one that no longer fits. Targets stay those that were matched.
+    fn plan(&mut self) {
+        match engine(&self.config) {
+            Ok(engine) if engine.plan_digest() != self.plan_digest => {
+                info!(plan = engine.plan_digest(), "erasure plan reloaded");
+                engine.plan_digest().clone_into(&mut self.plan_digest);
+                let _ = self.wakes.send(Wake::Plan(Arc::new(engine)));
+            }
+            Ok(_) => {}
+            Err(error) => error!(cause = %chain(&error), "erasure plan not reloaded"),
+        }
+    }
+}
+
+fn chain(error: &StartError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {}", cause.to_string().replace('\n', "; ")));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 /// Tenants that are disabled by a fault in their file, loudly.

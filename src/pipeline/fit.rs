@@ -56,6 +56,12 @@ impl Fitting {
 }
 
 impl Pipeline {
+    /// The digest of the plan that it works by.
+    #[must_use]
+    pub fn plan_digest(&self) -> &str {
+        self.engine.plan_digest()
+    }
+
     /// Whether the plan fits the database as it is now.
     ///
     /// # Errors
@@ -135,4 +141,116 @@ fn shape_version(connection: &Connection) -> Result<i64, StoreError> {
 fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {
     let found = connection.pragma_query_value(None, name, |row| row.get(0));
     found.map_err(|source| StoreError::Sqlite { doing: "look whether the database changed", source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use jiff::Timestamp;
+
+    use super::super::{Options, Parts, Rules};
+    use super::*;
+    use crate::domain::{IdentityKey, Mode, Settings, SubjectKey, TenantName};
+    use crate::purge::{Engine, InputRow, Plan};
+    use crate::spool::Spool;
+    use crate::store::ledger::{NewImport, Origin};
+    use crate::store::{self, Create, Store};
+
+    const SQL: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, account TEXT, no TEXT, mail TEXT, UNIQUE (account, no));
+        INSERT INTO people VALUES (1, 'a', '1', NULL), (2, 'a', '2', NULL); CREATE TABLE notes (person INTEGER); CREATE INDEX n ON notes (person)";
+    const PLAN: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naccount = 'account'\nid = 'no'
+        [[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+
+    /// An application's database with one import in the middle of its deletions.
+    fn world() -> (tempfile::TempDir, Pipeline, ImportId) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("app.db");
+        Connection::open(&path).and_then(|c| c.execute_batch(SQL)).expect("a database");
+        let tenant = TenantName::parse("acme").expect("valid");
+        let spool = Spool::new(folder.path().join("tenants"));
+        std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
+        spool.create_tenant(&tenant).expect("folders");
+        let key = IdentityKey::new([7; 32]);
+        let engine = Engine::new(Plan::parse(PLAN).expect("a plan"), key.clone()).expect("statements");
+        let mut store = Store::open(&path, Create::LedgerOnly, store::Options { cache_bytes: 1 << 20, busy_ms: 0 }).expect("a store");
+        let new = NewImport {
+            tenant: tenant.clone(),
+            file: "june.csv".into(),
+            mode: Mode::Purge,
+            origin: Origin::Sftp,
+            requested_by: None,
+            request_case: None,
+            settings: Settings::default(),
+            map: vec![],
+            seams: vec![],
+            received_at: Timestamp::UNIX_EPOCH,
+            expected_sha256: None,
+            refusal: None,
+        };
+        let import = store.write::<_, StoreError>("test", |tx| ledger::insert(tx, &new)).expect("an import");
+        let row = |line, id: &str| {
+            let subject = Ok(SubjectKey::Pair { account: "a".into(), id: id.into() });
+            Ok::<_, Infallible>(InputRow { line, subject, flags: crate::domain::Flags::default() })
+        };
+        let rows = [row(2, "1"), row(3, "2")];
+        let matched = engine.match_rows(store.connection(), &tenant, Settings::default(), rows).expect("matched");
+        engine.begin(&mut store, import, &matched).expect("begun");
+        engine.chunk(&mut store, import, 1, Timestamp::UNIX_EPOCH).expect("a chunk");
+        let options = Options {
+            settle: Duration::ZERO,
+            scan_interval: Duration::from_secs(60),
+            checksum_wait: Duration::ZERO,
+            chunk_shared: Duration::from_secs(1),
+            chunk_alone: Duration::from_secs(1),
+            rest_max: Duration::from_secs(1),
+            unindexed_rows_max: 0,
+            chunk_rest: Duration::ZERO,
+        };
+        let tenants = [(tenant, Rules::default())].into();
+        let parts = Parts { store, engine, key, spool, requests_dir: folder.path().join("requests"), tenants };
+        (folder, Pipeline::new(options, parts), import)
+    }
+
+    fn sql(folder: &tempfile::TempDir, sql: &str) {
+        Connection::open(folder.path().join("app.db")).and_then(|c| c.execute_batch(sql)).expect("SQL");
+    }
+
+    #[test]
+    fn a_table_that_changes_in_mid_run_pauses_the_import_at_a_chunks_end_and_then_fails_it() {
+        let (folder, mut pipeline, import) = world();
+        sql(&folder, "ALTER TABLE notes RENAME TO remarks");
+        for _ in 1..TRIES {
+            assert!(pipeline.step(import).expect_err("a misfit").misfit());
+        }
+        assert_eq!(pipeline.step(import).expect("failed"), Step::Over);
+        let row = ledger::require(pipeline.store.connection(), import).expect("a row");
+        assert_eq!((row.state, row.reason.as_deref()), (State::Failed, Some(REASON)));
+        let message = row.message.expect("a message");
+        assert!(message.starts_with("the plan does not fit the database: table \"notes\" is not there"), "{message}");
+        assert_eq!(row.progress.removed.get("people"), 1);
+        let left: i64 = pipeline.store.connection().query_row("SELECT count(*) FROM people", [], |row| row.get(0)).expect("a count");
+        assert_eq!(left, 1);
+    }
+
+    #[test]
+    fn a_misfit_that_is_mended_in_time_lets_the_import_go_on() {
+        let (folder, mut pipeline, import) = world();
+        sql(&folder, "DROP INDEX n; INSERT INTO notes VALUES (2)");
+        let told = pipeline.step(import).expect_err("a misfit").chain();
+        assert!(told.ends_with("run: CREATE INDEX \"notes_by_person\" ON \"notes\" (\"person\");"), "{told}");
+        sql(&folder, "CREATE INDEX \"notes_by_person\" ON \"notes\" (\"person\")");
+        assert_eq!(pipeline.step(import).expect("a slice"), Step::More);
+        let row = ledger::require(pipeline.store.connection(), import).expect("a row");
+        assert_eq!((row.state, row.reason, row.progress.removed.get("notes")), (State::Completed, None, 1));
+    }
+
+    #[test]
+    fn another_writer_is_seen_by_what_it_commits() {
+        let (folder, mut pipeline, _) = world();
+        assert!(!pipeline.look_for_others().expect("a look"));
+        assert!(!pipeline.look_for_others().expect("a look"));
+        sql(&folder, "INSERT INTO notes VALUES (9)");
+        assert!(pipeline.look_for_others().expect("a look"));
+    }
 }

@@ -21,6 +21,7 @@ mod watch;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
@@ -76,6 +77,8 @@ pub enum Wake {
     Rescan,
     /// These are the tenants from now on.
     Tenants(BTreeMap<TenantName, Rules>),
+    /// The erasure plan from now on.
+    Plan(Arc<Engine>),
     /// End at the next boundary.
     Stop,
 }
@@ -100,7 +103,7 @@ pub struct Parts {
 pub struct Pipeline {
     options: Options,
     store: Store,
-    engine: Engine,
+    engine: Arc<Engine>,
     key: IdentityKey,
     spool: Spool,
     requests_dir: PathBuf,
@@ -135,7 +138,7 @@ impl Pipeline {
         Self {
             options,
             store,
-            engine,
+            engine: Arc::new(engine),
             key,
             spool,
             requests_dir,
@@ -232,6 +235,11 @@ impl Pipeline {
             }
             Wake::Rescan => self.changed.extend(self.tenants.keys().cloned()),
             Wake::Tenants(tenants) => self.adopt_tenants(tenants),
+            Wake::Plan(engine) => {
+                self.engine = engine;
+                self.fitting = Fitting::default();
+                self.tell_fit();
+            }
             Wake::Stop => return true,
         }
         false

@@ -123,12 +123,12 @@ fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule
     let nullable = keys.iter().all(|key| key.columns.iter().all(|column| table.column(column).is_some_and(|column| !column.not_null)));
     let mut comment = Comment::default();
     let mut rule = Rule::new(&table.name, Action::Delete, Vec::new());
-    if keys.iter().all(|key| nulls(&key)) {
+    if keys.iter().all(nulls) {
         rule.action = Action::Detach;
         rule.orphans = Some(Orphans::Keep);
         comment.lines.push("The schema sets these references to null; the rows stay.".to_owned());
         rule.edges = keys.iter().map(|key| edge(key, None)).collect();
-    } else if keys.iter().all(|key| cascades(&key) || nulls(&key)) {
+    } else if keys.iter().all(|key| cascades(key) || nulls(key)) {
         comment.lines.push("The schema lets these rows go with what they refer to.".to_owned());
         rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
     } else if joins {

@@ -6,4 +6,5 @@ mod holdings;
 mod mastodon;
 mod oracle;
 mod schemas;
+mod words;
 mod world;
