@@ -13,7 +13,7 @@
 //!    ─────────────────────────  nothing below this line waits, or knows the time
 //! 3  spool                      folders and durable moves
 //! 2  purge  load                the rule of the product: rows + plan + store → outcomes
-//! 1  records  report  store     formats and storage
+//! 1  records  report  store  guide   formats, storage, what senders are told
 //! 0  domain  telemetry          words, and how we speak
 //! ```
 //!
@@ -23,6 +23,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod domain;
+pub mod guide;
 pub mod load;
 pub mod pipeline;
 pub mod purge;

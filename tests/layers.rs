@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each module and its layer, as the picture has it.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("main", 9),
     ("cli", 9),
     ("daemon", 8),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, u8); 14] = [
     ("records", 1),
     ("report", 1),
     ("store", 1),
+    ("guide", 1),
     ("domain", 0),
 ];
 
@@ -78,7 +79,8 @@ fn nothing_below_the_rim_waits_or_knows_the_time() {
     let mut faults = Vec::new();
     for file in sources() {
         let (module, _) = module_of(&file);
-        let is_test = file.file_name().is_some_and(|name| name == "tests.rs") || file.components().any(|part| part.as_os_str() == "tests");
+        let is_test = file.file_name().is_some_and(|name| name.to_string_lossy().ends_with("tests.rs"))
+            || file.components().any(|part| part.as_os_str() == "tests");
         if is_test || layer(&module).is_none_or(|layer| layer >= RIM) {
             continue;
         }

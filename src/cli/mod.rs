@@ -4,6 +4,7 @@
 //! goes through [`Terminal`], why it could not through [`Failure`]. The rules of a command live below, not here.
 
 mod args;
+mod customers;
 mod demo;
 mod failure;
 mod files;
@@ -11,9 +12,12 @@ mod folders;
 mod imports;
 mod init;
 mod lists;
+mod load;
 mod owner;
 mod plan;
+mod sample;
 mod serve;
+mod store;
 mod summary;
 mod tenant;
 mod voice;
@@ -24,7 +28,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
+pub use args::{
+    CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, SampleArgs, SampleKind, ServeArgs,
+};
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
 pub use plan::PlanCommand;
@@ -59,7 +65,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a config, the folders and the keys
+    /// Make a config, the folders, the keys and an empty store
     Init(InitArgs),
     /// Add, list, show and remove tenants
     #[command(subcommand)]
@@ -72,12 +78,19 @@ pub enum Command {
     Check(CheckArgs),
     /// Erase people now: those of a list, or one person
     Purge(PurgeArgs),
+    /// Print a sample file
+    Sample(SampleArgs),
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
     /// The erasure plan: what becomes of each table
     #[command(subcommand)]
     Plan(PlanCommand),
+    /// Fill the built-in store from a CSV or JSONL file
+    Load(LoadArgs),
+    /// Find people, and show everything held about one
+    #[command(subcommand)]
+    Customers(CustomersCommand),
 }
 
 /// What every command has: its voice, where the config is, and how it was typed.
@@ -117,12 +130,15 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Init(args) => init::run(scene, args),
         Command::Tenant(command) => tenant::run(scene, command),
-        Command::Serve(ServeArgs {}) => serve::run(scene),
+        Command::Serve(args) => serve::run(scene, args),
+        Command::Sample(args) => sample::run(scene, args),
         Command::Demo(args) => demo::run(scene, args),
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),
         Command::Imports(command) => imports::run(scene, command),
         Command::Plan(command) => plan::run(scene, command),
+        Command::Load(args) => load::run(scene, args),
+        Command::Customers(command) => customers::run(scene, command),
     }
 }
 

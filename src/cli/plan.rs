@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::lists::store_failure;
+use super::store::failure as store_failure;
 use super::{Exit, Failure, Scene, files, serve};
 use crate::daemon;
 use crate::domain::{IdentityKey, TenantName};

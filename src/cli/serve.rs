@@ -2,21 +2,71 @@
 
 use std::error::Error;
 
-use super::{Exit, Failure, Scene};
-use crate::daemon::{self, Daemon, StartError};
-use crate::{shutdown, telemetry};
+use russh::keys::HashAlg;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-pub(super) fn run(scene: &Scene) -> Result<Exit, Failure> {
+use super::{Exit, Failure, Scene, ServeArgs};
+use crate::config::{Config, read_host_key, read_identity_key};
+use crate::daemon::{self, Daemon, StartError};
+use crate::{sftp, shutdown, telemetry};
+
+pub(super) fn run(scene: &Scene, args: &ServeArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
+    if args.check_config {
+        return check_config(scene, &config);
+    }
     scene.guard_owner(&config)?;
     let (format, level) = (config.log.format, config.log.level);
     telemetry::init(format, level).map_err(|error| Failure::failed("cannot start the log").because(&error))?;
+    raise_descriptors();
     daemon::tell_faults(&config);
     let daemon = Daemon::build(config).map_err(failure)?;
     // Nobody raises it: the daemon ends by SIGTERM or SIGINT.
     let (_raise, stop) = shutdown::channel();
     daemon.run(stop, || {}).map_err(failure)?;
     Ok(Exit::Done)
+}
+
+/// Says what would be offered, then every fault. Nothing is opened but config and keys.
+fn check_config(scene: &Scene, config: &Config) -> Result<Exit, Failure> {
+    let (terminal, mut faults) = (&scene.terminal, Vec::new());
+    let listen = config.sftp.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    terminal.say(format!("config        {}\nlisten        {listen}", config.file.display()))?;
+    for file in config.host_key_files() {
+        match read_host_key(&file) {
+            Ok(key) => terminal.say(format!("host key      {} {}", key.algorithm().as_str(), key.fingerprint(HashAlg::Sha256)))?,
+            Err(error) => faults.push(with_cause(&error)),
+        }
+    }
+    for (kind, names) in sftp::offered(config.sftp.legacy_clients) {
+        terminal.say(format!("{kind:<13} {names}"))?;
+    }
+    if let Err(error) = read_identity_key(&config.identity_key_file()) {
+        faults.push(with_cause(&error));
+    }
+    let sound: Vec<&str> = config.tenants.sound().map(|tenant| tenant.name.as_str()).collect();
+    terminal.say(format!("tenants       {}", if sound.is_empty() { "none".to_owned() } else { sound.join(" ") }))?;
+    faults.extend(config.tenants.faults().map(ToString::to_string));
+    let Some(last) = faults.pop() else {
+        terminal.say("no fault found")?;
+        return Ok(Exit::Done);
+    };
+    for fault in faults {
+        terminal.fail(&Failure::usage(fault));
+    }
+    Err(Failure::usage(last))
+}
+
+fn with_cause(error: &dyn Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+/// Takes all descriptors that the system allows: each session needs several, and the usual limit is for interactive programs.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::warn!(%cause, "limit of open files not raised");
+    }
 }
 
 /// Why the daemon, or a command in its place, could not start.

@@ -6,13 +6,15 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::folders::{self, Waiting};
 use super::{Exit, Failure, Scene, files};
 use crate::config::{Config, Faults, LoginKey, Tenant, TenantOptions, read_keys};
+use crate::daemon;
 use crate::domain::TenantName;
+use crate::guide::Markup;
 
 /// `tenant …`
 #[derive(Debug, Subcommand)]
@@ -46,6 +48,17 @@ pub enum TenantCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print what a tenant's sender needs to know, as it also stands in its /README.txt
+    #[command(after_help = "Examples:\n  expunged tenant instructions acme\n  expunged tenant instructions acme --format md >acme.md\n\n\
+                      Exit codes: 0 done; 1 failed; 2 usage or configuration, the tenant's own among them; 4 no such tenant")]
+    Instructions {
+        /// The tenant
+        #[arg(value_parser = TenantName::parse)]
+        name: TenantName,
+        /// Plain text, or Markdown
+        #[arg(long, value_enum, default_value_t = InstructionsFormat::Txt)]
+        format: InstructionsFormat,
+    },
     /// Remove a tenant's login; its folders and customers stay
     #[command(
         after_help = "Exit codes: 0 done; 1 failed, or files wait in the tenant's folders; 2 usage or configuration; 4 no such tenant"
@@ -57,12 +70,22 @@ pub enum TenantCommand {
     },
 }
 
+/// How instructions are written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum InstructionsFormat {
+    /// Markdown
+    Md,
+    /// Plain text
+    Txt,
+}
+
 pub(super) fn run(scene: &Scene, command: &TenantCommand) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     match command {
         TenantCommand::Add { name, keys } => add(scene, &config, name, keys),
         TenantCommand::List { json } => list(scene, &config, *json),
         TenantCommand::Show { name, json } => show(scene, &config, name, *json),
+        TenantCommand::Instructions { name, format } => instructions(scene, &config, name, *format),
         TenantCommand::Remove { name } => remove(scene, &config, name),
     }
 }
@@ -166,6 +189,21 @@ fn show(scene: &Scene, config: &Config, name: &TenantName, json: bool) -> Result
     Ok(Exit::Done)
 }
 
+fn instructions(scene: &Scene, config: &Config, name: &TenantName, format: InstructionsFormat) -> Result<Exit, Failure> {
+    let tenant = find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))?;
+    let keys = daemon::read_host_keys(config).map_err(|error| Failure::usage("cannot read the host keys").because(&error))?;
+    let keys: Vec<_> = keys.iter().map(|key| key.public_key().clone()).collect();
+    if config.public_address().0.is_none() {
+        scene.terminal.warn(format!("sftp.public_host is not set in {}: HOST stands for it", config.file.display()));
+    }
+    let markup = match format {
+        InstructionsFormat::Md => Markup::Markdown,
+        InstructionsFormat::Txt => Markup::Text,
+    };
+    scene.terminal.say(daemon::guide(config, tenant, &keys).render(markup).trim_end())?;
+    Ok(Exit::Done)
+}
+
 fn remove(scene: &Scene, config: &Config, name: &TenantName) -> Result<Exit, Failure> {
     // A faulty file can be removed like a sound one.
     let _sound_or_not = find(scene, config, name)?;
@@ -219,11 +257,12 @@ struct ShownKey {
     algorithm: String,
     fingerprint: String,
     comment: String,
+    options: String,
 }
 
 impl ShownKey {
     fn new(key: &LoginKey) -> Self {
-        Self { algorithm: key.algorithm(), fingerprint: key.fingerprint(), comment: key.comment() }
+        Self { algorithm: key.algorithm(), fingerprint: key.fingerprint(), comment: key.comment(), options: key.options().to_owned() }
     }
 }
 
@@ -248,7 +287,8 @@ fn state(tenant: &Result<Tenant, Faults>) -> &'static str {
 }
 
 fn describe(key: &LoginKey) -> String {
-    format!("{} {} {}", key.algorithm(), key.fingerprint(), key.comment()).trim_end().to_owned()
+    let parts = [key.algorithm(), key.fingerprint(), key.comment(), key.options().to_owned()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 fn tenant_file(config: &Config, name: &TenantName) -> PathBuf {
@@ -278,8 +318,12 @@ fn all_keys(key_files: &[PathBuf]) -> Result<Vec<LoginKey>, Failure> {
             error.hint(&shown).into_iter().fold(failure, Failure::hint)
         })?;
         for key in read {
-            if !keys.contains(&key) {
-                keys.push(key);
+            match keys.iter().find(|known| **known == key) {
+                Some(known) if known.options() != key.options() => {
+                    return Err(Failure::usage(format!("\"{shown}\": the key {} stands twice, with different options", key.fingerprint())));
+                }
+                Some(_) => {}
+                None => keys.push(key),
             }
         }
     }

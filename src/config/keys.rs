@@ -1,57 +1,65 @@
 //! Public keys as senders hand them over: lines as in `authorized_keys`, and RFC 4716 blocks.
 //!
 //! A key that is accepted is ed25519, ECDSA, or RSA of at least [`RSA_BITS_MIN`] bits. A private key is refused with words
-//! that keep it from being sent again. Options before a key are refused by name, because ignoring one would open a door
-//! that its writer had closed.
+//! that keep it from being sent again. Of the options before a key, `from=` and `expiry-time=` are kept with it.
 
 use std::fmt;
 
+use jiff::tz::TimeZone;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{HashAlg, PublicKey};
+
+use crate::sftp::{AllowedKey, KeyOptions};
 
 /// Shortest RSA key, in bits.
 pub const RSA_BITS_MIN: usize = 2048;
 
 /// A public key that may log in. Equal when the key is: the comment takes no part.
 #[derive(Clone)]
-pub struct LoginKey(PublicKey);
+pub struct LoginKey(AllowedKey);
 
 impl LoginKey {
-    /// What a login is compared with.
+    /// What a login is compared with, and what stands before it.
     #[must_use]
-    pub fn public(&self) -> &PublicKey {
+    pub fn allowed(&self) -> &AllowedKey {
         &self.0
+    }
+
+    /// The options before the key as they were written, such as `from="192.0.2.0/24"`; empty if there are none.
+    #[must_use]
+    pub fn options(&self) -> &str {
+        self.0.options.as_str()
     }
 
     /// The key alone.
     #[must_use]
     pub fn key_data(&self) -> &KeyData {
-        self.0.key_data()
+        self.0.key.key_data()
     }
 
     /// `SHA256:…`, as `ssh-keygen -l` prints it.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        self.0.fingerprint(HashAlg::Sha256).to_string()
+        self.0.key.fingerprint(HashAlg::Sha256).to_string()
     }
 
     /// `ssh-ed25519` and the like.
     #[must_use]
     pub fn algorithm(&self) -> String {
-        self.0.algorithm().as_str().to_owned()
+        self.0.key.algorithm().as_str().to_owned()
     }
 
     /// What its owner wrote beside it, control characters escaped.
     #[must_use]
     pub fn comment(&self) -> String {
-        crate::telemetry::printable(self.0.comment().as_str_lossy())
+        crate::telemetry::printable(self.0.key.comment().as_str_lossy())
     }
 
-    /// The line for `authorized_keys`, as it stands in a tenant's file.
+    /// The line for `authorized_keys`, its options first, as it stands in a tenant's file.
     #[must_use]
     pub fn line(&self) -> String {
         let line = PublicKey::from(self.key_data().clone()).to_openssh().expect("a key that was read can be written");
-        format!("{line} {}", self.comment()).trim_end().to_owned()
+        format!("{} {line} {}", self.options(), self.comment()).trim().to_owned()
     }
 }
 
@@ -140,8 +148,12 @@ pub fn read_keys(bytes: &[u8]) -> Result<Vec<LoginKey>, KeyError> {
         } else {
             read_line(content).map_err(|what| KeyError::Line { line, what })?
         };
-        if !keys.contains(&key) {
-            keys.push(key);
+        match keys.iter().find(|known| **known == key) {
+            Some(known) if known.options() != key.options() => {
+                return Err(KeyError::Line { line, what: OTHERWISE.to_owned() });
+            }
+            Some(_) => {}
+            None => keys.push(key),
         }
     }
     if keys.is_empty() { Err(KeyError::Empty) } else { Ok(keys) }
@@ -155,18 +167,15 @@ pub(super) fn read_line(line: &str) -> Result<LoginKey, String> {
     if private(line).is_some() {
         return Err(KeyError::Private { putty: false }.to_string());
     }
+    let (before, line) = split_options(line).unwrap_or(("", line));
     let first = line.split_whitespace().next().unwrap_or("");
     if !known_algorithm(first) {
-        return Err(match options(line) {
-            Some(names) => {
-                format!("option {} before the key cannot be honoured yet; take it out, or restrict access elsewhere", names.join(", "))
-            }
-            None => format!("not a public key (expected one of {}, then the key)", ACCEPTED.join(", ")),
-        });
+        return Err(format!("not a public key (expected one of {}, then the key)", ACCEPTED.join(", ")));
     }
     allowed_algorithm(first)?;
+    let options = if before.is_empty() { KeyOptions::default() } else { KeyOptions::parse(before, &TimeZone::system())? };
     let key = PublicKey::from_openssh(line).map_err(|_| format!("this {first} key is damaged or cut; ask for it again"))?;
-    strong(key)
+    Ok(LoginKey(AllowedKey { key: strong(key)?, options }))
 }
 
 /// Reads the rest of an RFC 4716 block: headers, which may go on after a backslash, and the key in base64.
@@ -237,7 +246,7 @@ fn allowed_algorithm(word: &str) -> Result<(), String> {
     Err(format!("{why} (found {word}, accepted are {})", ACCEPTED.join(", ")))
 }
 
-fn strong(key: PublicKey) -> Result<LoginKey, String> {
+fn strong(key: PublicKey) -> Result<PublicKey, String> {
     if let Some(rsa) = key.key_data().rsa() {
         let modulus = rsa.n().as_positive_bytes().unwrap_or_default();
         let bits = modulus.len() * 8 - modulus.first().map_or(0, |byte| byte.leading_zeros() as usize);
@@ -247,30 +256,24 @@ fn strong(key: PublicKey) -> Result<LoginKey, String> {
             ));
         }
     }
-    Ok(LoginKey(key))
+    Ok(key)
 }
 
-/// Names of the options in front of a key, quoted, where there are any: `from="…",no-pty ssh-ed25519 …`.
-fn options(line: &str) -> Option<Vec<String>> {
-    let (mut quoted, mut end) = (false, line.len());
-    let mut starts = vec![0];
-    for (at, c) in line.char_indices() {
-        match c {
-            '"' => quoted = !quoted,
-            ',' if !quoted => starts.push(at + 1),
-            c if c.is_whitespace() && !quoted => {
-                end = at;
-                break;
-            }
-            _ => {}
-        }
-    }
-    if !line[end..].split_whitespace().next().is_some_and(known_algorithm) {
-        return None;
-    }
-    let name = |start: &usize| line[*start..end].split(['=', ',']).next().unwrap_or("").chars().take(40).collect::<String>();
-    Some(starts.iter().map(|start| format!("\"{}\"", crate::telemetry::printable(&name(start)))).collect())
+/// The options in front of a key, where there are any, and the rest: `from="…",no-pty ssh-ed25519 …`.
+fn split_options(line: &str) -> Option<(&str, &str)> {
+    let (mut quoted, mut escaped) = (false, false);
+    let end = line.find(|c: char| {
+        quoted ^= c == '"' && !escaped;
+        escaped = c == '\\';
+        c.is_ascii_whitespace() && !quoted
+    })?;
+    let (before, rest) = (&line[..end], line[end..].trim_start());
+    let is_key = |text: &str| text.split_whitespace().next().is_some_and(known_algorithm);
+    (!is_key(before) && is_key(rest)).then_some((before, rest))
 }
+
+/// What is said of one key with two sets of options: neither may be forgotten, and both would be in effect.
+const OTHERWISE: &str = "this key stands twice, with different options; write it once";
 
 /// Algorithms of the keys that may log in.
 const ACCEPTED: [&str; 5] = ["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "ssh-rsa"];
@@ -332,9 +335,16 @@ mod tests {
     }
 
     #[test]
-    fn names_the_option_that_it_cannot_honour() {
-        let text = format!("from=\"10.0.0.0/8,1.2.3.4\",expiry-time=\"2027\",no-pty {ED25519} x");
-        assert!(refused(&text).starts_with("line 1: option \"from\", \"expiry-time\", \"no-pty\" before the key"), "{}", refused(&text));
+    fn keeps_the_options_that_it_honours_and_names_the_others() {
+        let line = format!("from=\"10.0.0.0/8,1.2.3.4\",expiry-time=\"20270102Z\" {ED25519} night job");
+        let keys = read_keys(line.as_bytes()).unwrap();
+        assert_eq!(keys[0].line(), line);
+        let text = format!("from=\"10.0.0.0/8, x\",no-pty,permitopen=\"a:1\" {ED25519} x");
+        assert!(refused(&text).starts_with("line 1: from= holds \" x\""), "{}", refused(&text));
+        let text = format!("no-pty,permitopen=\"a:1\" {ED25519} x");
+        assert!(refused(&text).starts_with("line 1: option \"no-pty\", \"permitopen\" before the key"), "{}", refused(&text));
+        let text = format!("{ED25519}\nfrom=\"10.0.0.0/8\" {ED25519} x");
+        assert!(refused(&text).starts_with("line 2: this key stands twice, with different options"), "{}", refused(&text));
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub use fault::{Fault, Faults};
 pub use keys::{KeyError, LoginKey, RSA_BITS_MIN, read_keys};
 pub use option::{Options, Slot, Visit, read_listen};
 pub use secrets::{SecretError, read_host_key, read_identity_key};
-pub use sections::{LimitsSection, LogSection, PipelineSection, SftpSection, StoreSection, TenantOptions};
+pub use sections::{LimitsSection, LogSection, PipelineSection, RetentionSection, SftpSection, StoreSection, TenantOptions};
 pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
 
 use option::Reading;
@@ -41,6 +41,8 @@ pub struct Config {
     pub pipeline: PipelineSection,
     /// The database.
     pub store: StoreSection,
+    /// How long files are kept.
+    pub retention: RetentionSection,
     /// What a list may be.
     pub limits: LimitsSection,
     /// The log.
@@ -74,6 +76,7 @@ impl Config {
             sftp: SftpSection::default(),
             pipeline: PipelineSection::default(),
             store: StoreSection::default(),
+            retention: RetentionSection::default(),
             limits: LimitsSection::default(),
             log: LogSection::default(),
             tenant_defaults: TenantOptions::default(),
@@ -99,6 +102,10 @@ impl Config {
         }
         for path in [&mut config.store.database, &mut config.store.plan].into_iter().flatten() {
             *path = home.join(&path);
+        }
+        config.sftp.host_keys.iter_mut().for_each(|file| *file = home.join(&*file));
+        if let Err(what) = read_public_host(&config.sftp.public_host) {
+            reading.fault_of("sftp.public_host", what);
         }
         config.agree(&mut reading);
         reading.faults.or(config)
@@ -129,6 +136,20 @@ impl Config {
         self.keys_dir().join("ssh_host_ed25519_key")
     }
 
+    /// The keys by which senders know this host: those that are listed, else the one that `init` made.
+    #[must_use]
+    pub fn host_key_files(&self) -> Vec<PathBuf> {
+        if self.sftp.host_keys.is_empty() { vec![self.host_key_file()] } else { self.sftp.host_keys.clone() }
+    }
+
+    /// The name and port by which senders reach this host; no name where none is configured.
+    #[must_use]
+    pub fn public_address(&self) -> (Option<String>, u16) {
+        let listens = self.sftp.listen.first().map_or(22, std::net::SocketAddr::port);
+        let (host, port) = read_public_host(&self.sftp.public_host).unwrap_or_default();
+        ((!host.is_empty()).then_some(host), port.unwrap_or(listens))
+    }
+
     /// The key of the hashes that stand for people in the ledger.
     #[must_use]
     pub fn identity_key_file(&self) -> PathBuf {
@@ -142,12 +163,13 @@ impl Config {
     }
 
     /// Each section by name, in the order of the sample.
-    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 6] {
-        let [sftp, pipeline, store, limits, log, tenant_defaults] = SECTIONS;
+    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 7] {
+        let [sftp, pipeline, store, retention, limits, log, tenant_defaults] = SECTIONS;
         [
             (sftp, &mut self.sftp),
             (pipeline, &mut self.pipeline),
             (store, &mut self.store),
+            (retention, &mut self.retention),
             (limits, &mut self.limits),
             (log, &mut self.log),
             (tenant_defaults, &mut self.tenant_defaults),
@@ -172,6 +194,21 @@ impl Config {
         at_most("sftp.sessions_per_source_max", &mut sftp.sessions_per_source_max, "sftp.sessions_max", sftp.sessions_max);
         at_most("limits.rows_recommended", &mut limits.rows_recommended, "limits.rows_per_file_max", limits.rows_per_file_max);
     }
+}
+
+/// A name or an address, and a port where one is given. An address of IPv6 with a port stands in brackets.
+fn read_public_host(text: &str) -> Result<(String, Option<u16>), String> {
+    let wrong = || format!("found {text:?}, expected a name or an address, with a port where it is another one: \"sftp.example.com:22\"");
+    if text.parse::<std::net::IpAddr>().is_ok() {
+        return Ok((text.to_owned(), None));
+    }
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, Some(port.parse().map_err(|_| wrong())?)),
+        None => (text, None),
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let plain = bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-_".contains(&byte));
+    if plain { Ok((bare.to_owned(), port)) } else { Err(wrong()) }
 }
 
 /// The paths at the top of the file.
@@ -203,7 +240,7 @@ fn read_text(file: &Path) -> Result<String, Faults> {
 }
 
 /// Sections of the main file, in the order of the sample.
-const SECTIONS: [&str; 6] = ["sftp", "pipeline", "store", "limits", "log", "tenant_defaults"];
+const SECTIONS: [&str; 7] = ["sftp", "pipeline", "store", "retention", "limits", "log", "tenant_defaults"];
 
 /// Largest config file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;

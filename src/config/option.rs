@@ -8,10 +8,12 @@ use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::fault::{Fault, Faults};
+use crate::sftp::read_network;
 
 /// Where an option's value lives, and what may stand there.
 pub enum Slot<'a> {
@@ -25,12 +27,16 @@ pub enum Slot<'a> {
     Path(&'a mut PathBuf),
     /// A file, relative ones are relative to the config; `""` for none.
     File(&'a mut Option<PathBuf>),
+    /// Paths of files, each once.
+    Paths(&'a mut Vec<PathBuf>),
     /// The name of a column; `""` for none.
     Column(&'a mut Option<String>),
     /// Names of columns.
     Columns(&'a mut Vec<String>),
     /// Addresses with their ports.
     Addresses(&'a mut Vec<SocketAddr>),
+    /// Networks, or single addresses.
+    Networks(&'a mut Vec<IpNet>),
     /// One of some words.
     Choice {
         /// The words.
@@ -63,9 +69,11 @@ impl Slot<'_> {
             Self::Text(value) => quote(value),
             Self::Path(value) => quote(&value.to_string_lossy()),
             Self::File(value) => quote(&value.as_deref().unwrap_or(Path::new("")).to_string_lossy()),
+            Self::Paths(value) => list(value.iter().map(|path| quote(&path.to_string_lossy())).collect()),
             Self::Column(value) => quote(value.as_deref().unwrap_or("")),
             Self::Columns(value) => list(value.iter().map(|text| quote(text)).collect()),
             Self::Addresses(value) => list(value.iter().map(|address| quote(&address.to_string())).collect()),
+            Self::Networks(value) => list(value.iter().map(|net| quote(&network_text(net))).collect()),
             Self::Choice { words, now, .. } => quote(words[*now]),
         }
     }
@@ -83,16 +91,16 @@ impl Slot<'_> {
                 **slot = fits.ok_or_else(|| expected(value, &allowed))?;
             }
             Self::Text(slot) => **slot = text(value, 255)?.to_owned(),
-            Self::Path(slot) => {
-                let path = text(value, 4096)?;
-                if path.is_empty() {
-                    return Err("found an empty path".into());
+            Self::Path(slot) => **slot = path(value)?,
+            Self::Paths(slot) => {
+                let items = value.as_array().ok_or_else(|| expected(value, "a list of files"))?;
+                if items.len() > PATHS_MAX {
+                    return Err(format!("found {} files, at most {PATHS_MAX} are allowed", items.len()));
                 }
-                **slot = self::path(path)?;
+                **slot = items.iter().map(|item| path(item.get_ref())).collect::<Result<_, _>>()?;
             }
             Self::File(slot) => {
-                let path = text(value, 4096)?;
-                **slot = if path.is_empty() { None } else { Some(self::path(path)?) };
+                **slot = if text(value, 4096)?.is_empty() { None } else { Some(path(value)?) };
             }
             Self::Column(slot) => {
                 let name = text(value, COLUMN_BYTES_MAX)?;
@@ -115,6 +123,13 @@ impl Slot<'_> {
                     return Err(format!("\"{again}\" stands twice"));
                 }
                 **slot = listed;
+            }
+            Self::Networks(slot) => {
+                let items = value.as_array().ok_or_else(|| expected(value, "a list such as [\"192.0.2.0/24\"]"))?;
+                if items.len() > NETWORKS_MAX {
+                    return Err(format!("found {} networks, at most {NETWORKS_MAX} are allowed", items.len()));
+                }
+                **slot = items.iter().map(|item| read_network(text(item.get_ref(), 64)?)).collect::<Result<_, _>>()?;
             }
             Self::Choice { words, set, .. } => {
                 let allowed = words.iter().map(|word| format!("{word:?}")).collect::<Vec<_>>().join(", ");
@@ -301,11 +316,15 @@ fn text<'v>(value: &'v DeValue<'_>, bytes_max: usize) -> Result<&'v str, String>
     Ok(text)
 }
 
-fn path(text: &str) -> Result<PathBuf, String> {
-    if text.starts_with('~') {
-        return Err(format!("found {text:?}, but \"~\" is not expanded here; write the whole path"));
+fn path(value: &DeValue<'_>) -> Result<PathBuf, String> {
+    let path = text(value, 4096)?;
+    if path.is_empty() {
+        return Err("found an empty path".into());
     }
-    Ok(PathBuf::from(text))
+    if path.starts_with('~') {
+        return Err(format!("found {path:?}, but \"~\" is not expanded here; write the whole path"));
+    }
+    Ok(PathBuf::from(path))
 }
 
 fn column(name: &str) -> Result<String, String> {
@@ -339,6 +358,11 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     }
 }
 
+/// A network as it is written; one of a single address is that address.
+fn network_text(net: &IpNet) -> String {
+    if net.prefix_len() == net.max_prefix_len() { net.addr().to_string() } else { net.to_string() }
+}
+
 fn with_port(bare: &str) -> String {
     if bare.contains(':') { format!("[{bare}]:2022") } else { format!("{bare}:2022") }
 }
@@ -348,6 +372,12 @@ const COLUMN_BYTES_MAX: usize = 200;
 
 /// Most column names in one option.
 const COLUMNS_LISTED_MAX: usize = 50;
+
+/// Most files in one option.
+const PATHS_MAX: usize = 8;
+
+/// Most networks in one option.
+const NETWORKS_MAX: usize = 1_000;
 
 /// Most addresses to listen on.
 const ADDRESSES_MAX: usize = 16;

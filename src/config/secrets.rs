@@ -22,6 +22,9 @@ pub enum SecretError {
     /// Not such a key.
     #[error("\"{}\" is damaged: expected {}", .0.display(), .1)]
     Malformed(PathBuf, &'static str),
+    /// A key that is not used for hosts.
+    #[error("the key \"{}\" is not used here: expected {}", .0.display(), .1)]
+    Weak(PathBuf, &'static str),
 }
 
 /// Reads the key of the hashes that stand for people in the ledger: 64 hexadecimal digits.
@@ -35,15 +38,34 @@ pub fn read_identity_key(file: &Path) -> Result<IdentityKey, SecretError> {
     Ok(IdentityKey::new(bytes))
 }
 
-/// Reads the key by which senders know this host: ed25519, in OpenSSH's format, without a passphrase.
+/// Reads a key by which senders know this host: ed25519, or RSA of at least [`HOST_RSA_BITS_MIN`] bits, in OpenSSH's format,
+/// without a passphrase.
 ///
 /// # Errors
 /// [`SecretError`].
 pub fn read_host_key(file: &Path) -> Result<PrivateKey, SecretError> {
-    let key = PrivateKey::from_openssh(read(file)?).ok();
-    key.filter(|key| key.algorithm() == Algorithm::Ed25519 && !key.is_encrypted())
-        .ok_or_else(|| SecretError::Malformed(file.to_owned(), "an ed25519 private key in OpenSSH's format, without a passphrase"))
+    let wrong = |expected| SecretError::Malformed(file.to_owned(), expected);
+    let bytes = read(file)?;
+    let key = PrivateKey::from_openssh(bytes).map_err(|_| wrong("a private key in OpenSSH's format"))?;
+    if key.is_encrypted() {
+        return Err(wrong("a key without a passphrase"));
+    }
+    match key.algorithm() {
+        Algorithm::Ed25519 => Ok(key),
+        Algorithm::Rsa { .. } => {
+            let bits = key.public_key().key_data().rsa().map_or(0, |rsa| rsa.n().as_positive_bytes().unwrap_or_default().len() * 8);
+            if bits >= HOST_RSA_BITS_MIN { Ok(key) } else { Err(SecretError::Weak(file.to_owned(), "RSA of 3072 bits or more")) }
+        }
+        // Each signature needs fresh randomness that must never repeat, and gives the key away where it does.
+        _ => Err(SecretError::Weak(
+            file.to_owned(),
+            "ed25519, or RSA of 3072 bits or more; ECDSA and DSA give the key away by one bad random number",
+        )),
+    }
 }
+
+/// Shortest RSA host key, in bits.
+const HOST_RSA_BITS_MIN: usize = 3072;
 
 fn read(file: &Path) -> Result<Vec<u8>, SecretError> {
     let unreadable = |error| SecretError::Unreadable(file.to_owned(), error);

@@ -5,10 +5,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use ipnet::IpNet;
 use serde::Serialize;
 
 use super::option::{Options, Slot, Visit};
 use crate::domain::Settings;
+use crate::sftp::{PenaltyOptions, Quota};
 use crate::telemetry::{Format, Level};
 
 /// `[sftp]`: receiving.
@@ -18,6 +20,10 @@ pub struct SftpSection {
     pub listen: Vec<SocketAddr>,
     /// The name by which senders reach this host; empty: not told to them.
     pub public_host: String,
+    /// The keys by which senders know this host; none: the one that `init` makes.
+    pub host_keys: Vec<PathBuf>,
+    /// Whether older algorithms are offered as well.
+    pub legacy_clients: bool,
     /// Sessions at once.
     pub sessions_max: u64,
     /// Sessions of one tenant at once.
@@ -28,6 +34,12 @@ pub struct SftpSection {
     pub login_seconds_max: u64,
     /// Refused keys before a connection is closed.
     pub login_attempts_max: u64,
+    /// What a source must owe to be turned away.
+    pub penalty_seconds_min: u64,
+    /// The most that a source can owe.
+    pub penalty_seconds_max: u64,
+    /// Sources that owe nothing.
+    pub penalty_exempt_networks: Vec<IpNet>,
     /// Silence before a session is closed.
     pub idle_seconds_max: u64,
     /// Time that a client may leave a reply unread.
@@ -36,6 +48,8 @@ pub struct SftpSection {
     pub handles_per_session_max: u64,
     /// Size of one upload.
     pub upload_bytes_max: u64,
+    /// Room on the disk below which nothing is taken.
+    pub free_bytes_min: u64,
 }
 
 impl Default for SftpSection {
@@ -43,15 +57,21 @@ impl Default for SftpSection {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2022))],
             public_host: String::new(),
+            host_keys: Vec::new(),
+            legacy_clients: false,
             sessions_max: 256,
             sessions_per_tenant_max: 16,
             sessions_per_source_max: 32,
             login_seconds_max: 30,
             login_attempts_max: 6,
+            penalty_seconds_min: 15,
+            penalty_seconds_max: 600,
+            penalty_exempt_networks: PenaltyOptions::default().exempt,
             idle_seconds_max: 600,
             reply_seconds_max: 60,
             handles_per_session_max: 64,
             upload_bytes_max: 4 << 30,
+            free_bytes_min: 256 << 20,
         }
     }
 }
@@ -60,15 +80,21 @@ impl Options for SftpSection {
     fn each(&mut self, visit: &mut Visit<'_>) {
         visit("listen", Slot::Addresses(&mut self.listen));
         visit("public_host", Slot::Text(&mut self.public_host));
+        visit("host_keys", Slot::Paths(&mut self.host_keys));
+        visit("legacy_clients", Slot::Flag(&mut self.legacy_clients));
         visit("sessions_max", Slot::Number(&mut self.sessions_max, 1..=10_000));
         visit("sessions_per_tenant_max", Slot::Number(&mut self.sessions_per_tenant_max, 1..=10_000));
         visit("sessions_per_source_max", Slot::Number(&mut self.sessions_per_source_max, 1..=10_000));
         visit("login_seconds_max", Slot::Number(&mut self.login_seconds_max, 1..=600));
         visit("login_attempts_max", Slot::Number(&mut self.login_attempts_max, 1..=100));
+        visit("penalty_seconds_min", Slot::Number(&mut self.penalty_seconds_min, 1..=3_600));
+        visit("penalty_seconds_max", Slot::Number(&mut self.penalty_seconds_max, 0..=86_400));
+        visit("penalty_exempt_networks", Slot::Networks(&mut self.penalty_exempt_networks));
         visit("idle_seconds_max", Slot::Number(&mut self.idle_seconds_max, 10..=86_400));
         visit("reply_seconds_max", Slot::Number(&mut self.reply_seconds_max, 1..=3_600));
         visit("handles_per_session_max", Slot::Number(&mut self.handles_per_session_max, 1..=1_000));
         visit("upload_bytes_max", Slot::Number(&mut self.upload_bytes_max, 1..=1 << 40));
+        visit("free_bytes_min", Slot::Number(&mut self.free_bytes_min, 0..=1 << 50));
     }
 }
 
@@ -118,7 +144,7 @@ pub struct StoreSection {
 
 impl Default for StoreSection {
     fn default() -> Self {
-        Self { database: None, plan: None, unindexed_rows_max: 1_000_000, cache_mib: 64 }
+        Self { database: None, plan: None, unindexed_rows_max: 1_000_000, cache_mib: 256 }
     }
 }
 
@@ -128,6 +154,28 @@ impl Options for StoreSection {
         visit("plan", Slot::File(&mut self.plan));
         visit("unindexed_rows_max", Slot::Number(&mut self.unindexed_rows_max, 0..=1 << 40));
         visit("cache_mib", Slot::Number(&mut self.cache_mib, 1..=65_536));
+    }
+}
+
+/// `[retention]`: how long files are kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RetentionSection {
+    /// Days that originals and results are kept, which hold what the sender wrote.
+    pub originals_days: u64,
+    /// Days that reports are kept, which hold no id and no address.
+    pub reports_days: u64,
+}
+
+impl Default for RetentionSection {
+    fn default() -> Self {
+        Self { originals_days: 30, reports_days: 2_192 }
+    }
+}
+
+impl Options for RetentionSection {
+    fn each(&mut self, visit: &mut Visit<'_>) {
+        visit("originals_days", Slot::Number(&mut self.originals_days, 1..=36_500));
+        visit("reports_days", Slot::Number(&mut self.reports_days, 1..=36_500));
     }
 }
 
@@ -180,7 +228,7 @@ impl Options for LogSection {
 }
 
 /// `[tenant_defaults]`, and the same options of one tenant: how its lists are read and what they ask for.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct TenantOptions {
     /// Where a row says nothing: keep the account when its last user goes.
     pub preserve_empty_accounts: bool,
@@ -196,6 +244,36 @@ pub struct TenantOptions {
     pub trust_resumes: bool,
     /// Whether a last row without a line end counts as whole.
     pub accept_unterminated_last_row: bool,
+    /// From where its login may be used; empty: from everywhere.
+    pub allowed_networks: Vec<IpNet>,
+    /// Whom its sender may ask; empty: nobody is named.
+    pub support_contact: String,
+    /// Bytes that wait.
+    pub pending_bytes_max: u64,
+    /// Files that wait.
+    pub pending_files_max: u64,
+    /// Bytes of a day's uploads.
+    pub bytes_per_day_max: u64,
+}
+
+impl Default for TenantOptions {
+    fn default() -> Self {
+        let quota = Quota::default();
+        Self {
+            preserve_empty_accounts: false,
+            do_not_track: false,
+            email_aliases: Vec::new(),
+            request_id_column: None,
+            require_checksum: false,
+            trust_resumes: false,
+            accept_unterminated_last_row: false,
+            allowed_networks: Vec::new(),
+            support_contact: String::new(),
+            pending_bytes_max: quota.pending_bytes_max,
+            pending_files_max: quota.pending_files_max,
+            bytes_per_day_max: quota.bytes_per_day_max,
+        }
+    }
 }
 
 impl TenantOptions {
@@ -223,5 +301,10 @@ impl Options for TenantOptions {
         visit("require_checksum", Slot::Flag(&mut self.require_checksum));
         visit("trust_resumes", Slot::Flag(&mut self.trust_resumes));
         visit("accept_unterminated_last_row", Slot::Flag(&mut self.accept_unterminated_last_row));
+        visit("allowed_networks", Slot::Networks(&mut self.allowed_networks));
+        visit("support_contact", Slot::Text(&mut self.support_contact));
+        visit("pending_bytes_max", Slot::Number(&mut self.pending_bytes_max, 1..=1 << 50));
+        visit("pending_files_max", Slot::Number(&mut self.pending_files_max, 1..=1_000_000));
+        visit("bytes_per_day_max", Slot::Number(&mut self.bytes_per_day_max, 1..=1 << 50));
     }
 }

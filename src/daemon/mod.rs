@@ -3,34 +3,38 @@
 //! The one place that knows every part. Receiving and processing meet only on disk; the hint that a file was delivered
 //! passes through here. Signals, the service manager and changed tenants' files are heard here and nowhere else.
 
+mod guide;
 mod lock;
 mod logins;
+mod plan;
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use russh::keys::HashAlg;
+use russh::keys::{HashAlg, PrivateKey};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
+pub use guide::guide;
 pub use lock::DataLock;
+pub use plan::{create, engine, plan, read_plan};
 
 use self::logins::Logins;
 use crate::config::{Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
 use crate::domain::TenantName;
 use crate::pipeline::{self, Parts, Pipeline, Rules, Wake};
-use crate::purge::{Engine, Plan, PlanError, PlanFaults};
+use crate::purge::{PlanError, PlanFaults};
 use crate::records::Limits;
 use crate::sftp::{self, BindError, Bound, Hint, Server};
 use crate::shutdown;
 use crate::spool::{Spool, SpoolError};
-use crate::store::{self, Create, Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// How often the tenants' files are looked at.
 const TENANTS_EVERY: Duration = Duration::from_secs(1);
@@ -92,7 +96,7 @@ pub struct Daemon {
     server: Bound,
     logins: Logins,
     hints: mpsc::UnboundedReceiver<Hint>,
-    fingerprint: String,
+    fingerprints: String,
     _lock: DataLock,
 }
 
@@ -103,18 +107,19 @@ impl Daemon {
     /// [`StartError`]: nothing was received or deleted.
     pub fn build(config: Config) -> Result<Self, StartError> {
         let lock = take_lock(&config)?;
-        let host_key = read_host_key(&config.host_key_file())?;
-        let fingerprint = host_key.fingerprint(HashAlg::Sha256).to_string();
+        allow_descriptors();
+        let host_keys = read_host_keys(&config)?;
+        let fingerprints = host_keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect::<Vec<_>>().join(" ");
         let spool = Spool::new(config.tenant_folders_dir());
         let mut pipeline = pipeline(&config, spool.clone())?;
-        let logins = Logins::default();
+        let logins = Logins::new(host_keys.iter().map(|key| key.public_key().clone()).collect());
         logins.replace(&config, &spool);
         let (hint, hints) = mpsc::unbounded_channel();
-        let server = Server::bind(sftp_options(&config), vec![host_key], logins.directory(), hint)?;
+        let server = Server::bind(sftp_options(&config), host_keys, logins.directory(), hint)?;
         // A plan that does not fit pauses purging: senders are served all the same.
         pipeline.tell_fit();
         pipeline.recover()?;
-        Ok(Self { config, spool, pipeline, server, logins, hints, fingerprint, _lock: lock })
+        Ok(Self { config, spool, pipeline, server, logins, hints, fingerprints, _lock: lock })
     }
 
     /// Where it listens.
@@ -133,7 +138,7 @@ impl Daemon {
     }
 
     async fn run_async(self, mut stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-        let Self { config, spool, pipeline, server, logins, mut hints, fingerprint, _lock } = self;
+        let Self { config, spool, pipeline, server, logins, mut hints, fingerprints, _lock } = self;
         let (mut term, mut int, mut hup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         let wakes = pipeline.waker();
@@ -146,14 +151,14 @@ impl Daemon {
             return Err(StartError::System(io::Error::other("the pipeline ended before its first scan")));
         }
         let addresses = server.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        info!(listen = addresses, data = %config.data_dir.display(), tenants = config.tenants.sound().count(), host_key = fingerprint, "daemon ready");
+        info!(listen = addresses, data = %config.data_dir.display(), tenants = config.tenants.sound().count(), host_key = fingerprints, "daemon ready");
         notify(&[sd_notify::NotifyState::Ready]);
         ready();
 
         let (raise, lowered) = shutdown::channel();
         let receiving = tokio::spawn(server.run(lowered));
-        let mut reload =
-            Reload { seen: tenants_fingerprint(&config.tenants_dir).ok(), config, spool, logins, plan_digest, wakes: wakes.clone() };
+        let seen = tenants_fingerprint(&config.tenants_dir).ok();
+        let mut reload = Reload { settling: seen, seen, config, spool, logins, plan_digest, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
         let mut failed = false;
         loop {
@@ -214,48 +219,6 @@ impl ByHand {
     }
 }
 
-/// Opens the store for reading and writing beside a daemon, as commands do.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store(config: &Config) -> Result<Store, StoreError> {
-    let create = if config.store.database.is_some() { Create::LedgerOnly } else { Create::Builtin };
-    Store::open(&config.store_file(), create, store_options(config))
-}
-
-/// Opens the store for reading.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store_read_only(config: &Config) -> Result<Store, StoreError> {
-    Store::open_read_only(&config.store_file(), store_options(config))
-}
-
-/// The engine over the configured plan, with the store's own key.
-///
-/// # Errors
-/// Key or plan cannot be read, or the plan is not sound.
-pub fn engine(config: &Config) -> Result<Engine, StartError> {
-    Ok(Engine::new(plan(config)?, read_identity_key(&config.identity_key_file())?)?)
-}
-
-/// The configured plan: the file's, or the built-in one.
-///
-/// # Errors
-/// [`StartError::File`] and [`StartError::PlanText`].
-pub fn plan(config: &Config) -> Result<Plan, StartError> {
-    config.store.plan.as_deref().map_or_else(|| Ok(Plan::builtin()), read_plan)
-}
-
-/// Reads a plan.
-///
-/// # Errors
-/// [`StartError::File`] and [`StartError::PlanText`].
-pub fn read_plan(path: &Path) -> Result<Plan, StartError> {
-    let text = std::fs::read_to_string(path).map_err(|source| StartError::File { path: path.to_owned(), source })?;
-    Plan::parse(&text).map_err(|faults| StartError::PlanText { path: path.to_owned(), faults })
-}
-
 /// The rules of a tenant's files.
 #[must_use]
 pub fn rules(config: &Config, tenant: &crate::config::Tenant) -> Rules {
@@ -271,6 +234,14 @@ pub fn rules(config: &Config, tenant: &crate::config::Tenant) -> Rules {
     }
 }
 
+/// The keys by which senders know this host.
+///
+/// # Errors
+/// [`SecretError`]: the first that cannot be used.
+pub fn read_host_keys(config: &Config) -> Result<Vec<PrivateKey>, SecretError> {
+    config.host_key_files().iter().map(|file| read_host_key(file)).collect()
+}
+
 /// Where commands put the lists that they ask the daemon to purge.
 #[must_use]
 pub fn requests_dir(config: &Config) -> PathBuf {
@@ -283,7 +254,7 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
 }
 
 fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
-    let store = open_store(config)?;
+    let store = Store::open(&config.store_file(), create(config), store_options(config))?;
     let engine = engine(config)?;
     let options = pipeline::Options {
         settle: Duration::from_secs(config.pipeline.settle_seconds),
@@ -295,6 +266,8 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         unindexed_rows_max: config.store.unindexed_rows_max,
         // Longer than SQLite's own busy handler ever sleeps between two tries.
         chunk_rest: if config.store.database.is_some() { Duration::from_millis(110) } else { Duration::ZERO },
+        originals_days: days(config.retention.originals_days),
+        reports_days: days(config.retention.reports_days),
     };
     let tenants = tenants(config);
     let parts =
@@ -324,14 +297,23 @@ fn sftp_options(config: &Config) -> sftp::Options {
     let section = &config.sftp;
     sftp::Options {
         listen: section.listen.clone(),
+        legacy_clients: section.legacy_clients,
         sessions_max: size(section.sessions_max),
         sessions_per_tenant_max: size(section.sessions_per_tenant_max),
         sessions_per_source_max: size(section.sessions_per_source_max),
         login_seconds: section.login_seconds_max,
         login_tries_max: size(section.login_attempts_max),
+        penalties: sftp::PenaltyOptions {
+            seconds_min: section.penalty_seconds_min,
+            seconds_max: section.penalty_seconds_max,
+            exempt: section.penalty_exempt_networks.clone(),
+            ..sftp::PenaltyOptions::default()
+        },
         idle_seconds: section.idle_seconds_max,
         reply_seconds: section.reply_seconds_max,
         handles_per_channel_max: size(section.handles_per_session_max),
+        upload_bytes_max: section.upload_bytes_max,
+        free_bytes_min: section.free_bytes_min,
         grace_seconds: config.pipeline.drain_seconds,
         ..sftp::Options::default()
     }
@@ -339,6 +321,10 @@ fn sftp_options(config: &Config) -> sftp::Options {
 
 fn store_options(config: &Config) -> store::Options {
     store::Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS }
+}
+
+fn days(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn size(number: u64) -> usize {
@@ -356,6 +342,15 @@ fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>, alive: onesh
     })
 }
 
+/// Each connection needs five descriptors and each open file one: the soft limit, often 1024, is raised to the hard one.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        // What runs out is waited for; see the accept loop.
+        debug!(%cause, "limit of descriptors not raised");
+    }
+}
+
 /// Tells the service manager, where there is one.
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(cause) = sd_notify::notify(states) {
@@ -366,6 +361,8 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 /// What a reload changes: tenants, their logins and rules.
 struct Reload {
     seen: Option<TenantsFingerprint>,
+    /// What the last look found. A file that is being written is not read: half of it may be a sound tenant without its rules.
+    settling: Option<TenantsFingerprint>,
     config: Config,
     spool: Spool,
     logins: Logins,
@@ -376,9 +373,10 @@ struct Reload {
 impl Reload {
     fn if_changed(&mut self) {
         let found = tenants_fingerprint(&self.config.tenants_dir).ok();
-        if found != self.seen {
+        if found != self.seen && found == self.settling {
             self.now();
         }
+        self.settling = found;
     }
 
     /// A bad reload keeps the old settings and names the line.
@@ -405,26 +403,6 @@ impl Reload {
         info!(tenants = tenants.len(), "tenants reloaded");
         let _ = self.wakes.send(Wake::Tenants(tenants));
     }
-}
-
-impl Reload {
-    /// Takes up a plan that was edited: the way to mend one that no longer fits. Targets stay those that were matched.
-    fn plan(&mut self) {
-        match engine(&self.config) {
-            Ok(engine) if engine.plan_digest() != self.plan_digest => {
-                info!(plan = engine.plan_digest(), "erasure plan reloaded");
-                engine.plan_digest().clone_into(&mut self.plan_digest);
-                let _ = self.wakes.send(Wake::Plan(Arc::new(engine)));
-            }
-            Ok(_) => {}
-            Err(error) => error!(cause = %chain(&error), "erasure plan not reloaded"),
-        }
-    }
-}
-
-fn chain(error: &StartError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {}", cause.to_string().replace('\n', "; ")));
-    format!("{error}{}", cause.unwrap_or_default())
 }
 
 /// Tenants that are disabled by a fault in their file, loudly.

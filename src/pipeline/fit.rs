@@ -206,6 +206,8 @@ mod tests {
             rest_max: Duration::from_secs(1),
             unindexed_rows_max: 0,
             chunk_rest: Duration::ZERO,
+            originals_days: 30,
+            reports_days: 2_192,
         };
         let tenants = [(tenant, Rules::default())].into();
         let parts = Parts { store, engine, key, spool, requests_dir: folder.path().join("requests"), tenants };

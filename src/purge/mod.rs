@@ -19,6 +19,7 @@ mod holdings;
 mod mark;
 mod matched;
 mod matching;
+mod participant;
 mod people;
 mod sample;
 mod shape;
@@ -38,6 +39,7 @@ pub use fit::{Finding, FindingKind, Fit};
 pub use holdings::{FoundPerson, Holding};
 pub use matched::Matched;
 pub use matching::MatchError;
+pub use participant::Participant;
 pub use plan::{Plan, PlanError, PlanFaults};
 pub use work::{WorkEdge, WorkStep};
 

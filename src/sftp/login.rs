@@ -4,17 +4,24 @@
 //! before the proof. Everything but the SFTP subsystem is refused in a sentence. It does not know what SFTP is.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
+use jiff::Timestamp;
+use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
 use tokio::time::timeout;
-use tracing::{Span, info};
+use tracing::{Span, info, warn};
 
 use crate::domain::TenantName;
+use crate::sftp::access::AllowedKey;
 use crate::sftp::engine::Engine;
+use crate::sftp::penalties::Offence;
+use crate::sftp::quota::Quota;
 use crate::sftp::server::Shared;
 use crate::sftp::sessions::{Admission, Ending};
 use crate::sftp::transport;
@@ -28,51 +35,78 @@ const LOGIN_BYTES_LOGGED: usize = 64;
 /// Time for a client to take the last words before the connection is cut.
 const PARTING: Duration = Duration::from_secs(1);
 
-/// What a login name leads to: whose it is, the keys that open it, and the folders behind it.
+/// What a login name leads to: whose it is, what opens it from where, and the folders behind it.
 #[derive(Clone, Debug)]
 pub struct TenantLogin {
     /// The tenant.
     pub tenant: TenantName,
     /// Any of these.
-    pub keys: Vec<PublicKey>,
+    pub keys: Vec<AllowedKey>,
+    /// From one of these; none: from everywhere.
+    pub networks: Vec<IpNet>,
     /// Its folders.
     pub folders: Folders,
+    /// How much it may send.
+    pub quota: Quota,
+    /// What `/README.txt` tells it.
+    pub readme: Arc<str>,
+}
+
+impl TenantLogin {
+    /// Whether the key is still one of its keys, wherever it was used from and whenever.
+    pub(crate) fn knows(&self, key: &KeyData) -> bool {
+        self.keys.iter().any(|known| known.key.key_data() == key)
+    }
+
+    /// Why the key does not open the login from there at that time, if so. Words for the operator: no client is told.
+    fn refuse(&self, key: &PublicKey, source: IpAddr, now: Timestamp) -> Option<&'static str> {
+        // All are looked at, and without their comments.
+        let (mut known, mut refused) = (false, None);
+        for one in self.keys.iter().filter(|one| one.key.key_data() == key.key_data()) {
+            known = true;
+            refused = one.options.refuse(source, now);
+        }
+        if !known {
+            return Some("key not known");
+        }
+        let listed = self.networks.is_empty() || self.networks.iter().any(|net| net.contains(&source));
+        if listed { refused } else { Some("address not allowed") }
+    }
 }
 
 /// Finds a login by name, as it is at that moment. Must take about the same time whether there is one or not.
-pub type Directory = Arc<dyn Fn(&str) -> Option<TenantLogin> + Send + Sync>;
+pub type Directory = Arc<dyn Fn(&str) -> Option<Arc<TenantLogin>> + Send + Sync>;
 
 /// One connection.
 pub(crate) struct Login {
     shared: Arc<Shared>,
     admission: Arc<Admission>,
     stop: shutdown::Signal,
-    proven: Option<TenantLogin>,
-    /// Attempts that failed, and the login of the last one.
-    refused: (usize, String),
+    proven: Option<Arc<TenantLogin>>,
+    /// Attempts that failed.
+    refused: usize,
+    /// Login of the last attempt, and why it led to nothing.
+    last_refused: (String, &'static str),
     /// Channels that have not asked for anything yet.
     waiting: HashMap<ChannelId, Channel<Msg>>,
 }
 
 impl Login {
     pub(crate) fn new(shared: Arc<Shared>, admission: Arc<Admission>, stop: shutdown::Signal) -> Self {
-        Self { shared, admission, stop, proven: None, refused: (0, String::new()), waiting: HashMap::new() }
+        Self { shared, admission, stop, proven: None, refused: 0, last_refused: (String::new(), ""), waiting: HashMap::new() }
     }
 
-    /// The rule: the login exists, the key is one of its keys, and it signs by something better than SHA-1.
-    fn find(&self, login: &str, key: &PublicKey, algorithm: &Algorithm) -> Option<TenantLogin> {
+    /// The rule: the login exists, the key is one of its keys and good from here and now, and it signs by something better
+    /// than SHA-1. What fails is answered alike and after the same time, whatever the reason.
+    fn find(&mut self, login: &str, key: &PublicKey, algorithm: &Algorithm) -> Option<Arc<TenantLogin>> {
         let found = (self.shared.directory)(login);
-        let keys = found.as_ref().map_or(&[][..], |login| &login.keys);
-        // All are compared, and without their comments.
-        let known = keys.iter().filter(|known| known.key_data() == key.key_data()).count() > 0;
-        let signed_well = !matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa);
-        found.filter(|_| known && signed_well)
-    }
-
-    /// The answer to every attempt that fails, whatever the reason.
-    fn reject(&mut self, login: &str) -> Auth {
-        self.refused = (self.refused.0 + 1, login.escape_default().take(LOGIN_BYTES_LOGGED).collect());
-        Auth::reject()
+        let (source, now) = (self.admission.session().source(), Timestamp::now());
+        let signed_badly = matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa).then_some("signature too weak");
+        let refused = found.as_ref().map_or(Some("no such login"), |login| login.refuse(key, source, now)).or(signed_badly);
+        self.refused += usize::from(refused.is_some());
+        // A key that is only offered, or signed for wrongly, leaves its word.
+        self.last_refused = (login.escape_default().take(LOGIN_BYTES_LOGGED).collect(), refused.unwrap_or("key not proven"));
+        found.filter(|_| refused.is_none())
     }
 
     /// Refuses what is not SFTP with a sentence on the error stream, as a program that ends at once.
@@ -91,9 +125,10 @@ impl Login {
     fn serve(&self, channel: Channel<Msg>, login: &TenantLogin, handle: Handle) {
         let (shared, admission, stop) = (Arc::clone(&self.shared), Arc::clone(&self.admission), self.stop.clone());
         let sender = Sender { tenant: login.tenant.clone(), folders: login.folders.clone() };
+        let (quota, readme) = (login.quota, Arc::clone(&login.readme));
         tokio::spawn(async move {
             let limits = shared.sessions.limits();
-            let tree = TenantTree::new(sender, Arc::clone(&shared.receiving));
+            let tree = TenantTree::new(sender, quota, readme, Arc::clone(&shared.receiving));
             let engine = Engine::new(tree, limits.handles_per_channel_max);
             let session = Arc::clone(admission.session());
             transport::serve(channel, engine, Arc::clone(&session), limits, stop.clone()).await;
@@ -113,12 +148,15 @@ impl Handler for Login {
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
         let found = self.find(user, offer.public_key, offer.algorithm);
-        Ok(if found.is_some() { Auth::Accept } else { self.reject(user) })
+        Ok(if found.is_some() { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         self.proven = self.find(user, key.public_key, key.algorithm);
-        Ok(if self.proven.is_some() { Auth::Accept } else { self.reject(user) })
+        if self.proven.is_some() {
+            self.admission.session().prove(user, key.public_key.key_data());
+        }
+        Ok(if self.proven.is_some() { Auth::Accept } else { Auth::reject() })
     }
 
     async fn auth_succeeded(&mut self, ssh: &mut Ssh) -> Result<(), Self::Error> {
@@ -191,14 +229,29 @@ impl Handler for Login {
     }
 }
 
-/// One line for a connection that tried and failed: a client offers all keys that it has, and the right one may be the last.
+/// What a connection without a login leaves: a penalty for its source, and one line if it tried: a client offers all keys
+/// that it has, and the right one may be the last.
 impl Drop for Login {
     fn drop(&mut self) {
-        let (tries, login) = &self.refused;
-        if self.proven.is_none() && *tries > 0 {
+        if self.proven.is_some() {
+            return;
+        }
+        let session = self.admission.session();
+        let (login, reason) = &self.last_refused;
+        let tried = !reason.is_empty();
+        let offence = match session.ending() {
+            Some(Ending::Shutdown) => return,
+            _ if tried => Offence::Failed,
+            Some(Ending::LoginDeadline) => Offence::Overdue,
+            _ => Offence::Silent,
+        };
+        if tried {
             // One with an `@` may be a customer's address, typed into the wrong field.
             let login = if login.contains('@') { "?" } else { login };
-            info!(login, tries, "login refused");
+            info!(login, tries = self.refused, reason, "login refused");
+        }
+        if let Some(barred) = self.shared.penalties.add(session.source(), offence, Instant::now()) {
+            warn!(seconds = barred.as_secs(), "source barred");
         }
     }
 }

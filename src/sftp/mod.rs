@@ -2,18 +2,24 @@
 //!
 //! ```text
 //! server     listens, lets in, drains          login      who it is, which channels
+//! access     keys, their options, networks     penalties  by source address, growing and fading
 //! sessions   limits, the watch from outside    transport  messages ⇄ bytes, cannot deadlock
 //! engine     SFTP version 3, pure              tree       the tenant's view over the spool
+//! quota      how much may wait and come
 //! ```
 //!
 //! It ends where a file stands in an inbox, durably; a hint goes to whoever processes, and nothing comes back but what
 //! the folders show.
 
+mod access;
+mod algorithms;
 pub mod engine;
 mod login;
 mod opened;
 mod options;
+mod penalties;
 mod place;
+mod quota;
 mod server;
 mod sessions;
 mod taken;
@@ -23,8 +29,12 @@ mod transport;
 mod tree;
 pub(crate) mod wire;
 
+pub use access::{AllowedKey, KeyOptions, read_network};
+pub use algorithms::offered;
 pub use login::{Directory, TenantLogin};
 pub use options::Options;
+pub use penalties::PenaltyOptions;
+pub use quota::Quota;
 pub use server::{BindError, Bound, Server};
 pub use wire::{Attributes, Code, Refusal};
 

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::domain::FileName;
 use crate::sftp::tree::Sender;
@@ -15,6 +16,7 @@ use crate::spool::{DropFolder, Upload};
 pub(crate) enum OpenFile {
     Writing(Box<Writing>),
     Reading(File, Attributes),
+    Text(Arc<str>, Attributes),
 }
 
 /// An upload under way. Dropped before it was closed, it was cut.
@@ -24,6 +26,8 @@ pub(crate) struct Writing {
     pub(super) name: FileName,
     /// The time that the client set, if it did.
     pub(super) mtime: Option<u32>,
+    /// Why a write was refused, the last time. The reason for everything that fails after it.
+    pub(super) refused: Option<String>,
     /// It was delivered, kept, or told of.
     pub(super) ended: bool,
     pub(super) sender: Sender,
@@ -33,12 +37,11 @@ impl Writing {
     /// Tells that the upload ended without a delivery: to the operator, and to the sender's own log.
     pub(super) fn cut(&mut self, reason: &str) {
         self.ended = true;
+        let reason = self.refused.as_deref().unwrap_or(reason);
         let (folder, bytes) = (self.drop.as_str(), self.upload.entry().size);
         info!(file = %self.name, folder, bytes, reason, "upload cut");
         let line = format!("{} /{folder}/{} upload cut after {bytes} bytes: {reason}", jiff::Timestamp::now(), self.name);
-        if let Err(error) = self.sender.folders.append_recent(&line) {
-            warn!(%error, "recent.log not written");
-        }
+        self.sender.tell(&line);
     }
 }
 

@@ -2,11 +2,15 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
+use crate::sftp::PenaltyOptions;
+
 /// Addresses and limits of the SFTP server.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Options {
     /// Where it listens.
     pub listen: Vec<SocketAddr>,
+    /// Whether older algorithms are offered as well.
+    pub legacy_clients: bool,
     /// Sessions that are logged in, in all.
     pub sessions_max: usize,
     /// Sessions of one tenant.
@@ -21,6 +25,8 @@ pub struct Options {
     pub login_tries_max: usize,
     /// Delay of the answer to a refused attempt, the same for every reason.
     pub login_refusal_milliseconds: u64,
+    /// What sources that do not log in bring upon themselves.
+    pub penalties: PenaltyOptions,
     /// Time without a request after which a session is closed.
     pub idle_seconds: u64,
     /// Time that a reply may wait for a client that does not read.
@@ -31,8 +37,12 @@ pub struct Options {
     pub channels_per_session_max: usize,
     /// Files and folders open at once in one channel.
     pub handles_per_channel_max: usize,
+    /// Size of one upload.
+    pub upload_bytes_max: u64,
     /// Requests received while a reply is being sent, in one channel.
     pub backlog_bytes_max: usize,
+    /// Room on the disk below which nothing is taken.
+    pub free_bytes_min: u64,
     /// Time that CLOSE waits for an earlier file of the same name to be claimed.
     pub close_wait_milliseconds: u64,
     /// Time that STAT answers for a file after its CLOSE, though it is taken.
@@ -47,6 +57,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             listen: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 2222))],
+            legacy_clients: false,
             sessions_max: 500,
             sessions_per_tenant_max: 200,
             sessions_per_source_max: 200,
@@ -54,12 +65,15 @@ impl Default for Options {
             login_seconds: 30,
             login_tries_max: 10,
             login_refusal_milliseconds: 250,
+            penalties: PenaltyOptions::default(),
             idle_seconds: 900,
             reply_seconds: 60,
             keepalive_seconds: 15,
             channels_per_session_max: 4,
             handles_per_channel_max: 64,
+            upload_bytes_max: 4 << 30,
             backlog_bytes_max: 8 << 20,
+            free_bytes_min: 0,
             close_wait_milliseconds: 2000,
             taken_seconds: 60,
             taken_max: 4096,

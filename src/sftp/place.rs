@@ -3,6 +3,7 @@
 //! ```text
 //! /inbox /check                 files may be put here, and nowhere below
 //! /archive /rejected /status    may be listed and read, at any depth
+//! /README.txt                   may be read; it is on no disk
 //! ```
 //!
 //! A session stands in `/inbox`. `.`, `..` and doubled slashes are resolved by the text alone.
@@ -17,6 +18,8 @@ pub(crate) enum Place {
     Root,
     /// `/inbox` or `/check` itself.
     Drop(DropFolder),
+    /// `/README.txt`
+    Readme,
     /// A file in one of them.
     Upload(DropFolder, FileName),
     /// A name there that no file can have.
@@ -29,11 +32,17 @@ pub(crate) enum Place {
     Nowhere,
 }
 
+/// The name of the tenant's instructions.
+pub(crate) const README: &str = "README.txt";
+
 impl Place {
     /// Reads a path as the client sent it.
     pub(crate) fn of(path: &[u8]) -> Self {
         let components = resolve(path);
         let Some((first, rest)) = components.split_first() else { return Self::Root };
+        if rest.is_empty() && *first == README.as_bytes() {
+            return Self::Readme;
+        }
         if let Some(drop) = DropFolder::ALL.into_iter().find(|drop| drop.as_str().as_bytes() == *first) {
             return match rest {
                 [] => Self::Drop(drop),
@@ -102,6 +111,8 @@ mod tests {
         check("/inbox/ann@x.example", Place::Misnamed(FileNameError::At));
         check("/archive/2026-11-21/42-june.csv", Place::Read(ReadFolder::Archive, vec![b"2026-11-21".to_vec(), b"42-june.csv".to_vec()]));
         check("/status", Place::Read(ReadFolder::Status, vec![]));
+        check("/README.txt", Place::Readme);
+        check("/README.txt/x", Place::Nowhere);
         check("/staging/inbox/x", Place::Nowhere);
         check("/processing", Place::Nowhere);
         check("/inbox2", Place::Nowhere);

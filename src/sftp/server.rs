@@ -4,27 +4,27 @@
 //! its own with its own small runtime, so a session that blocks at the disk holds up nobody else. It does not know
 //! who may log in (see [`Directory`]) nor what becomes of a file.
 
-use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PrivateKey};
+use russh::keys::PrivateKey;
 use russh::server::{Config, run_stream};
-use russh::{MethodKind, MethodSet, Preferred, cipher, compression, kex, mac};
+use russh::{MethodKind, MethodSet};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{debug, field, info_span, warn};
+use tracing::{debug, field, info, info_span, warn};
 
 use crate::sftp::login::{Directory, Login};
+use crate::sftp::penalties::Penalties;
 use crate::sftp::sessions::{Admission, Ending, Session, Sessions};
 use crate::sftp::tree::Receiving;
-use crate::sftp::{Hints, Options};
+use crate::sftp::{Hints, Options, algorithms};
 use crate::shutdown;
 
 /// Stack of a connection's thread; only what is touched costs memory.
@@ -44,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) directory: Directory,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) receiving: Arc<Receiving>,
+    pub(crate) penalties: Penalties,
     config: Arc<Config>,
 }
 
@@ -99,6 +100,7 @@ impl Server {
             directory,
             receiving: Arc::new(Receiving::new(&options, hints)),
             config: Arc::new(ssh_config(&options, host_keys)),
+            penalties: Penalties::new(options.penalties.clone()),
             sessions: Sessions::new(options),
         };
         Ok(Bound { listeners, shared: Arc::new(shared) })
@@ -118,7 +120,7 @@ impl Bound {
     pub async fn run(self, mut stop: shutdown::Signal) -> io::Result<()> {
         let Self { listeners, shared } = self;
         let sessions = Arc::clone(&shared.sessions);
-        let watch = tokio::spawn(watch(Arc::clone(&sessions)));
+        let watch = tokio::spawn(watch(Arc::clone(&shared)));
         let mut accepting = Vec::new();
         for listener in listeners {
             let listener = TcpListener::from_std(listener)?;
@@ -140,12 +142,13 @@ impl Bound {
     }
 }
 
-async fn watch(sessions: Arc<Sessions>) {
+async fn watch(shared: Arc<Shared>) {
     let mut tick = interval(WATCH);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        sessions.look_after();
+        shared.sessions.look_after();
+        shared.sessions.end_revoked(|login, key| (shared.directory)(login).is_some_and(|login| login.knows(key)));
     }
 }
 
@@ -179,6 +182,12 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: shutdown::
 /// Lets one connection in and starts its thread. A connection over the limits is closed.
 fn start(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stop: &shutdown::Signal) -> io::Result<()> {
     let source = peer.ip().to_canonical();
+    if shared.penalties.is_barred(source, Instant::now()) {
+        debug!(%source, reason = "barred", "connection refused");
+        // OpenSSH's words. Nobody waits for them to be taken.
+        let _ = stream.try_write(b"Not allowed at this time\r\n");
+        return Ok(());
+    }
     let admission = match shared.sessions.admit(source) {
         Ok(admission) => admission,
         Err(reason) => {
@@ -216,6 +225,7 @@ fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, adm
             biased;
             ending = session.ended() => match ending {
                 Ending::Stalled | Ending::Flooding => warn!(?ending, "session cut"),
+                Ending::Revoked => info!(?ending, "session cut"),
                 _ => debug!(?ending, "session cut"),
             },
             ended = connection => if let Err(error) = ended {
@@ -227,39 +237,8 @@ fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, adm
     drop(runtime);
 }
 
-/// What is offered. Modern algorithms only; curve25519 is for clients that know no ML-KEM yet.
+/// The SSH side of every connection.
 fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
-    let ecdsa = |curve| Algorithm::Ecdsa { curve };
-    let rsa = |hash| Algorithm::Rsa { hash: Some(hash) };
-    let preferred = Preferred {
-        kex: Cow::Borrowed(&[
-            kex::MLKEM768X25519_SHA256,
-            kex::CURVE25519,
-            kex::CURVE25519_PRE_RFC_8731,
-            kex::EXTENSION_SUPPORT_AS_SERVER,
-            kex::EXTENSION_OPENSSH_STRICT_KEX_AS_SERVER,
-        ]),
-        host_key_certificates: Cow::Borrowed(&[]),
-        // Host keys are those of it that are loaded; clients' keys may be any of it.
-        key: Cow::Owned(vec![
-            Algorithm::Ed25519,
-            ecdsa(EcdsaCurve::NistP256),
-            ecdsa(EcdsaCurve::NistP384),
-            ecdsa(EcdsaCurve::NistP521),
-            rsa(HashAlg::Sha512),
-            rsa(HashAlg::Sha256),
-        ]),
-        cipher: Cow::Borrowed(&[
-            cipher::AES_128_GCM,
-            cipher::AES_256_GCM,
-            cipher::CHACHA20_POLY1305,
-            cipher::AES_256_CTR,
-            cipher::AES_192_CTR,
-            cipher::AES_128_CTR,
-        ]),
-        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM]),
-        compression: Cow::Borrowed(&[compression::NONE]),
-    };
     Config {
         server_id: russh::SshId::Standard("SSH-2.0-expunged".into()),
         methods: MethodSet::from(&[MethodKind::PublicKey][..]),
@@ -270,7 +249,7 @@ fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
         window_size: 2 << 20,
         maximum_packet_size: 65_535,
         channel_buffer_size: 1000,
-        preferred,
+        preferred: algorithms::preferred(options.legacy_clients),
         max_auth_attempts: options.login_tries_max,
         // While keepalives are answered this runs for writes only; a second belt behind the limit on replies.
         inactivity_timeout: Some(Duration::from_secs(600)),

@@ -3,17 +3,19 @@
 //! A session runs on its own thread and may block there; what is here is looked at and ended from other threads.
 //! It does not know what a session does beyond "idle", "at the files" and "replying".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use russh::keys::ssh_key::public::KeyData;
 use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
 use crate::domain::TenantName;
 use crate::sftp::Options;
+use crate::sftp::penalties::group;
 
 /// Bytes that must reach the socket within `reply_seconds`, or a reply counts as blocked. Keepalives alone are fewer.
 const PROGRESS_BYTES_MIN: u64 = 16 * 1024;
@@ -31,6 +33,8 @@ pub(crate) enum Ending {
     Stalled,
     /// Sends faster than it reads, beyond the cap.
     Flooding,
+    /// Its login, or the key that opened it, is not there any more.
+    Revoked,
     /// The daemon ends.
     Shutdown,
 }
@@ -69,7 +73,15 @@ pub(crate) struct Session {
     written: AtomicU64,
     channels: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
+    proof: Mutex<Option<Proof>>,
     ending: watch::Sender<Option<Ending>>,
+}
+
+/// By what a session came in.
+#[derive(Clone)]
+struct Proof {
+    login: String,
+    key: KeyData,
 }
 
 /// A place in the table, given back when dropped.
@@ -87,8 +99,8 @@ impl Sessions {
         &self.limits
     }
 
-    /// Lets a connection in, or says by its limit why not. When too many wait to log in, the one that waits longest goes,
-    /// so silent connections cannot keep a good sender out.
+    /// Lets a connection in, or says by its limit why not. When too many wait to log in, one of the source that has most of
+    /// them goes, the one that waits longest: silent connections cannot keep a good sender out.
     pub(crate) fn admit(self: &Arc<Self>, source: IpAddr) -> Result<Admission, &'static str> {
         let mut table = self.lock();
         if table.by_id.len() >= self.limits.sessions_max + self.limits.logins_pending_max {
@@ -102,7 +114,7 @@ impl Sessions {
             oldest.ok_or("too many sessions of this source")?.end(Ending::Displaced);
         }
         if pending().count() >= self.limits.logins_pending_max
-            && let Some(oldest) = pending().next()
+            && let Some(oldest) = oldest_of_most(pending())
         {
             oldest.end(Ending::Displaced);
         }
@@ -118,6 +130,17 @@ impl Sessions {
         let sessions: Vec<_> = self.lock().by_id.values().cloned().collect();
         for session in sessions {
             session.look_after(&self.limits);
+        }
+    }
+
+    /// Ends the sessions of which the login, or the key that opened it, is not there any more.
+    pub(crate) fn end_revoked(&self, holds: impl Fn(&str, &KeyData) -> bool) {
+        let sessions: Vec<_> = self.lock().by_id.values().filter(|session| session.doing() != Doing::Login).cloned().collect();
+        for session in sessions {
+            let proof = session.proof.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if proof.is_some_and(|proof| !holds(&proof.login, &proof.key)) {
+                session.end(Ending::Revoked);
+            }
         }
     }
 
@@ -191,8 +214,24 @@ impl Session {
             written: AtomicU64::new(0),
             channels: AtomicUsize::new(0),
             tenant: Mutex::default(),
+            proof: Mutex::default(),
             ending: watch::Sender::new(None),
         }
+    }
+
+    pub(crate) fn source(&self) -> IpAddr {
+        self.source
+    }
+
+    /// Notes by what the session came in.
+    pub(crate) fn prove(&self, login: &str, key: &KeyData) {
+        let proof = Proof { login: login.to_owned(), key: key.clone() };
+        *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = Some(proof);
+    }
+
+    /// What ends the session from outside, if something does.
+    pub(crate) fn ending(&self) -> Option<Ending> {
+        *self.ending.borrow()
     }
 
     /// Notes what the session is at from now on.
@@ -253,7 +292,7 @@ impl Session {
     }
 
     fn is_ending(&self) -> bool {
-        self.ending.borrow().is_some()
+        self.ending().is_some()
     }
 
     fn tenant(&self) -> MutexGuard<'_, Option<TenantName>> {
@@ -292,6 +331,16 @@ impl Session {
     }
 }
 
+/// Of the source that has most of these sessions, the oldest one. They come by age.
+fn oldest_of_most<'s>(sessions: impl Iterator<Item = &'s Arc<Session>> + Clone) -> Option<&'s Arc<Session>> {
+    let mut counts: HashMap<IpAddr, usize> = HashMap::new();
+    for session in sessions.clone() {
+        *counts.entry(group(session.source)).or_default() += 1;
+    }
+    let most = counts.values().max().copied()?;
+    sessions.into_iter().find(|session| counts[&group(session.source)] == most)
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
         debug!(source = %self.source, seconds = self.began.elapsed().as_secs(), "session closed");
@@ -320,6 +369,30 @@ mod tests {
         let silent: Vec<_> = (1..=4).map(|last| sessions.admit(source(last)).ok().unwrap()).collect();
         let ending: Vec<_> = silent.iter().map(|one| one.session().is_ending()).collect();
         assert_eq!(ending, [true, true, false, false]);
+    }
+
+    #[test]
+    fn the_source_with_most_silent_connections_makes_room() {
+        let sessions = Sessions::new(Options { logins_pending_max: 4, ..Options::default() });
+        let sender = sessions.admit(source(1)).ok().unwrap();
+        let silent: Vec<_> = (0..100).map(|_| sessions.admit(source(2)).ok().unwrap()).collect();
+        assert!(!sender.session().is_ending(), "it came first, and alone");
+        assert_eq!(silent.iter().filter(|one| !one.session().is_ending()).count(), 3);
+    }
+
+    #[test]
+    fn a_session_ends_when_its_key_is_taken_away() {
+        let sessions = Sessions::new(limits());
+        let key = |byte: u8| KeyData::Ed25519(russh::keys::ssh_key::public::Ed25519PublicKey([byte; 32]));
+        let all: Vec<_> = (1..=2).map(|last| sessions.admit(source(last)).ok().unwrap()).collect();
+        for (admission, name) in all.iter().zip(["a", "b"]) {
+            admission.session().prove(name, &key(1));
+            admission.log_in(&tenant(name)).unwrap();
+        }
+        sessions.end_revoked(|_, known| *known == key(1));
+        assert!(all.iter().all(|one| one.session().ending().is_none()));
+        sessions.end_revoked(|login, _| login == "b");
+        assert_eq!(all.iter().map(|one| one.session().ending()).collect::<Vec<_>>(), [Some(Ending::Revoked), None]);
     }
 
     #[test]

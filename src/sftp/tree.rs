@@ -13,11 +13,13 @@ use crate::domain::{FILE_NAME_BYTES_MAX, FileName, FileState, NameKind, TenantNa
 use crate::report::Status;
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
 use crate::sftp::opened::{OpenFile, Writing, read_full};
-use crate::sftp::place::{Place, absolute};
+use crate::sftp::place::{Place, README, absolute};
+use crate::sftp::quota::{Accounts, Meter, Quota};
 use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
 use crate::spool::{self, Closed, Delivered, DropFolder, ErrorKind, Folders, OpenUpload, ReadFolder, Renamed, Replace, SpoolError};
+use crate::telemetry;
 
 /// Time between two looks whether an earlier file of the name is claimed.
 const CLOSE_POLL: Duration = Duration::from_millis(10);
@@ -25,18 +27,33 @@ const CLOSE_POLL: Duration = Duration::from_millis(10);
 const NO_FOLDERS: &str = "folders cannot be made here; put the file straight into /inbox";
 const READ_ONLY: &str = "this folder can only be read";
 const ALREADY_TAKEN: &str = "already taken, send it whole";
+const TAKEN_TO_READ: &str = "already taken; its result is in /status and /archive";
+
+/// Refusals that one channel tells of. What comes after them is a client that does not listen.
+const TOLD_MAX: usize = 100;
+
+/// Longest path that is told, in characters.
+const PATH_CHARS_MAX: usize = 300;
 
 /// What all sessions share about receiving.
 pub(crate) struct Receiving {
     taken: Taken,
     hints: Hints,
     close_wait: Duration,
+    accounts: Accounts,
+    upload_bytes_max: u64,
 }
 
 impl Receiving {
     pub(crate) fn new(options: &Options, hints: Hints) -> Self {
         let taken = Taken::new(Duration::from_secs(options.taken_seconds), options.taken_max);
-        Self { taken, hints, close_wait: Duration::from_millis(options.close_wait_milliseconds) }
+        Self {
+            taken,
+            hints,
+            close_wait: Duration::from_millis(options.close_wait_milliseconds),
+            accounts: Accounts::new(options.free_bytes_min),
+            upload_bytes_max: options.upload_bytes_max,
+        }
     }
 }
 
@@ -47,15 +64,42 @@ pub(crate) struct Sender {
     pub(crate) folders: Folders,
 }
 
+impl Sender {
+    /// Adds a line to the log that the sender can read.
+    pub(super) fn tell(&self, line: &str) {
+        if let Err(error) = self.folders.append_recent(line) {
+            warn!(%error, "recent.log not written");
+        }
+    }
+}
+
 /// One channel's view of the folders of its sender.
 pub(crate) struct TenantTree {
     sender: Sender,
+    meter: Meter,
+    readme: Arc<str>,
     receiving: Arc<Receiving>,
+    /// Refusals that were told of.
+    told: usize,
 }
 
 impl TenantTree {
-    pub(crate) fn new(sender: Sender, receiving: Arc<Receiving>) -> Self {
-        Self { sender, receiving }
+    pub(crate) fn new(sender: Sender, quota: Quota, readme: Arc<str>, receiving: Arc<Receiving>) -> Self {
+        let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
+        Self { sender, meter, readme, receiving, told: 0 }
+    }
+
+    /// Tells the operator and the sender's own log why something was refused: many clients print no more than "Failure".
+    fn tell_refused<V>(&mut self, what: &'static str, path: &[u8], result: Result<V, Refusal>) -> Result<V, Refusal> {
+        if let Err(refusal) = &result
+            && self.told < TOLD_MAX
+        {
+            self.told += 1;
+            let path = shown(path);
+            info!(file = path, what, reason = %refusal.text, "request refused");
+            self.sender.tell(&format!("{} {path} {what} refused: {}", jiff::Timestamp::now(), refusal.text));
+        }
+        result
     }
 
     fn key(&self, drop: DropFolder, name: &FileName) -> Key {
@@ -79,18 +123,29 @@ impl TenantTree {
 
     fn open_upload(&self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
         if !flags.write && !flags.append {
-            return match self.look(drop, &name)? {
-                Some(_) => Err(Refusal::denied("an upload cannot be read back; its result is in /status and /archive")),
-                None => Err(Refusal::not_found()),
+            return match self.sender.folders.open_back(drop, &name) {
+                Ok((file, entry)) => Ok(OpenFile::Reading(file, attributes_of(&entry, Rights::Write))),
+                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => Err(Refusal::denied(TAKEN_TO_READ)),
+                Err(error) => Err(refusal(error)),
             };
         }
         let continues = !flags.truncate && !flags.exclusive;
         if continues && self.memory(drop, &name).is_some() && self.sender.folders.stat(drop, &name).map_err(refusal)?.is_none() {
             return Err(Refusal::failure(ALREADY_TAKEN));
         }
+        let is_new = || Ok(self.sender.folders.stat(drop, &name).map_err(refusal)?.is_none());
+        self.meter.open(is_new, Instant::now())?;
         let open = OpenUpload { truncate: flags.truncate, append: flags.append, create: flags.create, exclusive: flags.exclusive };
         let upload = self.sender.folders.open_upload(drop, &name, open).map_err(refusal)?;
-        Ok(OpenFile::Writing(Box::new(Writing { upload, drop, name, mtime: None, ended: false, sender: self.sender.clone() })))
+        Ok(OpenFile::Writing(Box::new(Writing {
+            upload,
+            drop,
+            name,
+            mtime: None,
+            refused: None,
+            ended: false,
+            sender: self.sender.clone(),
+        })))
     }
 
     /// Closes, and waits a little for an earlier file of the name to be claimed.
@@ -100,6 +155,10 @@ impl TenantTree {
         match closed {
             Ok(Closed::Kept) => {
                 writing.ended = true;
+                if let Some(mtime) = writing.mtime {
+                    let memory = Memory { size: writing.upload.size(), mtime };
+                    self.receiving.taken.remember(self.key(writing.drop, &writing.name), memory, Instant::now());
+                }
                 Ok(())
             }
             Ok(Closed::Delivered(delivered)) => {
@@ -110,7 +169,7 @@ impl TenantTree {
             }
             Err(error) => {
                 writing.cut(&error.to_string());
-                Err(refusal(error))
+                Err(writing.refused.take().map_or_else(|| refusal(error), Refusal::failure))
             }
         }
     }
@@ -139,172 +198,26 @@ impl TenantTree {
         let path: Vec<&[u8]> = path.iter().map(Vec::as_slice).collect();
         self.sender.folders.browse(folder, &path).map_err(refusal)
     }
-}
 
-impl Tree for TenantTree {
-    type File = OpenFile;
-    type Listing = std::vec::IntoIter<Entry>;
-
-    fn open(&mut self, path: &[u8], flags: OpenFlags, _: &Attributes) -> Result<OpenFile, Refusal> {
-        let writes = flags.write || flags.append || flags.create || flags.truncate;
+    fn open_place(&self, path: &[u8], flags: OpenFlags, writes: bool) -> Result<OpenFile, Refusal> {
         match Place::of(path) {
             Place::Upload(drop, name) => self.open_upload(drop, name, flags),
             Place::Misnamed(error) if writes => Err(Refusal::denied(error.to_string())),
             Place::Below(_) if writes => Err(Refusal::denied(NO_FOLDERS)),
-            Place::Read(..) if writes => Err(Refusal::denied(READ_ONLY)),
+            Place::Read(..) | Place::Readme if writes => Err(Refusal::denied(READ_ONLY)),
             Place::Read(folder, path) => {
                 let place = self.read_place(folder, &path)?;
                 let file = place.open().map_err(refusal)?;
                 Ok(OpenFile::Reading(file, attributes_of(place.entry(), Rights::Read)))
             }
+            Place::Readme => Ok(OpenFile::Text(Arc::clone(&self.readme), self.readme_attributes())),
             Place::Root | Place::Drop(_) => Err(Refusal::failure("it is a folder")),
             Place::Nowhere if writes => Err(Refusal::denied("put files into /inbox or /check")),
             Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
         }
     }
 
-    fn close(&mut self, file: OpenFile) -> Result<(), Refusal> {
-        match file {
-            OpenFile::Reading(..) => Ok(()),
-            OpenFile::Writing(writing) => self.deliver(writing),
-        }
-    }
-
-    fn read(&mut self, file: &mut OpenFile, offset: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
-        if offset > i64::MAX as u64 - buffer.len() as u64 {
-            return Ok(0);
-        }
-        match file {
-            OpenFile::Writing(writing) => writing.upload.read_at(offset, buffer).map_err(refusal),
-            OpenFile::Reading(file, _) => read_full(file, offset, buffer).map_err(|error| refusal(error.into())),
-        }
-    }
-
-    fn write(&mut self, file: &mut OpenFile, offset: u64, bytes: &[u8]) -> Result<(), Refusal> {
-        let OpenFile::Writing(writing) = file else { return Err(Refusal::denied("opened for reading")) };
-        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > i64::MAX as u64) {
-            let end = writing.upload.entry().size;
-            writing.upload.refuse_write(end, 1);
-            return Err(Refusal::failure("the offset is too large"));
-        }
-        writing.upload.write_at(offset, bytes).map_err(refusal)
-    }
-
-    fn sync(&mut self, file: &mut OpenFile) -> Result<(), Refusal> {
-        match file {
-            OpenFile::Writing(writing) => writing.upload.sync().map_err(refusal),
-            OpenFile::Reading(..) => Ok(()),
-        }
-    }
-
-    fn file_attributes(&mut self, file: &mut OpenFile) -> Result<Attributes, Refusal> {
-        Ok(match file {
-            OpenFile::Reading(_, attributes) => *attributes,
-            OpenFile::Writing(writing) => {
-                let entry = writing.upload.entry();
-                Attributes::file(entry.size, writing.mtime.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)
-            }
-        })
-    }
-
-    fn set_file_attributes(&mut self, file: &mut OpenFile, attributes: &Attributes) -> Result<(), Refusal> {
-        let OpenFile::Writing(writing) = file else { return Err(Refusal::denied(READ_ONLY)) };
-        if let Some(size) = attributes.size {
-            writing.upload.truncate(size).map_err(refusal)?;
-        }
-        if let Some((_, mtime)) = attributes.times {
-            writing.mtime = Some(mtime);
-        }
-        Ok(())
-    }
-
-    fn attributes(&mut self, path: &[u8]) -> Result<Attributes, Refusal> {
-        match Place::of(path) {
-            Place::Root => Ok(folder_attributes(self.now(), Rights::Read)),
-            Place::Drop(_) => Ok(folder_attributes(self.now(), Rights::Write)),
-            Place::Upload(drop, name) => self.look(drop, &name)?.ok_or_else(Refusal::not_found),
-            Place::Read(folder, path) => Ok(attributes_of(self.read_place(folder, &path)?.entry(), Rights::Read)),
-            Place::Misnamed(error) => Err(Refusal::new(Code::NoSuchFile, error.to_string())),
-            Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
-        }
-    }
-
-    /// Owner and permissions are taken and ignored; times are remembered for STAT.
-    fn set_attributes(&mut self, path: &[u8], attributes: &Attributes) -> Result<(), Refusal> {
-        match Place::of(path) {
-            Place::Upload(drop, name) => {
-                let now = self.look(drop, &name)?.ok_or_else(Refusal::not_found)?;
-                if attributes.size.is_some_and(|size| Some(size) != now.size) {
-                    return Err(Refusal::failure("a file that was sent cannot change its size"));
-                }
-                if let Some((_, mtime)) = attributes.times {
-                    self.receiving.taken.set_mtime(&self.key(drop, &name), mtime, Instant::now());
-                }
-                Ok(())
-            }
-            Place::Drop(_) if attributes.size.is_none() => Ok(()),
-            Place::Root | Place::Drop(_) | Place::Read(..) => Err(Refusal::denied(READ_ONLY)),
-            Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
-        }
-    }
-
-    fn list(&mut self, path: &[u8]) -> Result<Self::Listing, Refusal> {
-        let entries = match Place::of(path) {
-            Place::Root => {
-                let folder = |name: &str, rights| Entry { name: name.into(), attributes: folder_attributes(self.now(), rights) };
-                let drops = DropFolder::ALL.map(|drop| folder(drop.as_str(), Rights::Write));
-                drops.into_iter().chain(ReadFolder::ALL.map(|read| folder(read.as_str(), Rights::Read))).collect()
-            }
-            Place::Drop(drop) => {
-                self.sender.folders.list(drop).map_err(refusal)?.iter().map(|entry| listed(entry, Rights::Write)).collect()
-            }
-            Place::Read(folder, path) => {
-                self.read_place(folder, &path)?.list().map_err(refusal)?.iter().map(|entry| listed(entry, Rights::Read)).collect::<Vec<_>>()
-            }
-            Place::Upload(..) | Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => {
-                return Err(Refusal::new(Code::NoSuchFile, "no such folder"));
-            }
-        };
-        Ok(entries.into_iter())
-    }
-
-    fn remove(&mut self, path: &[u8]) -> Result<(), Refusal> {
-        match Place::of(path) {
-            Place::Upload(drop, name) => match self.sender.folders.remove(drop, &name) {
-                Ok(()) => {
-                    self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
-                    Ok(())
-                }
-                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => Err(Refusal::failure("already taken")),
-                Err(error) => Err(refusal(error)),
-            },
-            Place::Read(..) => Err(Refusal::denied(READ_ONLY)),
-            Place::Root | Place::Drop(_) => Err(Refusal::denied("it is a folder")),
-            Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
-        }
-    }
-
-    fn make_folder(&mut self, path: &[u8]) -> Result<(), Refusal> {
-        match Place::of(path) {
-            Place::Root | Place::Drop(_) => Err(Refusal::failure("the folder exists")),
-            Place::Read(_, path) if path.is_empty() => Err(Refusal::failure("the folder exists")),
-            Place::Read(..) => Err(Refusal::denied(READ_ONLY)),
-            _ => Err(Refusal::denied(NO_FOLDERS)),
-        }
-    }
-
-    fn remove_folder(&mut self, path: &[u8]) -> Result<(), Refusal> {
-        match Place::of(path) {
-            Place::Root | Place::Drop(_) | Place::Read(..) => Err(Refusal::denied("this folder cannot be removed")),
-            _ => Err(Refusal::new(Code::NoSuchFile, "no such folder")),
-        }
-    }
-
-    fn real_path(&mut self, path: &[u8]) -> Result<Vec<u8>, Refusal> {
-        Ok(absolute(path))
-    }
-
-    fn rename(&mut self, from: &[u8], to: &[u8], overwrite: Overwrite) -> Result<(), Refusal> {
+    fn rename_place(&self, from: &[u8], to: &[u8], overwrite: Overwrite) -> Result<(), Refusal> {
         let (from, to) = match (Place::of(from), Place::of(to)) {
             (Place::Upload(from, name), Place::Upload(to, new_name)) => ((from, name), (to, new_name)),
             (Place::Misnamed(_) | Place::Below(_) | Place::Nowhere, _) => return Err(Refusal::not_found()),
@@ -327,7 +240,10 @@ impl Tree for TenantTree {
         match renamed.map_err(refusal)? {
             Renamed::Kept => {}
             Renamed::Delivered(delivered) => {
-                let memory = Memory { size: size.unwrap_or(delivered.size), mtime: nanoseconds(delivered.mtime_ns) };
+                // A time that was set before the rename goes with the file.
+                let set = self.memory(from.0, &from.1).filter(|memory| Some(memory.size) == size).map(|memory| memory.mtime);
+                let mtime = set.unwrap_or_else(|| nanoseconds(delivered.mtime_ns));
+                let memory = Memory { size: size.unwrap_or(delivered.size), mtime };
                 self.delivered(delivered, memory);
             }
         }
@@ -335,6 +251,201 @@ impl Tree for TenantTree {
             self.receiving.taken.forget(&self.key(from.0, &from.1), Instant::now());
         }
         Ok(())
+    }
+
+    fn readme_attributes(&self) -> Attributes {
+        Attributes::file(self.readme.len() as u64, seconds(self.now().as_second()), 0o400)
+    }
+}
+
+impl Tree for TenantTree {
+    type File = OpenFile;
+    type Listing = std::vec::IntoIter<Entry>;
+
+    fn open(&mut self, path: &[u8], flags: OpenFlags, _: &Attributes) -> Result<OpenFile, Refusal> {
+        let writes = flags.write || flags.append || flags.create || flags.truncate;
+        let opened = self.open_place(path, flags, writes);
+        if writes { self.tell_refused("upload", path, opened) } else { opened }
+    }
+
+    fn close(&mut self, file: OpenFile) -> Result<(), Refusal> {
+        match file {
+            OpenFile::Reading(..) | OpenFile::Text(..) => Ok(()),
+            OpenFile::Writing(writing) => self.deliver(writing),
+        }
+    }
+
+    fn read(&mut self, file: &mut OpenFile, offset: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        if offset > i64::MAX as u64 - buffer.len() as u64 {
+            return Ok(0);
+        }
+        match file {
+            OpenFile::Writing(writing) => writing.upload.read_at(offset, buffer).map_err(refusal),
+            OpenFile::Reading(file, attributes) => {
+                // Beyond the size that was told there may be bytes of an upload that do not count.
+                let left = attributes.size.unwrap_or(u64::MAX).saturating_sub(offset);
+                let length = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+                read_full(file, offset, &mut buffer[..length]).map_err(|error| refusal(error.into()))
+            }
+            OpenFile::Text(text, _) => {
+                let rest = usize::try_from(offset).ok().and_then(|offset| text.as_bytes().get(offset..)).unwrap_or_default();
+                let length = rest.len().min(buffer.len());
+                buffer[..length].copy_from_slice(&rest[..length]);
+                Ok(length)
+            }
+        }
+    }
+
+    fn write(&mut self, file: &mut OpenFile, offset: u64, bytes: &[u8]) -> Result<(), Refusal> {
+        let OpenFile::Writing(writing) = file else { return Err(Refusal::denied("opened for reading")) };
+        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > i64::MAX as u64) {
+            let end = writing.upload.entry().size;
+            writing.upload.refuse_write(end, 1);
+            return Err(Refusal::failure("the offset is too large"));
+        }
+        let (size, length) = (writing.upload.size(), bytes.len() as u64);
+        let end = if writing.upload.appends() { size + length } else { offset + length };
+        let room = if end > self.receiving.upload_bytes_max {
+            Err(too_large(self.receiving.upload_bytes_max))
+        } else {
+            self.meter.write(length, end.saturating_sub(size), Instant::now())
+        };
+        if let Err(refusal) = room {
+            writing.upload.refuse_write(offset, length);
+            if writing.refused.is_none() {
+                info!(file = %writing.name, folder = writing.drop.as_str(), bytes = size, reason = %refusal.text, "write refused");
+            }
+            writing.refused = Some(refusal.text.clone().into_owned());
+            return Err(refusal);
+        }
+        writing.upload.write_at(offset, bytes).map_err(refusal)
+    }
+
+    fn sync(&mut self, file: &mut OpenFile) -> Result<(), Refusal> {
+        match file {
+            OpenFile::Writing(writing) => writing.upload.sync().map_err(refusal),
+            OpenFile::Reading(..) | OpenFile::Text(..) => Ok(()),
+        }
+    }
+
+    fn file_attributes(&mut self, file: &mut OpenFile) -> Result<Attributes, Refusal> {
+        Ok(match file {
+            OpenFile::Reading(_, attributes) | OpenFile::Text(_, attributes) => *attributes,
+            OpenFile::Writing(writing) => {
+                let entry = writing.upload.entry();
+                Attributes::file(entry.size, writing.mtime.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)
+            }
+        })
+    }
+
+    fn set_file_attributes(&mut self, file: &mut OpenFile, attributes: &Attributes) -> Result<(), Refusal> {
+        let OpenFile::Writing(writing) = file else { return Err(Refusal::denied(READ_ONLY)) };
+        if let Some(size) = attributes.size {
+            if size > self.receiving.upload_bytes_max {
+                return Err(too_large(self.receiving.upload_bytes_max));
+            }
+            writing.upload.truncate(size).map_err(refusal)?;
+        }
+        if let Some((_, mtime)) = attributes.times {
+            writing.mtime = Some(mtime);
+        }
+        Ok(())
+    }
+
+    fn attributes(&mut self, path: &[u8]) -> Result<Attributes, Refusal> {
+        match Place::of(path) {
+            Place::Root => Ok(folder_attributes(self.now(), Rights::Read)),
+            Place::Drop(_) => Ok(folder_attributes(self.now(), Rights::Write)),
+            Place::Upload(drop, name) => self.look(drop, &name)?.ok_or_else(Refusal::not_found),
+            Place::Readme => Ok(self.readme_attributes()),
+            Place::Read(folder, path) => Ok(attributes_of(self.read_place(folder, &path)?.entry(), Rights::Read)),
+            Place::Misnamed(error) => Err(Refusal::new(Code::NoSuchFile, error.to_string())),
+            Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
+        }
+    }
+
+    /// Owner and permissions are taken and ignored; times are remembered for STAT.
+    fn set_attributes(&mut self, path: &[u8], attributes: &Attributes) -> Result<(), Refusal> {
+        match Place::of(path) {
+            Place::Upload(drop, name) => {
+                let now = self.look(drop, &name)?.ok_or_else(Refusal::not_found)?;
+                if attributes.size.is_some_and(|size| Some(size) != now.size) {
+                    return Err(Refusal::failure("a file that was sent cannot change its size"));
+                }
+                if let Some((_, mtime)) = attributes.times {
+                    let (key, at) = (self.key(drop, &name), Instant::now());
+                    if !self.receiving.taken.set_mtime(&key, mtime, at) {
+                        self.receiving.taken.remember(key, Memory { size: now.size.unwrap_or_default(), mtime }, at);
+                    }
+                }
+                Ok(())
+            }
+            Place::Drop(_) if attributes.size.is_none() => Ok(()),
+            Place::Root | Place::Drop(_) | Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),
+            Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
+        }
+    }
+
+    fn list(&mut self, path: &[u8]) -> Result<Self::Listing, Refusal> {
+        let entries = match Place::of(path) {
+            Place::Root => {
+                let folder = |name: &str, rights| Entry { name: name.into(), attributes: folder_attributes(self.now(), rights) };
+                let drops = DropFolder::ALL.map(|drop| folder(drop.as_str(), Rights::Write));
+                let readme = Entry { name: README.into(), attributes: self.readme_attributes() };
+                drops.into_iter().chain(ReadFolder::ALL.map(|read| folder(read.as_str(), Rights::Read))).chain([readme]).collect()
+            }
+            Place::Drop(drop) => {
+                self.sender.folders.list(drop).map_err(refusal)?.iter().map(|entry| listed(entry, Rights::Write)).collect()
+            }
+            Place::Read(folder, path) => {
+                self.read_place(folder, &path)?.list().map_err(refusal)?.iter().map(|entry| listed(entry, Rights::Read)).collect::<Vec<_>>()
+            }
+            Place::Upload(..) | Place::Readme | Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => {
+                return Err(Refusal::new(Code::NoSuchFile, "no such folder"));
+            }
+        };
+        Ok(entries.into_iter())
+    }
+
+    fn remove(&mut self, path: &[u8]) -> Result<(), Refusal> {
+        match Place::of(path) {
+            Place::Upload(drop, name) => match self.sender.folders.remove(drop, &name) {
+                Ok(()) => {
+                    self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
+                    Ok(())
+                }
+                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => Err(Refusal::failure("already taken")),
+                Err(error) => Err(refusal(error)),
+            },
+            Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),
+            Place::Root | Place::Drop(_) => Err(Refusal::denied("it is a folder")),
+            Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
+        }
+    }
+
+    fn make_folder(&mut self, path: &[u8]) -> Result<(), Refusal> {
+        match Place::of(path) {
+            Place::Root | Place::Drop(_) => Err(Refusal::failure("the folder exists")),
+            Place::Read(_, path) if path.is_empty() => Err(Refusal::failure("the folder exists")),
+            Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),
+            _ => self.tell_refused("folder", path, Err(Refusal::denied(NO_FOLDERS))),
+        }
+    }
+
+    fn remove_folder(&mut self, path: &[u8]) -> Result<(), Refusal> {
+        match Place::of(path) {
+            Place::Root | Place::Drop(_) | Place::Read(..) => Err(Refusal::denied("this folder cannot be removed")),
+            _ => Err(Refusal::new(Code::NoSuchFile, "no such folder")),
+        }
+    }
+
+    fn real_path(&mut self, path: &[u8]) -> Result<Vec<u8>, Refusal> {
+        Ok(absolute(path))
+    }
+
+    fn rename(&mut self, from: &[u8], to: &[u8], overwrite: Overwrite) -> Result<(), Refusal> {
+        let renamed = self.rename_place(from, to, overwrite);
+        self.tell_refused("rename", to, renamed)
     }
 
     fn room(&mut self, _: &[u8]) -> Result<Room, Refusal> {
@@ -384,6 +495,19 @@ fn folder_attributes(now: jiff::Timestamp, rights: Rights) -> Attributes {
 
 fn listed(entry: &spool::Entry, rights: Rights) -> Entry {
     Entry { name: entry.name.clone().into_bytes(), attributes: attributes_of(entry, rights) }
+}
+
+fn too_large(bytes_max: u64) -> Refusal {
+    Refusal::failure(format!("files are limited to {bytes_max} bytes"))
+}
+
+/// A path as it may be told: one that holds an `@` may hold an address.
+fn shown(path: &[u8]) -> String {
+    let path = telemetry::printable(&String::from_utf8_lossy(&absolute(path)));
+    match path.split_once('@') {
+        Some(_) => format!("{}/?", path.split('/').take(2).filter(|part| !part.contains('@')).collect::<Vec<_>>().join("/")),
+        None => path.chars().take(PATH_CHARS_MAX).collect(),
+    }
 }
 
 /// Seconds since 1970 as version 3 carries them.

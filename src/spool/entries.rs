@@ -83,6 +83,25 @@ impl Folders {
         staged_entry(&self.staging(drop)?, &self.notes()?, name)
     }
 
+    /// Opens a pending file, else a partial, for reading. Of a partial, the bytes up to the entry's size are good.
+    ///
+    /// # Errors
+    /// [`SpoolError::NotFound`] if there is neither, [`SpoolError::NotAFile`] for a folder or a device.
+    pub fn open_back(&self, drop: DropFolder, name: &FileName) -> Result<(std::fs::File, Entry), SpoolError> {
+        let pending = if name.kind() == NameKind::Temporary { None } else { self.drop_folder(drop)?.stat(name.as_str())? };
+        let folder = if pending.is_some() { self.drop_folder(drop)? } else { self.staging(drop)? };
+        let file = folder.open_read(name.as_str())?;
+        let stat = rustix::fs::fstat(&file)?;
+        if !dir::is_file(&stat) {
+            return Err(SpoolError::NotAFile);
+        }
+        let mut entry = Entry::file(name.as_str(), dir::size(&stat), dir::mtime_ns(&stat) / 1_000_000_000);
+        if pending.is_none() {
+            entry.size = entry.size.min(self.notes()?.read(dir::identity(&stat).1)?.gap_from.unwrap_or(u64::MAX));
+        }
+        Ok((file, entry))
+    }
+
     /// Pending files, and partials under temporary names; sorted by name.
     ///
     /// # Errors

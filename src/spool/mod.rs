@@ -11,6 +11,8 @@
 //! processing             ID-NAME: owned by an import                    claimed
 //! archive, rejected, held  DAY/ID-NAME and its companions               ended
 //! status                 NAME.json, recent.log                          status
+//! archive, rejected      what has been kept long enough                 expired
+//! received.json          bytes of the day                               pending
 //! ```
 //!
 //! This module does not know what is in a file, what time it is, or who is logged in. It never waits but for the disk.
@@ -22,8 +24,10 @@ mod dir;
 mod ended;
 mod entries;
 mod error;
+mod expired;
 mod inbox;
 mod notes;
+mod pending;
 mod rename;
 mod sidecar;
 mod status;
@@ -46,8 +50,10 @@ pub use coverage::RANGES_MAX;
 pub use ended::{ArchivedFile, Companion, End};
 pub use entries::{Entry, Partial, Renamed, Replace};
 pub use error::{ErrorKind, SpoolError};
+pub use expired::Expired;
 pub use inbox::{InboxFile, Problem, Scan, Sidecar};
 pub use notes::SEAMS_MAX;
+pub use pending::{Pending, Received};
 pub use sidecar::{CHECKSUM_BYTES_MAX, Checksum};
 pub use status::RECENT_BYTES_MAX;
 pub use upload::{Closed, Delivered, OpenUpload, Upload};

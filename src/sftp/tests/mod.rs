@@ -60,7 +60,15 @@ impl World {
             Arc::new(move |login: &str| {
                 let tenant = TenantName::parse(login).ok()?;
                 let folders = spool.tenant(&tenant).ok()?;
-                Some(TenantLogin { tenant, keys: vec![key(7).public_key().clone(), key(1).public_key().clone()], folders })
+                let keys = [7, 1].map(|seed| AllowedKey::from(key(seed).public_key().clone())).to_vec();
+                Some(Arc::new(TenantLogin {
+                    tenant,
+                    keys,
+                    networks: Vec::new(),
+                    folders,
+                    quota: Quota::default(),
+                    readme: "read me\n".into(),
+                }))
             })
         };
         let (hints, received) = mpsc::unbounded_channel();

@@ -1,0 +1,54 @@
+//! Host keys and algorithms: what is offered, what is refused, and what `serve --check-config` says of it.
+
+use super::*;
+
+#[test]
+fn check_config_says_what_is_offered_and_every_fault() {
+    let world = World::new();
+    world.tenant("acme");
+    let ran = world.run(&["serve", "--check-config"]).exits(0).says("host key      ssh-ed25519 SHA256:").says("mlkem768x25519-sha256");
+    assert!(!ran.stdout.contains("sha1") && !ran.stdout.contains("group14") && !ran.stdout.contains("nistp256"), "{ran}");
+    world.set("sftp", "legacy_clients", "true");
+    let ran = world.run(&["serve", "--check-config"]).exits(0).says("diffie-hellman-group14-sha256");
+    assert!(!ran.stdout.contains("sha1"), "{ran}");
+
+    for (name, kind) in [("ecdsa", &["-t", "ecdsa"][..]), ("weak", &["-t", "rsa", "-b", "2048"]), ("rsa", &["-t", "rsa", "-b", "3072"])] {
+        world.run_any("ssh-keygen", &[&["-q", "-N", "", "-f", name], kind].concat()).exits(0);
+    }
+    world.set("sftp", "host_keys", "[\"data/keys/ssh_host_ed25519_key\", \"../ecdsa\", \"../weak\", \"../rsa\", \"gone\"]");
+    world.set_tenant("acme", "do_not_trak", "true");
+    let ran = world.run(&["serve", "--check-config"]).exits(2).says("host key      ssh-rsa SHA256:");
+    for fault in
+        ["ecdsa\" is not used here: expected ed25519, or RSA", "weak\" is not used here: expected RSA of 3072", "gone\"", "do_not_trak"]
+    {
+        assert!(ran.stderr.contains(fault), "{fault}\n{ran}");
+    }
+    world.run(&["serve"]).exits(1).warns("ecdsa\" is not used here");
+}
+
+#[test]
+fn an_old_client_gets_in_only_where_it_is_asked_for() {
+    let mut world = World::new();
+    world.tenant("acme");
+    world.run_any("ssh-keygen", &["-q", "-N", "", "-t", "rsa", "-b", "3072", "-f", "rsa"]).exits(0);
+    world.set("sftp", "host_keys", "[\"data/keys/ssh_host_ed25519_key\", \"../rsa\"]");
+    let old = |world: &World, kex: &str| {
+        let mut command = Command::new("sftp");
+        command.args(["-F", "none", "-b", "-", "-o", &format!("KexAlgorithms={kex}"), "-o", "MACs=hmac-sha2-256"]);
+        command.args(["-o", "Ciphers=aes128-ctr", "-o", "HostKeyAlgorithms=rsa-sha2-256"]).args(world.ssh_options("acme"));
+        command.arg("acme@127.0.0.1");
+        world.finish_with(command, "pwd\n")
+    };
+    let kexes = ["ecdh-sha2-nistp256", "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512"];
+    world.start();
+    for kex in kexes {
+        old(&world, kex).exits(255);
+    }
+    world.stop();
+    world.set("sftp", "legacy_clients", "true");
+    world.start();
+    for kex in kexes {
+        old(&world, kex).exits(0);
+    }
+    from(&world, "acme", "127.0.0.1").exits(0);
+}
