@@ -19,6 +19,7 @@ mod load;
 mod main_job;
 mod people;
 mod picking_up;
+mod plan;
 mod scale;
 mod support;
 mod systemd;

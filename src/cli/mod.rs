@@ -15,6 +15,7 @@ mod init;
 mod lists;
 mod load;
 mod owner;
+mod plan;
 mod sample;
 mod serve;
 mod store;
@@ -34,6 +35,7 @@ pub use args::{
 };
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
+pub use plan::PlanCommand;
 pub use tenant::TenantCommand;
 pub use voice::Terminal;
 
@@ -83,6 +85,9 @@ pub enum Command {
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
+    /// The erasure plan: what becomes of each table
+    #[command(subcommand)]
+    Plan(PlanCommand),
     /// Fill the built-in store from a CSV or JSONL file
     Load(LoadArgs),
     /// Find people, and show everything held about one
@@ -133,6 +138,7 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),
         Command::Imports(command) => imports::run(scene, command),
+        Command::Plan(command) => plan::run(scene, command),
         Command::Load(args) => load::run(scene, args),
         Command::Customers(command) => customers::run(scene, command),
     }

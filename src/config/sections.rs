@@ -151,18 +151,27 @@ impl Options for PipelineSection {
 /// `[store]`: the database.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoreSection {
+    /// A database of one's own, in place of the embedded store.
+    pub database: Option<PathBuf>,
+    /// The erasure plan for that database.
+    pub plan: Option<PathBuf>,
+    /// Most rows of a table that a key without an index leads to.
+    pub unindexed_rows_max: u64,
     /// Page cache of the connection that deletes.
     pub cache_mib: u64,
 }
 
 impl Default for StoreSection {
     fn default() -> Self {
-        Self { cache_mib: 256 }
+        Self { database: None, plan: None, unindexed_rows_max: 1_000_000, cache_mib: 256 }
     }
 }
 
 impl Options for StoreSection {
     fn each(&mut self, visit: &mut Visit<'_>) {
+        visit("database", Slot::File(&mut self.database));
+        visit("plan", Slot::File(&mut self.plan));
+        visit("unindexed_rows_max", Slot::Number(&mut self.unindexed_rows_max, 0..=1 << 40));
         visit("cache_mib", Slot::Number(&mut self.cache_mib, 1..=65_536));
     }
 }

@@ -16,7 +16,7 @@ use super::pace::Pace;
 use super::reading::{ReadingOf, reading_of};
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
-use crate::purge::{Ended, Ending, InputRow, MatchError, Matched};
+use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
@@ -45,7 +45,12 @@ pub(super) enum Step {
 impl Pipeline {
     /// The next slice of an import.
     pub(super) fn step(&mut self, import: ImportId) -> Result<Step, Fault> {
-        let row = ledger::require(self.store.connection(), import)?;
+        let mut row = ledger::require(self.store.connection(), import)?;
+        if matches!(row.state, State::Received | State::Checking | State::Purging)
+            && let Some(step) = self.paused(&mut row)?
+        {
+            return Ok(step);
+        }
         match row.state {
             State::Received | State::Checking => self.look(&row),
             State::Purging => self.chunk(&row),
@@ -81,6 +86,10 @@ impl Pipeline {
                 return self.reject(row, &FileFacts { dialect, ..facts }, &rejection);
             }
             Err(MatchError::Input(ReadError::Medium(error))) => return Err(error.into()),
+            // No other try would serve it.
+            Err(MatchError::Purge(error @ (PurgeError::CannotServe(_) | PurgeError::AnotherTenants { .. }))) => {
+                return self.reject(row, &FileFacts { dialect, ..facts }, &Rejection::new("plan_cannot_serve", error.to_string()));
+            }
             Err(MatchError::Purge(error)) => return Err(error.into()),
         };
         let held = self.judge(row, &matched)?;
@@ -105,7 +114,7 @@ impl Pipeline {
             Mode::Purge => {
                 self.engine.begin(&mut self.store, row.id, &matched)?;
                 info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
-                self.running.insert(row.id, Running { pace: Pace::new() });
+                self.running.insert(row.id, Running { pace: Pace::new(self.fitting.scans()) });
                 self.publish(&folders, row, State::Purging, None)?;
             }
         }
@@ -164,14 +173,16 @@ impl Pipeline {
 
     /// One chunk of deletions; after the last, the end.
     fn chunk(&mut self, row: &ImportRow) -> Result<Step, Fault> {
-        let shared = self.turns.contended();
+        let shared = self.look_for_others()? || self.turns.contended();
+        let scans = self.fitting.scans();
         let wish = if shared { self.options.chunk_shared } else { self.options.chunk_alone };
-        let running = self.running.entry(row.id).or_insert_with(|| Running { pace: Pace::new() });
+        let running = self.running.entry(row.id).or_insert_with(|| Running { pace: Pace::new(scans) });
         let targets = running.pace.targets();
         let began = Instant::now();
         let done = self.engine.chunk(&mut self.store, row.id, targets, Self::now())?;
         if done.more {
             running.pace.learn(began.elapsed(), wish);
+            std::thread::sleep(self.options.chunk_rest);
             return Ok(Step::More);
         }
         let keep = self.options.originals_days;

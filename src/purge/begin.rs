@@ -84,7 +84,7 @@ impl Engine {
     /// Every table of the plan at zero.
     pub(super) fn nothing_done(&self) -> Progress {
         let (removed, detached) = (Counts::zero(self.plan.removed_tables()), Counts::zero(self.plan.detached_tables()));
-        Progress { removed, detached, ..Progress::default() }
+        Progress { removed, detached, overwritten: Counts::zero(self.plan.overwritten_tables()), ..Progress::default() }
     }
 
     pub(super) fn record(

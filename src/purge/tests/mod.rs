@@ -3,5 +3,8 @@
 mod behaviour;
 mod foreign;
 mod holdings;
+mod mastodon;
 mod oracle;
+mod schemas;
+mod words;
 mod world;

@@ -9,6 +9,8 @@ use rusqlite::types::ValueRef;
 use tempfile::TempDir;
 
 use crate::domain::{Email, Flags, IdentityKey, ImportId, Mode, Outcome, Reason, RowError, Settings, SubjectKey, TenantName};
+use crate::purge::accounts::{Accounts, Kept};
+use crate::purge::people::People;
 use crate::purge::{Checked, Ended, Ending, Engine, InputRow, Matched, Plan};
 use crate::store::ledger::{self, NewImport, Origin, RowCustomers};
 use crate::store::{Create, Options, Store};
@@ -152,6 +154,37 @@ impl World {
         let outcomes = ledger::outcomes(store.connection(), ended.import.id).unwrap();
         let customers = ledger::row_customers(store.connection(), ended.import.id, outcomes.len()).unwrap();
         came(&outcomes, &customers, ended.import.progress.clone(), ended.tally)
+    }
+
+    /// Asks SQLite how it would run each statement of a purge of these rows: no table of the user's may be read whole.
+    pub(super) fn assert_no_scan(&self, rows: &[InputRow]) {
+        self.assert_no_scan_but(rows, &[]);
+    }
+
+    /// The same, some tables aside.
+    pub(super) fn assert_no_scan_but(&self, rows: &[InputRow], but: &[&str]) {
+        let store = self.read();
+        let connection = store.connection();
+        let matched = self.matched(rows, Settings::default());
+        let people = People::of(self.engine.plan(), matched.tenant()).unwrap();
+        self.engine.survivors(&people, connection, matched.targets()).unwrap();
+        if let Some(rule) = &self.engine.plan().account {
+            let accounts = Accounts { people, rule, key: &self.engine.key, connection };
+            accounts.touch().unwrap();
+            accounts.doom(&Kept::These(&std::collections::HashSet::new())).unwrap();
+        }
+        self.engine.mark(&people, connection).unwrap();
+        let mut all = vec![people.by_key(), people.by_address().unwrap(), people.delete_chunk()];
+        all.extend(people.by_pair());
+        for sql in all.into_iter().chain(self.engine.steps.statements()) {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut steps = statement.raw_query();
+            while let Some(step) = steps.next().unwrap() {
+                let step: String = step.get("detail").unwrap();
+                let aside = but.iter().any(|table| step.split(' ').nth(1).is_some_and(|found| found.trim_start_matches("main.") == *table));
+                assert!(!step.starts_with("SCAN") || step.contains("expunged_") || aside, "{step}\n{sql}");
+            }
+        }
     }
 
     /// Every value of the tables that a pattern names.

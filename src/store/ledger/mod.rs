@@ -26,8 +26,8 @@ pub use suppressions::{
     Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,
 };
 pub use targets::{
-    RowCustomers, RowFate, Target, TargetFlags, any_preserved, count_targets, forget_targets, insert_targets, is_preserved, mark_gone,
-    next_targets, preserve, row_customers, row_fates,
+    RowCustomers, RowFate, Target, TargetFlags, any_detached, any_preserved, count_targets, forget_detached, forget_targets,
+    insert_targets, is_detached, is_preserved, mark_gone, next_targets, note_detached, preserve, row_customers, row_fates,
 };
 
 const VERSION: i64 = 1;
@@ -60,6 +60,9 @@ CREATE TABLE IF NOT EXISTS expunged_targets (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS expunged_preserved_accounts (
     import INTEGER NOT NULL, account BLOB NOT NULL, PRIMARY KEY (import, account)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS expunged_detached_rows (
+    import INTEGER NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (import, identity)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS expunged_pending_suppressions (
     import INTEGER NOT NULL, kind TEXT NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (import, kind, identity)

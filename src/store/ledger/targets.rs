@@ -157,12 +157,12 @@ pub fn row_customers(connection: &Connection, import: ImportId, rows: usize) -> 
     Ok(RowCustomers::from_counts((0..).zip(fates.iter().map(|fate| fate.deleted)).filter(|(_, deleted)| *deleted > 0)))
 }
 
-/// Removes what is only needed until the import is archived: targets, outcomes, preserved accounts.
+/// Removes what is only needed until the import is archived: targets, outcomes, preserved accounts, detached rows.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
 pub fn forget_targets(transaction: &Transaction<'_>, import: ImportId) -> Result<(), StoreError> {
-    for table in ["targets", "outcomes", "preserved_accounts"] {
+    for table in ["targets", "outcomes", "preserved_accounts", "detached_rows"] {
         let sql = format!("DELETE FROM expunged_{table} WHERE import = ?1");
         transaction.execute(&sql, [import.0]).doing("forget the targets")?;
     }
@@ -197,4 +197,44 @@ pub fn is_preserved(connection: &Connection, import: ImportId, account: &Identit
     let doing = "look for an account to keep";
     let sql = "SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1 AND account = ?2";
     connection.prepare_cached(sql).doing(doing)?.exists((import.0, account.as_bytes())).doing(doing)
+}
+
+/// Notes a row that was counted as detached and that a later chunk may touch again.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn note_detached(transaction: &Transaction<'_>, import: ImportId, row: &Identity) -> Result<(), StoreError> {
+    let doing = "note a detached row";
+    let sql = "INSERT OR IGNORE INTO expunged_detached_rows (import, identity) VALUES (?1, ?2)";
+    transaction.prepare_cached(sql).doing(doing)?.execute((import.0, row.as_bytes())).doing(doing)?;
+    Ok(())
+}
+
+/// Whether any row is noted as detached.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn any_detached(connection: &Connection, import: ImportId) -> Result<bool, StoreError> {
+    let doing = "look for detached rows";
+    connection.prepare_cached("SELECT 1 FROM expunged_detached_rows WHERE import = ?1").doing(doing)?.exists([import.0]).doing(doing)
+}
+
+/// Whether a row is noted as detached.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn is_detached(connection: &Connection, import: ImportId, row: &Identity) -> Result<bool, StoreError> {
+    let doing = "look for a detached row";
+    let sql = "SELECT 1 FROM expunged_detached_rows WHERE import = ?1 AND identity = ?2";
+    connection.prepare_cached(sql).doing(doing)?.exists((import.0, row.as_bytes())).doing(doing)
+}
+
+/// Forgets a detached row that is gone after all; `false` when it was not noted.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn forget_detached(transaction: &Transaction<'_>, import: ImportId, row: &Identity) -> Result<bool, StoreError> {
+    let doing = "forget a detached row";
+    let sql = "DELETE FROM expunged_detached_rows WHERE import = ?1 AND identity = ?2";
+    Ok(transaction.prepare_cached(sql).doing(doing)?.execute((import.0, row.as_bytes())).doing(doing)? == 1)
 }
