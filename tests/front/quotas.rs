@@ -127,3 +127,17 @@ fn a_sender_reads_back_what_waits_and_sets_times_that_last() {
     assert_eq!(ran.stdout.matches("Feb  3  2021").count(), 2, "{ran}");
     world.report("acme", "a.csv");
 }
+
+#[test]
+fn a_partial_that_nobody_writes_expires() {
+    let mut world = world("sftp", "partials_days", "2");
+    put(&world, "old.part", 10).exits(0);
+    put(&world, "new.part", 10).exits(0);
+    world.stop();
+    let old = world.folder("acme", "staging").join("inbox/old.part");
+    assert!(Command::new("touch").args(["-d", "3 days ago"]).arg(old).status().expect("touch").success());
+    world.start();
+    world.eventually("it is gone", || (world.files("acme", "staging") == ["inbox/new.part"]).then_some(()));
+    world.eventually("it is told", || recent(&world).contains("/inbox/old.part partial of 10 bytes expired").then_some(()));
+    world.eventually("it is logged", || world.log().contains("partial expired").then_some(()));
+}
