@@ -15,5 +15,5 @@ fn from(world: &World, tenant: &str, source: &str) -> Ran {
     let mut command = Command::new("sftp");
     command.args(["-F", "none", "-b", "-", "-o", &format!("BindAddress={source}")]).args(world.ssh_options(tenant));
     command.arg(format!("{tenant}@127.0.0.1"));
-    world.finish(command, "pwd\n")
+    world.finish_with(command, "pwd\n")
 }

@@ -80,7 +80,10 @@ pub enum LoadKind {
 #[derive(Args, Debug)]
 #[command(
     about = "Fill the built-in store from a CSV or JSONL file",
-    after_help = "A file is loaded whole or not at all; bad rows are listed by line and left out. Only the keys are mandatory.\n\n\
+    after_help = "A file is loaded whole or not at all; bad rows are listed by line and left out.\n\
+                  Only the keys are mandatory; a row whose key is there replaces it, absent columns made blank. Load customers\n\
+                  first: the other kinds refer to them. A load holds the store's write lock to its end: purges wait meanwhile,\n\
+                  so split a file of many millions of rows while a daemon runs.\n\n\
                   Examples:\n  expunged load customers customers.csv --tenant acme\n  expunged load events events.jsonl --tenant acme\n\n\
                   Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, some rows invalid; 4 no such tenant or file; 6 rejected, nothing loaded"
 )]
@@ -187,7 +190,7 @@ pub enum CustomersCommand {
                       Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant, or nobody found"
     )]
     Find {
-        /// Name, address or id; - to read it from standard input
+        /// A name or part of one, an address, or an id; - to read it from standard input: for addresses
         #[arg(value_name = "TEXT")]
         text: String,
         /// Whose customers

@@ -4,9 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::ImportsCommand;
-use super::lists::store_failure;
-use super::{Exit, Failure, Scene, summary};
-use crate::daemon;
+use super::{Exit, Failure, Scene, store, summary};
 use crate::domain::{ImportId, Tally, TenantName};
 use crate::report::Report;
 use crate::store::ledger::{self, ImportRow};
@@ -23,8 +21,8 @@ fn list(scene: &Scene, tenant: Option<&TenantName>, limit: u32, json: bool) -> R
     if let Some(name) = tenant {
         super::tenant::find(scene, &config, name)?;
     }
-    let store = daemon::open_store_read_only(&config).map_err(|error| store_failure(&error))?;
-    let rows = ledger::list(store.connection(), tenant, limit).map_err(|error| store_failure(&error))?;
+    let store = store::open_read_only(&config)?;
+    let rows = ledger::list(store.connection(), tenant, limit).map_err(|error| store::failure(&error))?;
     let listed: Vec<Listed<'_>> = rows.iter().map(Listed::new).collect();
     if json {
         scene.terminal.json(&serde_json::json!({ "imports": listed }))?;
@@ -53,8 +51,8 @@ fn list(scene: &Scene, tenant: Option<&TenantName>, limit: u32, json: bool) -> R
 
 fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
-    let store = daemon::open_store_read_only(&config).map_err(|error| store_failure(&error))?;
-    let row = ledger::get(store.connection(), import).map_err(|error| store_failure(&error))?;
+    let store = store::open_read_only(&config)?;
+    let row = ledger::get(store.connection(), import).map_err(|error| store::failure(&error))?;
     let row =
         row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
     let report: Option<Report> = row.report.as_deref().and_then(|text| serde_json::from_str(text).ok());

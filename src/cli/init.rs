@@ -1,4 +1,4 @@
-//! `init`: a config, the folders and the keys.
+//! `init`: a config, the folders, the keys and an empty store.
 //!
 //! The config file is made last. Where it stands, the set-up is whole, and another `init` changes nothing; where it does
 //! not, `init` goes on from where an interrupted one ended and keeps what is there.
@@ -12,17 +12,16 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 use russh::keys::{HashAlg, PrivateKey};
 
-use super::{Exit, Failure, Scene, files, owner};
+use super::{Exit, Failure, Scene, files, owner, store};
 use crate::config::{Config, SAMPLE, read_host_key, read_listen};
 
 /// Arguments of `init`.
 #[derive(Args, Debug)]
-#[command(
-    after_help = "Makes DIR/expunged.toml (every option at its default, with a sentence each), DIR/tenants.d/ and DIR/data/ with a fresh host key.\n\
+#[command(after_help = "Makes DIR/expunged.toml (every option at its default, with a sentence each), DIR/tenants.d/, and DIR/data/\n\
+                  with a fresh host key and an empty store.\n\
                   Nothing that is there is overwritten.\n\n\
                   Examples:\n  expunged init .\n  expunged init /var/lib/expunged --listen '[::]:2022'\n\n\
-                  Exit codes: 0 done, or set up already; 1 failed; 2 usage, or a set-up with something missing"
-)]
+                  Exit codes: 0 done, or set up already; 1 failed; 2 usage, or a set-up with something missing")]
 pub struct InitArgs {
     /// The folder to set up; made if it is not there
     #[arg(value_name = "DIR")]
@@ -78,6 +77,7 @@ pub(super) fn run(scene: &Scene, args: &InitArgs) -> Result<Exit, Failure> {
 pub(super) fn set_up(config: &Config, listen: SocketAddr) -> Result<String, Failure> {
     let cannot = |what: String, error: io::Error| Failure::failed(format!("cannot make {what}")).because(&error);
     let (text, host_key) = make(config, listen).map_err(|(what, error)| cannot(what, error))?;
+    store::create(config)?;
     let file = &config.file;
     files::create(file, text.as_bytes(), 0o600).map_err(|error| cannot(format!("\"{}\"", file.display()), error))?;
     Ok(host_key)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::args::{CheckArgs, PurgeArgs, ReadingArgs};
-use super::{Exit, Failure, Scene, files, serve, summary};
+use super::{Exit, Failure, Scene, files, serve, store, summary};
 use crate::config::{Config, Tenant};
 use crate::daemon::{self, ByHand};
 use crate::domain::{FileName, ImportId, NameKind, Settings, State, TenantName};
@@ -162,7 +162,7 @@ fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> 
                 .hint(format!("confirm with: --yes {people}")))
         }
         None => {
-            scene.terminal.ask(&format!("this cannot be undone. Type the number of people to erase ({people}): "));
+            scene.terminal.ask(format!("this cannot be undone. Type the number of people to erase ({people}): "));
             let typed = read_line()?;
             if typed.parse() == Ok(people) { Ok(()) } else { Err(declined("not confirmed".to_owned())) }
         }
@@ -170,8 +170,8 @@ fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> 
 }
 
 fn rehearse(config: &Config, tenant: &Tenant, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
-    let store = daemon::open_store_read_only(config).map_err(|error| store_failure(&error))?;
-    let engine = daemon::engine(config).map_err(serve::failure)?;
+    let store = store::open_read_only(config)?;
+    let engine = store::engine(config)?;
     let rules = daemon::rules(config, tenant);
     // A person who gives a file by hand means a list, whatever its name ends in.
     let kind = match list.name.kind() {
@@ -186,11 +186,11 @@ fn rehearse(config: &Config, tenant: &Tenant, args: &ReadingArgs, list: &mut Lis
 
 /// Hands the request to the running daemon, or does its work in its place.
 fn run_request(config: &Config, request: &PurgeRequest) -> Result<ImportRow, Failure> {
-    let mut store = daemon::open_store(config).map_err(|error| store_failure(&error))?;
+    let mut store = store::open(config)?;
     let new = request.to_row(asked_by());
     let id = store
         .write("ask for a purge", |tx| ledger::insert_request(tx, &new, Timestamp::now()))
-        .map_err(|error: StoreError| store_failure(&error))?;
+        .map_err(|error: StoreError| store::failure(&error))?;
     if let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)? {
         by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| Failure::failed(fault.chain()))?;
     }
@@ -198,7 +198,7 @@ fn run_request(config: &Config, request: &PurgeRequest) -> Result<ImportRow, Fai
 }
 
 fn wait_for(store: &Store, request: i64) -> Result<ImportRow, Failure> {
-    let failed = |error: StoreError| store_failure(&error);
+    let failed = |error: StoreError| store::failure(&error);
     let mut waited = Duration::ZERO;
     loop {
         let row = ledger::request(store.connection(), request).map_err(failed)?;
@@ -247,14 +247,6 @@ fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
 /// The tenant that a command names.
 pub(super) fn tenant<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Tenant, Failure> {
     super::tenant::find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))
-}
-
-pub(super) fn store_failure(error: &StoreError) -> Failure {
-    let failure = Failure::failed(error.to_string());
-    match std::error::Error::source(error) {
-        Some(cause) => failure.because(cause),
-        None => failure,
-    }
 }
 
 /// A rehearsal by hand is no import and has no number.

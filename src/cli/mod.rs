@@ -4,6 +4,7 @@
 //! goes through [`Terminal`], why it could not through [`Failure`]. The rules of a command live below, not here.
 
 mod args;
+mod customers;
 mod demo;
 mod failure;
 mod files;
@@ -11,9 +12,11 @@ mod folders;
 mod imports;
 mod init;
 mod lists;
+mod load;
 mod owner;
 mod sample;
 mod serve;
+mod store;
 mod summary;
 mod tenant;
 mod voice;
@@ -60,7 +63,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a config, the folders and the keys
+    /// Make a config, the folders, the keys and an empty store
     Init(InitArgs),
     /// Add, list, show and remove tenants
     #[command(subcommand)]
@@ -78,6 +81,11 @@ pub enum Command {
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
+    /// Fill the built-in store from a CSV or JSONL file
+    Load(LoadArgs),
+    /// Find people, and show everything held about one
+    #[command(subcommand)]
+    Customers(CustomersCommand),
 }
 
 /// What every command has: its voice, where the config is, and how it was typed.
@@ -123,6 +131,8 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),
         Command::Imports(command) => imports::run(scene, command),
+        Command::Load(args) => load::run(scene, args),
+        Command::Customers(command) => customers::run(scene, command),
     }
 }
 

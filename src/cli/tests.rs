@@ -10,11 +10,8 @@ use super::*;
 enum Rest {
     Serve(ServeArgs),
     Demo(DemoArgs),
-    Load(LoadArgs),
     Check(CheckArgs),
     Purge(PurgeArgs),
-    #[command(subcommand)]
-    Customers(CustomersCommand),
     #[command(subcommand)]
     Imports(ImportsCommand),
 }

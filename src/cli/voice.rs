@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::Failure;
@@ -74,19 +75,6 @@ impl Terminal {
         self.tell("hint", "36", &text.to_string());
     }
 
-    /// Prints a fault of the input to standard error, in red on a terminal.
-    pub fn bad(&self, text: impl Display) {
-        let text = printable(&text.to_string());
-        // There is no one left to tell where standard error is gone.
-        let _ = if self.colour { writeln!(io::stderr().lock(), "\x1b[31m{text}\x1b[0m") } else { writeln!(io::stderr().lock(), "{text}") };
-    }
-
-    /// Asks for a line, without ending its own.
-    pub fn ask(&self, text: &str) {
-        let mut err = io::stderr().lock();
-        let _ = write!(err, "{}", printable(text)).and_then(|()| err.flush());
-    }
-
     /// Prints why a command failed, and what to do about it, to standard error.
     pub fn fail(&self, failure: &Failure) {
         for message in failure.messages() {
@@ -95,6 +83,27 @@ impl Terminal {
         for hint in failure.hints() {
             self.hint(hint);
         }
+    }
+
+    /// Prints a bad row to standard error, in red.
+    pub fn bad(&self, text: impl Display) {
+        let text = printable(&text.to_string());
+        let _ = if self.colour { writeln!(io::stderr().lock(), "\x1b[31m{text}\x1b[0m") } else { writeln!(io::stderr().lock(), "{text}") };
+    }
+
+    /// Prints a question to standard error, and leaves the cursor behind it.
+    pub fn ask(&self, question: impl Display) {
+        let mut err = io::stderr().lock();
+        let _ = write!(err, "{}", printable(&question.to_string())).and_then(|()| err.flush());
+    }
+
+    /// Shows on standard error how much of a file was read; on a terminal only.
+    #[must_use]
+    pub fn progress(&self, bytes: u64) -> ProgressBar {
+        let bar = ProgressBar::new(bytes);
+        let template = "{wide_bar} {bytes}/{total_bytes} {msg}";
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar
     }
 
     fn tell(&self, word: &str, colour: &str, text: &str) {

@@ -18,7 +18,7 @@ pub use fault::{Fault, Faults};
 pub use keys::{KeyError, LoginKey, RSA_BITS_MIN, read_keys};
 pub use option::{Options, Slot, Visit, read_listen};
 pub use secrets::{SecretError, read_host_key, read_identity_key};
-pub use sections::{LimitsSection, LogSection, PipelineSection, SftpSection, StoreSection, TenantOptions};
+pub use sections::{LimitsSection, LogSection, PipelineSection, RetentionSection, SftpSection, StoreSection, TenantOptions};
 pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
 
 use option::Reading;
@@ -41,6 +41,8 @@ pub struct Config {
     pub pipeline: PipelineSection,
     /// The database.
     pub store: StoreSection,
+    /// How long files are kept.
+    pub retention: RetentionSection,
     /// What a list may be.
     pub limits: LimitsSection,
     /// The log.
@@ -74,6 +76,7 @@ impl Config {
             sftp: SftpSection::default(),
             pipeline: PipelineSection::default(),
             store: StoreSection::default(),
+            retention: RetentionSection::default(),
             limits: LimitsSection::default(),
             log: LogSection::default(),
             tenant_defaults: TenantOptions::default(),
@@ -157,12 +160,13 @@ impl Config {
     }
 
     /// Each section by name, in the order of the sample.
-    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 6] {
-        let [sftp, pipeline, store, limits, log, tenant_defaults] = SECTIONS;
+    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 7] {
+        let [sftp, pipeline, store, retention, limits, log, tenant_defaults] = SECTIONS;
         [
             (sftp, &mut self.sftp),
             (pipeline, &mut self.pipeline),
             (store, &mut self.store),
+            (retention, &mut self.retention),
             (limits, &mut self.limits),
             (log, &mut self.log),
             (tenant_defaults, &mut self.tenant_defaults),
@@ -228,7 +232,7 @@ fn read_text(file: &Path) -> Result<String, Faults> {
 }
 
 /// Sections of the main file, in the order of the sample.
-const SECTIONS: [&str; 6] = ["sftp", "pipeline", "store", "limits", "log", "tenant_defaults"];
+const SECTIONS: [&str; 7] = ["sftp", "pipeline", "store", "retention", "limits", "log", "tenant_defaults"];
 
 /// Largest config file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;

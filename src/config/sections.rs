@@ -142,13 +142,35 @@ pub struct StoreSection {
 
 impl Default for StoreSection {
     fn default() -> Self {
-        Self { cache_mib: 64 }
+        Self { cache_mib: 256 }
     }
 }
 
 impl Options for StoreSection {
     fn each(&mut self, visit: &mut Visit<'_>) {
         visit("cache_mib", Slot::Number(&mut self.cache_mib, 1..=65_536));
+    }
+}
+
+/// `[retention]`: how long files are kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RetentionSection {
+    /// Days that originals and results are kept, which hold what the sender wrote.
+    pub originals_days: u64,
+    /// Days that reports are kept, which hold no id and no address.
+    pub reports_days: u64,
+}
+
+impl Default for RetentionSection {
+    fn default() -> Self {
+        Self { originals_days: 30, reports_days: 2_192 }
+    }
+}
+
+impl Options for RetentionSection {
+    fn each(&mut self, visit: &mut Visit<'_>) {
+        visit("originals_days", Slot::Number(&mut self.originals_days, 1..=36_500));
+        visit("reports_days", Slot::Number(&mut self.reports_days, 1..=36_500));
     }
 }
 

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use russh::keys::{HashAlg, PrivateKey};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -99,6 +100,7 @@ impl Daemon {
     /// [`StartError`]: nothing was received or deleted.
     pub fn build(config: Config) -> Result<Self, StartError> {
         let lock = take_lock(&config)?;
+        allow_descriptors();
         let host_keys = read_host_keys(&config)?;
         let fingerprints = host_keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect::<Vec<_>>().join(" ");
         let spool = Spool::new(config.tenant_folders_dir());
@@ -145,7 +147,8 @@ impl Daemon {
 
         let (raise, lowered) = shutdown::channel();
         let receiving = tokio::spawn(server.run(lowered));
-        let mut reload = Reload { seen: tenants_fingerprint(&config.tenants_dir).ok(), config, spool, logins, wakes: wakes.clone() };
+        let seen = tenants_fingerprint(&config.tenants_dir).ok();
+        let mut reload = Reload { settling: seen, seen, config, spool, logins, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
         let mut expiry = tokio::time::interval(EXPIRY_EVERY);
         let mut failed = false;
@@ -207,27 +210,7 @@ impl ByHand {
     }
 }
 
-/// Opens the store for reading and writing beside a daemon, as commands do.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store(config: &Config) -> Result<Store, StoreError> {
-    Store::open(&config.store_file(), Create::Builtin, store_options(config))
-}
-
-/// Opens the store for reading.
-///
-/// # Errors
-/// [`StoreError`].
-pub fn open_store_read_only(config: &Config) -> Result<Store, StoreError> {
-    Store::open_read_only(&config.store_file(), store_options(config))
-}
-
-/// The engine over the built-in plan, with the store's own key.
-///
-/// # Errors
-/// The key cannot be read, or the plan is not sound.
-pub fn engine(config: &Config) -> Result<Engine, StartError> {
+fn engine(config: &Config) -> Result<Engine, StartError> {
     Ok(Engine::new(Plan::builtin(), read_identity_key(&config.identity_key_file())?)?)
 }
 
@@ -266,7 +249,7 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
 }
 
 fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
-    let store = open_store(config)?;
+    let store = Store::open(&config.store_file(), Create::Builtin, store_options(config))?;
     let engine = engine(config)?;
     engine.plan().fits(store.connection())?;
     let options = pipeline::Options {
@@ -276,6 +259,8 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         chunk_shared: Duration::from_millis(config.pipeline.chunk_milliseconds),
         chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
         rest_max: Duration::from_secs(300),
+        originals_days: days(config.retention.originals_days),
+        reports_days: days(config.retention.reports_days),
     };
     let tenants = tenants(config);
     let parts =
@@ -331,6 +316,10 @@ fn store_options(config: &Config) -> store::Options {
     store::Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS }
 }
 
+fn days(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -346,6 +335,15 @@ fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>, alive: onesh
     })
 }
 
+/// Each connection needs five descriptors and each open file one: the soft limit, often 1024, is raised to the hard one.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        // What runs out is waited for; see the accept loop.
+        debug!(%cause, "limit of descriptors not raised");
+    }
+}
+
 /// Tells the service manager, where there is one.
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(cause) = sd_notify::notify(states) {
@@ -356,6 +354,8 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 /// What a reload changes: tenants, their logins and rules.
 struct Reload {
     seen: Option<TenantsFingerprint>,
+    /// What the last look found. A file that is being written is not read: half of it may be a sound tenant without its rules.
+    settling: Option<TenantsFingerprint>,
     config: Config,
     spool: Spool,
     logins: Logins,
@@ -365,9 +365,10 @@ struct Reload {
 impl Reload {
     fn if_changed(&mut self) {
         let found = tenants_fingerprint(&self.config.tenants_dir).ok();
-        if found != self.seen {
+        if found != self.seen && found == self.settling {
             self.now();
         }
+        self.settling = found;
     }
 
     /// Beside the daemon's other work: folders may be large.

@@ -118,7 +118,7 @@ impl Reason {
     pub fn message(self) -> &'static str {
         match self {
             Self::Missing => "the cell is empty; fill it, or leave the row out",
-            Self::EmailMalformed => "not one e-mail address; write it as name@domain, one a row",
+            Self::EmailMalformed => "not one e-mail address; write exactly one address a row, without a name or brackets",
             Self::SpaceAtEnd => "white space before or after the id; ids compare byte for byte, so remove it",
             Self::ControlCharacter => "the id holds a control character; remove it",
             Self::ValueTooLong => "the id is longer than 1024 bytes",

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rusqlite::Connection;
 
 use super::PurgeError;
-use super::people::{People, account_name};
+use super::people::{People, account_name, lossy_text};
 use super::plan::AccountRule;
 use super::sql::{CHUNK, in_main, name, of};
 use crate::domain::{Identity, IdentityKey, ImportId};
@@ -106,7 +106,7 @@ impl Accounts<'_> {
         let found = statement
             .query_map([], |row| {
                 let columns = (1..=columns.len()).map(|at| row.get(at)).collect::<Result<Vec<_>, _>>()?;
-                Ok((self.key.account(self.people.tenant, &row.get::<_, String>(0)?), columns))
+                Ok((self.key.account(self.people.tenant, &lossy_text(row, 0)?.unwrap_or_default()), columns))
             })
             .doing(doing)?
             .collect::<Result<Vec<(Identity, Vec<_>)>, _>>()

@@ -151,10 +151,14 @@ fn delete_children(
         let deleted = transaction.prepare_cached(&rule.delete_doomed).doing(doing)?.execute([]).doing(doing)?;
         total.removed.add(&rule.table, deleted as u64);
         let Some(detach) = &rule.detach else { continue };
-        let settled = transaction.prepare_cached(&detach.count_settled).doing(doing)?.query_row((import.0, last), |row| row.get(0));
-        total.detached.add(&rule.table, settled.map(|rows: u32| rows.into()).doing(doing)?);
         for update in &detach.updates {
-            transaction.prepare_cached(update).doing(doing)?.execute([]).doing(doing)?;
+            let mut statement = transaction.prepare_cached(update).doing(doing)?;
+            let mut done_with = statement.query((import.0, last)).doing(doing)?;
+            let mut settled = 0;
+            while let Some(row) = done_with.next().doing(doing)? {
+                settled += u64::from(row.get::<_, bool>(0).doing(doing)?);
+            }
+            total.detached.add(&rule.table, settled);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
-use super::people::{People, empty_chunk};
+use super::people::{People, empty_chunk, lossy_text};
 use super::plan::Compare;
 use super::sql::{CHUNK, in_main, of};
 use super::{Engine, PurgeError};
@@ -98,8 +98,9 @@ impl Engine {
 
 impl FoundPerson {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let names = (5..row.as_ref().column_count()).map(|at| row.get(at)).collect::<Result<_, _>>()?;
-        Ok(Self { key: row.get(0)?, address: row.get(1)?, account: row.get(2)?, id: row.get(3)?, names })
+        let text = |at| lossy_text(row, at);
+        let names = (5..row.as_ref().column_count()).map(text).collect::<rusqlite::Result<_>>()?;
+        Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)?, names })
     }
 }
 

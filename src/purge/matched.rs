@@ -158,3 +158,15 @@ impl Matched {
         self.rows.iter().filter(|row| row.outcome == Outcome::NotFound && row.flags.do_not_track).map(RowNote::suppression)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_takes_at_most_64_bytes() {
+        // The note, what it resolved to, its place in the order of identities, its outcome, its count of customers.
+        let bytes = size_of::<RowNote>() + size_of::<Found>() + size_of::<u32>() + size_of::<u8>() + size_of::<u32>();
+        assert!(bytes <= 64, "{bytes}");
+    }
+}

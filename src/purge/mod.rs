@@ -16,6 +16,7 @@ mod fit;
 mod holdings;
 mod matched;
 mod matching;
+mod participant;
 mod people;
 mod sql;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub use finish::{Ended, Ending};
 pub use holdings::{FoundPerson, Holding};
 pub use matched::Matched;
 pub use matching::MatchError;
+pub use participant::Participant;
 pub use plan::{Plan, PlanError};
 
 /// Bad rows listed in the report; more are counted.

@@ -186,7 +186,9 @@ pub(super) fn empty_chunk(connection: &Connection) -> Result<(), PurgeError> {
 
 impl Person {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self { key: row.get(0)?, address: row.get(1)?, account: row.get(2)?, id: row.get(3)?, account_name: row.get(4)? })
+        // Texts that are not UTF-8 are nobody whom a file could name.
+        let text = |at| -> rusqlite::Result<Option<String>> { Ok(row.get_ref(at)?.as_str_or_null().ok().flatten().map(str::to_owned)) };
+        Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)?, account_name: lossy_text(row, 4)? })
     }
 
     /// Whether this is whom a row names. Settles what SQL's comparison may have let through: affinity, collation.
@@ -212,6 +214,11 @@ impl Person {
     pub(super) fn account_identity(&self, key: &IdentityKey, tenant: &TenantName) -> Option<Identity> {
         self.account_name.as_deref().map(|name| key.account(tenant, name))
     }
+}
+
+/// A text as stored; where it is not UTF-8 still the same text wherever it is read.
+pub(super) fn lossy_text(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<String>> {
+    Ok(row.get_ref(at)?.as_bytes_or_null()?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
 }
 
 /// What names an account, as one text: its columns but for the tenant's, joined by the unit separator.

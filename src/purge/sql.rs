@@ -48,10 +48,9 @@ pub(super) struct RuleSteps {
 pub(super) struct DetachSteps {
     /// Counts the rows that have a party in the chunk, those that go included.
     pub(super) count_touched: String,
-    /// Counts the rows that have a party in the chunk and none in a later one. `?1` is the import, `?2` the chunk's last key.
-    /// A row is counted by the last chunk that touches it, so that the count does not depend on the size of chunks.
-    pub(super) count_settled: String,
-    /// Sets each reference into the chunk to null.
+    /// Sets each reference into the chunk to null. Each returns 1 for a row that is done with: no party of it is left in the
+    /// chunk or in a later one. `?1` is the import, `?2` the chunk's last key. A row is thus counted once, by whatever
+    /// touches it last, and the count does not depend on the size of chunks.
     pub(super) updates: Vec<String>,
 }
 
@@ -85,15 +84,7 @@ impl Conditions<'_> {
             Action::Delete => None,
             Action::Detach => Some(DetachSteps {
                 count_touched: format!("SELECT count(*) FROM {table} WHERE {touched}"),
-                count_settled: format!("SELECT count(*) FROM {table} WHERE ({touched}) AND NOT ({})", self.touched(rule, Set::Later)),
-                updates: rule
-                    .edges
-                    .iter()
-                    .map(|edge| {
-                        let set: Vec<_> = edge.columns.iter().map(|column| format!("{} = NULL", name(column))).collect();
-                        format!("UPDATE {table} SET {} WHERE {}", set.join(", "), self.reaches(rule, edge, Set::Chunk))
-                    })
-                    .collect(),
+                updates: (0..rule.edges.len()).map(|at| self.update(rule, at)).collect(),
             }),
         };
         RuleSteps {
@@ -103,6 +94,21 @@ impl Conditions<'_> {
             select_touched: format!("SELECT * FROM {table} WHERE ({touched})"),
             detach,
         }
+    }
+
+    /// Sets one reference to null; after those before it, before those behind it.
+    fn update(&self, rule: &Rule, at: usize) -> String {
+        let edge = &rule.edges[at];
+        let set: Vec<_> = edge.columns.iter().map(|column| format!("{} = NULL", name(column))).collect();
+        let behind = rule.edges[at + 1..].iter().map(|other| self.reaches(rule, other, Set::Chunk));
+        let others = rule.edges.iter().enumerate().filter(|(other, _)| *other != at);
+        let left: Vec<_> = behind.chain(others.map(|(_, other)| self.reaches(rule, other, Set::Later))).collect();
+        let left = if left.is_empty() { "0".to_owned() } else { left.join(" OR ") };
+        let (table, reached) = (in_main(&rule.table), self.reaches(rule, edge, Set::Chunk));
+        format!(
+            "UPDATE {table} SET {} WHERE {reached} RETURNING coalesce(NOT ({left}), 1) AND ?1 IS NOT NULL AND ?2 IS NOT NULL",
+            set.join(", ")
+        )
     }
 
     /// Which rows of a table go with a set of subjects.

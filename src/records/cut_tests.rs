@@ -112,8 +112,7 @@ fn well_formed() -> impl Strategy<Value = (Vec<Vec<String>>, u8, &'static str, b
 const MARKS: &[&[u8]] = &[b"", b"\xff\xfe", b"\xfe\xff", b"email\n", b"{\"email\":"];
 
 fn long_runs() -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(256);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// The rows of one resumed upload: the head of one list, the tail of another.

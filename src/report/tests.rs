@@ -98,7 +98,7 @@ fn a_report_has_its_fields_in_the_documented_order() {
       "line": 4,
       "column": "Customer Email",
       "reason": "email_malformed",
-      "message": "not one e-mail address; write it as name@domain, one a row"
+      "message": "not one e-mail address; write exactly one address a row, without a name or brackets"
     }
   ],
   "errors_omitted": 0,

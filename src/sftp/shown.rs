@@ -40,7 +40,7 @@ pub(super) fn listed(entry: &spool::Entry, rights: Rights) -> Entry {
 }
 
 pub(super) fn too_large(bytes_max: u64) -> Refusal {
-    Refusal::failure(format!("files are limited to {bytes_max} bytes"))
+    Refusal::failure(format!("an upload may have {bytes_max} bytes at most"))
 }
 
 /// A path as it may be told: one that holds an `@` may hold an address.

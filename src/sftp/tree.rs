@@ -302,7 +302,7 @@ impl Tree for TenantTree {
             return Err(Refusal::failure("the offset is too large"));
         }
         let (size, length) = (writing.upload.size(), bytes.len() as u64);
-        let end = if writing.upload.appends() { size + length } else { offset + length };
+        let end = writing.upload.end_of_write(offset, length);
         let room = if end > self.receiving.upload_bytes_max {
             Err(too_large(self.receiving.upload_bytes_max))
         } else {

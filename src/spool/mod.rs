@@ -11,6 +11,7 @@
 //! processing             ID-NAME: owned by an import                    claimed
 //! archive, rejected, held  DAY/ID-NAME and its companions               ended
 //! status                 NAME.json, recent.log                          status
+//! archive, rejected      what has been kept long enough                 expired
 //! received.json          bytes of the day                               pending
 //! ```
 //!
@@ -23,6 +24,7 @@ mod dir;
 mod ended;
 mod entries;
 mod error;
+mod expired;
 mod inbox;
 mod notes;
 mod pending;
@@ -48,6 +50,7 @@ pub use coverage::RANGES_MAX;
 pub use ended::{ArchivedFile, Companion, End};
 pub use entries::{Entry, Partial, Renamed, Replace};
 pub use error::{ErrorKind, SpoolError};
+pub use expired::Expired;
 pub use inbox::{InboxFile, Problem, Scan, Sidecar};
 pub use notes::SEAMS_MAX;
 pub use pending::{Pending, Received};

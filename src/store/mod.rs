@@ -52,9 +52,9 @@ pub enum StoreError {
     Open {
         /// The store's file.
         path: PathBuf,
-        /// Why.
+        /// Why: the file system's word, or SQLite's.
         #[source]
-        source: io::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// SQLite refused.
     #[error("cannot {doing}")]
@@ -151,7 +151,7 @@ impl Store {
             make_file(path)?;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags).doing("open the store")?;
+        let connection = connect(path, flags)?;
         settings(&connection, options)?;
         if create == Create::Builtin {
             set(&connection, "journal_mode", "WAL", "wal")?;
@@ -177,7 +177,7 @@ impl Store {
     pub fn open_read_only(path: &Path, options: Options) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sweep = (!beside(path, "-wal").exists()).then(|| Sweep(path.to_owned()));
-        let connection = Connection::open_with_flags(path, flags).doing("open the store for reading")?;
+        let connection = connect(path, flags)?;
         settings(&connection, options)?;
         Ok(Self { connection, _sweep: sweep })
     }
@@ -240,8 +240,12 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(source) => Err(StoreError::Open { path: path.to_owned(), source }),
+        Err(source) => Err(StoreError::Open { path: path.to_owned(), source: source.into() }),
     }
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    Connection::open_with_flags(path, flags).map_err(|source| StoreError::Open { path: path.to_owned(), source: source.into() })
 }
 
 /// What every connection has, readers included.

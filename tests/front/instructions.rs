@@ -44,7 +44,7 @@ fn shell(world: &World, code: String) -> Ran {
     let bash = |line: &str| {
         let mut command = Command::new("bash");
         command.args(["-euo", "pipefail", "-c", line]).current_dir(world.outside("")).env("HOME", world.outside(""));
-        world.finish(command, "")
+        world.finish_with(command, "")
     };
     let ran = bash(first).exits(0);
     world.report("acme", "june.csv");
@@ -81,7 +81,7 @@ fn the_lines_for_paramiko_work() {
     check("Python (paramiko)", "bash", |world, code| {
         let mut command = Command::new(python);
         command.arg("-").current_dir(world.outside(""));
-        world.finish(command, &code)
+        world.finish_with(command, &code)
     });
 }
 

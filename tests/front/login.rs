@@ -159,8 +159,8 @@ fn a_session_ends_when_its_tenant_is_closed_and_others_go_on() {
         world.tenant(tenant);
     }
     world.start();
-    let mut closed = world.sftp_command("acme").spawn().expect("sftp");
-    let mut open = world.sftp_command("other").spawn().expect("sftp");
+    let mut closed = world.sender("acme").sftp(world.address(), &[]).spawn().expect("sftp");
+    let mut open = world.sender("other").sftp(world.address(), &[]).spawn().expect("sftp");
     world.eventually("both are in", || (world.log().matches("session opened").count() == 2).then_some(()));
     world.set_tenant("acme", "disabled", "true");
     world.eventually("the session is closed", || world.log().contains("session cut").then_some(()));

@@ -37,7 +37,7 @@ fn an_old_client_gets_in_only_where_it_is_asked_for() {
         command.args(["-F", "none", "-b", "-", "-o", &format!("KexAlgorithms={kex}"), "-o", "MACs=hmac-sha2-256"]);
         command.args(["-o", "Ciphers=aes128-ctr", "-o", "HostKeyAlgorithms=rsa-sha2-256"]).args(world.ssh_options("acme"));
         command.arg("acme@127.0.0.1");
-        world.finish(command, "pwd\n")
+        world.finish_with(command, "pwd\n")
     };
     let kexes = ["ecdh-sha2-nistp256", "diffie-hellman-group14-sha256", "diffie-hellman-group16-sha512"];
     world.start();

@@ -29,7 +29,7 @@ fn check(world: &World, reason: &str) {
 fn a_file_over_the_limit_is_cut_and_one_at_the_limit_is_not() {
     let world = world("sftp", "upload_bytes_max", "100000");
     put(&world, "big.csv", 100_001).exits(1);
-    check(&world, "files are limited to 100000 bytes");
+    check(&world, "an upload may have 100000 bytes at most");
     assert!(recent(&world).contains("/inbox/big.csv upload cut after "), "{}", recent(&world));
     assert!(world.files("acme", "inbox").is_empty() && world.status("acme", "big.csv").is_none());
     put(&world, "fits.csv", 100_000).exits(0);

@@ -24,9 +24,19 @@ pub(crate) struct Ran {
 
 impl World {
     /// An empty one.
-    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
     pub(crate) fn new() -> Self {
-        let mut dir = TempDir::with_prefix("expunged-test-").expect("a scratch folder");
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// An empty one in memory, where there is such a folder: for tests that sync thousands of times on a disk that others use too.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::within(memory) } else { Self::new() }
+    }
+
+    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
+    fn within(folder: &Path) -> Self {
+        let mut dir = TempDir::with_prefix_in("expunged-test-", folder).expect("a scratch folder");
         if std::env::var_os("EXPUNGED_KEEP").is_some() {
             dir.disable_cleanup(true);
             eprintln!("kept: {}", dir.path().display());
@@ -72,13 +82,15 @@ impl World {
     /// Runs any program here, with nothing on its standard input.
     pub(crate) fn run<A: AsRef<OsStr>>(&self, program: &str, args: impl IntoIterator<Item = A>) -> Ran {
         let mut command = Command::new(program);
-        command.args(args).current_dir(self.dir.path()).env_remove("EXPUNGED_KEEP");
+        command.args(args).current_dir(self.dir.path()).stdin(Stdio::null()).env_remove("EXPUNGED_KEEP");
         self.finish(command)
     }
 
     /// Waits for a command made by the caller.
-    pub(crate) fn finish(&self, command: Command) -> Ran {
-        self.finish_with(command, "")
+    pub(crate) fn finish(&self, mut command: Command) -> Ran {
+        let line = format!("{command:?}");
+        let output = command.output().unwrap_or_else(|error| panic!("{line}: {error}"));
+        self.ran(line, &output)
     }
 
     /// The same, with something on its standard input.
@@ -88,14 +100,13 @@ impl World {
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{line}: {error}"));
         // A program that does not read its input may have ended by now.
         let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
-        let Output { status, stdout, stderr } = child.wait_with_output().unwrap_or_else(|error| panic!("{line}: {error}"));
-        Ran {
-            line,
-            status: status.code(),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-            tree: self.tree(),
-        }
+        let output = child.wait_with_output().unwrap_or_else(|error| panic!("{line}: {error}"));
+        self.ran(line, &output)
+    }
+
+    fn ran(&self, line: String, output: &Output) -> Ran {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran { line, status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr), tree: self.tree() }
     }
 
     /// Every file and folder with its mode, one a line, sorted.
@@ -126,6 +137,12 @@ impl Ran {
         self
     }
 
+    /// Asserts that a text was said on either.
+    pub(crate) fn shows(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text) || self.stderr.contains(text), "expected: {text}\n{self}");
+        self
+    }
+
     /// Asserts that standard error holds a text.
     pub(crate) fn warns(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "expected on stderr: {text}\n{self}");
@@ -153,12 +170,22 @@ fn list(root: &Path, folder: &Path, lines: &mut Vec<String>) {
 }
 
 /// Whether a program is there. Says aloud that a test is skipped; where `EXPUNGED_TEST_ALL` is set, a skip is a failure.
-#[expect(clippy::print_stderr, reason = "a skipped test must not look like one that passed")]
 pub(crate) fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
     if !found {
-        assert!(std::env::var_os("EXPUNGED_TEST_ALL").is_none(), "{program} is not installed, and no test may be skipped here");
-        eprintln!("SKIPPED: {program} is not installed");
+        missing(&format!("{program} is not installed"));
     }
     found
+}
+
+/// Says aloud that a test is skipped for want of something that can be installed; a failure where `EXPUNGED_TEST_ALL` is set.
+pub(crate) fn missing(why: &str) {
+    assert!(std::env::var_os("EXPUNGED_TEST_ALL").is_none(), "{why}, and no test may be skipped here");
+    skip(why);
+}
+
+/// Says aloud that a test is skipped for want of something that the machine cannot give.
+#[expect(clippy::print_stderr, reason = "a skipped test must not look like one that passed")]
+pub(crate) fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
 }

@@ -16,9 +16,8 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 
 use self::sender::Sender;
 use super::args::DemoArgs;
-use super::lists::store_failure;
-use super::{Exit, Failure, Scene, files, init, serve, summary, tenant};
-use crate::config::{Config, read_identity_key, read_keys};
+use super::{Exit, Failure, Scene, files, init, serve, store, summary, tenant};
+use crate::config::{Config, read_keys};
 use crate::daemon::{self, Daemon};
 use crate::domain::{Format, TenantName};
 use crate::load::{self, Kind, Load};
@@ -124,9 +123,8 @@ fn by_hand(scene: &Scene, scratch: &Scratch, config: &Path, address: SocketAddr)
 }
 
 fn load_people(config: &Config, tenant: &TenantName) -> Result<u64, Failure> {
-    let mut store = daemon::open_store(config).map_err(|error| store_failure(&error))?;
-    let key =
-        read_identity_key(&config.identity_key_file()).map_err(|error| Failure::failed("cannot read the demo's key").because(&error))?;
+    let mut store = store::open(config)?;
+    let key = store::identity_key(config)?;
     let mut history = 0;
     for (kind, text) in people::files(CUSTOMERS) {
         let file = Load { tenant, kind, key: &key, format: Format::Csv, limits: daemon::limits(config) };

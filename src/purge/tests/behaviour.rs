@@ -278,7 +278,7 @@ fn no_statement_on_the_built_in_schema_reads_a_whole_table() {
     for rule in &world.engine.steps.rules {
         all.extend([rule.count_doomed.clone(), rule.delete_doomed.clone()]);
         if let Some(detach) = &rule.detach {
-            all.extend([detach.count_touched.clone(), detach.count_settled.clone()]);
+            all.push(detach.count_touched.clone());
             all.extend(detach.updates.iter().cloned());
         }
     }

@@ -2,6 +2,7 @@
 
 use super::world::{World, rows};
 use crate::domain::{Outcome, Settings};
+use crate::purge::plan::{Action, Edge, Rule};
 use crate::purge::{Engine, Plan, PlanError};
 use crate::store::Create;
 
@@ -87,6 +88,14 @@ fn finds_a_person_whose_address_is_stored_as_they_wrote_it() {
 }
 
 #[test]
+fn an_address_that_is_no_text_stops_nobody_elses_erasure() {
+    let world = shop();
+    world.sql("INSERT INTO user VALUES ('u5', CAST(x'ff40ff' AS TEXT), 3, 1), ('u6', x'ff', 3, 2)");
+    let came = world.purge(&world.matched(&rows(&["ann@x.example"]), Settings::default()), 10);
+    assert_eq!(came.outcomes, [Outcome::Deleted]);
+}
+
+#[test]
 fn leaves_a_users_journal_mode_as_found() {
     let world = shop();
     let mode: String = world.open().connection().query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
@@ -123,13 +132,12 @@ fn says_what_does_not_fit() {
         "the plan does not fit the database: table \"orders\" has no column \"payer\"",
     );
     check(
-        |plan| plan.rules[1].action = crate::purge::plan::Action::Detach,
+        |plan| plan.rules[1].action = Action::Detach,
         "the plan does not fit the database: \"lines\".\"order\" cannot be null, so it cannot be detached",
     );
     check(|plan| plan.rules[2].table = "Expunged_imports".into(), "the plan is wrong: table \"Expunged_imports\" is the ledger's own");
     let circle = |plan: &mut Plan| {
-        plan.rules[1].edges[0] =
-            crate::purge::plan::Edge { columns: vec!["order".into()], parent: "notes".into(), parent_columns: vec!["id".into()] }
+        plan.rules[1].edges[0] = Edge { columns: vec!["order".into()], parent: "notes".into(), parent_columns: vec!["id".into()] }
     };
     check(circle, "the plan is wrong: lines, notes refer to each other in a circle");
 }
@@ -141,4 +149,31 @@ fn a_plan_survives_its_text_and_two_plans_differ_in_digest() {
         assert_eq!(toml::from_str::<Plan>(&text).unwrap().digest(), plan.digest());
     }
     assert_ne!(plan().digest(), Plan::builtin().digest());
+}
+
+#[test]
+fn a_row_with_three_parties_is_counted_once_whatever_the_chunks() {
+    let mut plan = plan();
+    let party = |column: &str| Edge { columns: vec![column.into()], parent: "user".into(), parent_columns: vec!["uid".into()] };
+    plan.rules = vec![Rule { table: "meetings".into(), action: Action::Detach, edges: ["a", "b", "c"].map(party).into() }];
+    let mut stores = Vec::new();
+    for chunk in 1..=4 {
+        let world = World::with(plan.clone(), Create::LedgerOnly);
+        let meetings = r#"
+            CREATE TABLE "user" (uid TEXT PRIMARY KEY, mail TEXT, org TEXT, no TEXT);
+            INSERT INTO "user" SELECT 'u' || value, value || '@x.example', 'o', value FROM json_each('[1,2,3,4,5]');
+            CREATE TABLE meetings (id INTEGER PRIMARY KEY, a TEXT, b TEXT, c TEXT);
+            CREATE INDEX meetings_a ON meetings (a); CREATE INDEX meetings_b ON meetings (b); CREATE INDEX meetings_c ON meetings (c);
+            WITH party(uid) AS (SELECT uid FROM "user" UNION ALL SELECT NULL)
+            INSERT INTO meetings (a, b, c) SELECT x.uid, y.uid, z.uid FROM party x, party y, party z ORDER BY 1, 2, 3"#;
+        rusqlite::Connection::open(world.path()).unwrap().execute_batch(meetings).unwrap();
+        world.open();
+        let matched = world.matched(&rows(&["o/4", "1@x.example", "o/3"]), Settings::default());
+        let (_, checked) = world.checked(&matched);
+        assert_eq!(world.purge(&matched, chunk), checked, "chunks of {chunk}");
+        // Of 216 rows, 27 name none of the three; of those that do, the ones with only nulls beside them go: 4^3 - 1.
+        assert_eq!((checked.progress.removed.get("meetings"), checked.progress.detached.get("meetings")), (63, 216 - 27 - 63));
+        stores.push(world.dump("meetings"));
+    }
+    assert!(stores.iter().all(|store| *store == stores[0]));
 }

@@ -1,6 +1,7 @@
 //! Finding a person, and showing everything that is held about one.
 
-use super::world::{World, tenant};
+use super::world::{World, rows, tenant};
+use crate::domain::Settings;
 use crate::store::Key;
 
 fn found(world: &World, text: &str) -> Vec<String> {
@@ -47,4 +48,22 @@ fn shows_everything_held_about_one_person_and_nothing_of_another() {
     assert_eq!((subject.columns[4].as_str(), &subject.rows[0][4]), ("email", &"ann@x.example".to_owned().into()));
     assert!(held("acme-2", ann).is_none());
     assert!(held("acme", bob + 1).is_none());
+}
+
+#[test]
+fn looks_one_person_up_by_account_and_id_and_says_whether_they_are_suppressed() {
+    let world = World::new();
+    let ann = world.customer("acme", "a", "1", "ann@x.example");
+    world.customer("acme-2", "a", "2", "bob@x.example");
+    let look = |account: &str, id: &str| {
+        let found = world.engine.participant(world.read().connection(), &tenant("acme"), account, id).unwrap();
+        (found.key, found.pair_suppressed, found.address_suppressed)
+    };
+    assert_eq!(look("a", "1"), (Some(Key::Integer(ann)), false, false));
+    for (account, id) in [("A", "1"), ("a", "2"), ("", ""), ("a", "1 ")] {
+        assert_eq!(look(account, id), (None, false, false), "{account} {id}");
+    }
+    let matched = world.matched(&rows(&["a/1 +dnt", "ann@x.example +dnt"]), Settings::default());
+    world.purge(&matched, 1);
+    assert_eq!(look("a", "1"), (None, true, false));
 }

@@ -1,40 +1,13 @@
 //! One row an import: where it stands, what it did, and the text of its report.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction};
-use serde::{Deserialize, Serialize};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 use sha2::{Digest, Sha256};
 
-use super::{from_json, to_json};
-use crate::domain::{Counts, Dialect, ImportId, Mode, Settings, State, Tally, TenantName};
+use super::import_row::{BadRow, ImportRow, Origin, Progress, select};
+use super::to_json;
+use crate::domain::{Dialect, ImportId, Mode, Settings, State, Tally, TenantName};
 use crate::store::{Doing, Key, StoreError};
-
-/// How a file came to be imported.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Origin {
-    /// Uploaded.
-    Sftp,
-    /// Moved into the inbox by hand.
-    File,
-    /// Given to a command.
-    Command,
-}
-
-impl Origin {
-    /// The word in the ledger.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Sftp => "sftp",
-            Self::File => "file",
-            Self::Command => "command",
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        [Self::Sftp, Self::File, Self::Command].into_iter().find(|origin| origin.as_str() == text)
-    }
-}
 
 /// What is known of an import at its claim.
 #[derive(Clone, Debug)]
@@ -63,119 +36,6 @@ pub struct NewImport {
     pub expected_sha256: Option<String>,
     /// Refused at the claim, whatever its bytes are: a stable code.
     pub refusal: Option<String>,
-}
-
-/// A bad row, as the report lists it.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct BadRow {
-    /// Where the row starts, from 1.
-    pub line: u64,
-    /// The column at fault.
-    pub column: Option<String>,
-    /// The stable code.
-    pub reason: String,
-    /// What to mend.
-    pub message: String,
-}
-
-/// What an import did to the database.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Progress {
-    /// Deleted rows by table, customers and accounts among them.
-    pub removed: Counts,
-    /// Rows that lost a party and stayed.
-    pub detached: Counts,
-    /// Rows written over.
-    pub overwritten: Counts,
-    /// Accounts deleted because their last user went.
-    pub accounts_deleted: u64,
-    /// Accounts that their last user left and that stay because a row asked so.
-    pub accounts_preserved: u64,
-    /// New suppression entries.
-    pub suppressed: u64,
-}
-
-impl Progress {
-    /// Adds what another chunk did.
-    pub fn add(&mut self, other: &Self) {
-        self.removed.add_all(&other.removed);
-        self.detached.add_all(&other.detached);
-        self.overwritten.add_all(&other.overwritten);
-        self.accounts_deleted += other.accounts_deleted;
-        self.accounts_preserved += other.accounts_preserved;
-        self.suppressed += other.suppressed;
-    }
-}
-
-/// An import, without its outcomes and targets.
-#[derive(Clone, Debug)]
-pub struct ImportRow {
-    /// Its number.
-    pub id: ImportId,
-    /// Whose.
-    pub tenant: TenantName,
-    /// The file's name.
-    pub file: String,
-    /// Whether people go.
-    pub mode: Mode,
-    /// Where it stands.
-    pub state: State,
-    /// Why it stands there: a stable code.
-    pub reason: Option<String>,
-    /// The same for a person.
-    pub message: Option<String>,
-    /// How it came.
-    pub origin: Origin,
-    /// The person behind a command.
-    pub requested_by: Option<String>,
-    /// The case that a command names.
-    pub request_case: Option<String>,
-    /// Where rows say nothing.
-    pub settings: Settings,
-    /// Header in the file → known column.
-    pub map: Vec<(String, String)>,
-    /// Byte offsets at which the upload was resumed.
-    pub seams: Vec<u64>,
-    /// What its checksum file says, in hexadecimal; empty where that says nothing of it.
-    pub expected_sha256: Option<String>,
-    /// Refused at the claim, whatever its bytes are: a stable code.
-    pub refusal: Option<String>,
-    /// How the file was read, as its reader wrote it down: a second reading must be the same.
-    pub reading: Option<String>,
-    /// The file's size.
-    pub bytes: Option<u64>,
-    /// The file's SHA-256, in hexadecimal.
-    pub sha256: Option<String>,
-    /// The form of its rows.
-    pub dialect: Option<Dialect>,
-    /// Delivered.
-    pub received_at: Timestamp,
-    /// First looked at.
-    pub started_at: Option<Timestamp>,
-    /// Ended.
-    pub finished_at: Option<Timestamp>,
-    /// The digest of the plan that its targets were matched by.
-    pub plan: Option<String>,
-    /// The key of the last target done.
-    pub cursor: Option<Key>,
-    /// Rows by outcome, once matched; final once ended.
-    pub tally: Option<Tally>,
-    /// What it did so far.
-    pub progress: Progress,
-    /// Remarks that fail nothing.
-    pub warnings: Vec<String>,
-    /// The first bad rows.
-    pub errors: Vec<BadRow>,
-    /// How many more there were.
-    pub errors_omitted: u64,
-    /// The report's text, once ended.
-    pub report: Option<String>,
-    /// Its digest, `sha256:…`.
-    pub report_sha256: Option<String>,
-    /// The file stands in its last folder, beside its report.
-    pub archived: bool,
-    /// Attempts that failed by our fault.
-    pub attempts: u32,
 }
 
 /// What the first pass found.
@@ -314,10 +174,16 @@ pub fn previous_report(connection: &Connection, tenant: &TenantName) -> Result<O
 /// One byte a row, as [`crate::domain::Outcome`]; empty before the import is matched.
 ///
 /// # Errors
-/// [`StoreError::NoImport`].
+/// [`StoreError::Sqlite`].
 pub fn outcomes(connection: &Connection, import: ImportId) -> Result<Vec<u8>, StoreError> {
-    let found = connection.query_row("SELECT outcomes FROM expunged_imports WHERE id = ?1", [import.0], |row| row.get::<_, Option<_>>(0));
-    Ok(found.optional().doing("read the outcomes")?.ok_or(StoreError::NoImport(import.0))?.unwrap_or_default())
+    let sql = "SELECT outcomes FROM expunged_outcomes WHERE import = ?1";
+    Ok(connection.query_row(sql, [import.0], |row| row.get(0)).optional().doing("read the outcomes")?.unwrap_or_default())
+}
+
+fn set_outcomes(transaction: &Transaction<'_>, import: ImportId, outcomes: &[u8]) -> Result<(), StoreError> {
+    let sql = "INSERT INTO expunged_outcomes VALUES (?1, ?2) ON CONFLICT (import) DO UPDATE SET outcomes = excluded.outcomes";
+    transaction.execute(sql, (import.0, outcomes)).doing("note the outcomes")?;
+    Ok(())
 }
 
 /// Moves an import to a state that is no end.
@@ -380,11 +246,11 @@ pub fn note_attempt(transaction: &Transaction<'_>, import: ImportId) -> Result<u
 /// # Errors
 /// [`StoreError::NoImport`].
 pub fn plan(transaction: &Transaction<'_>, import: ImportId, state: State, found: &Planned<'_>) -> Result<(), StoreError> {
-    let sql = r#"UPDATE expunged_imports SET state = ?2, "plan" = ?3, outcomes = ?4, tally = ?5, errors = ?6, errors_omitted = ?7, cursor = NULL
+    let sql = r#"UPDATE expunged_imports SET state = ?2, "plan" = ?3, tally = ?4, errors = ?5, errors_omitted = ?6, cursor = NULL
         WHERE id = ?1"#;
-    let errors = to_json(&found.errors);
-    let row = (import.0, state.as_str(), found.plan, found.outcomes, to_json(&found.tally), errors, integer(found.errors_omitted));
+    let row = (import.0, state.as_str(), found.plan, to_json(&found.tally), to_json(&found.errors), integer(found.errors_omitted));
     one(transaction.execute(sql, row), import, "note an import's plan")?;
+    set_outcomes(transaction, import, found.outcomes)?;
     set_progress(transaction, import, found.progress)
 }
 
@@ -416,10 +282,11 @@ pub fn set_progress(transaction: &Transaction<'_>, import: ImportId, total: &Pro
 /// # Errors
 /// [`StoreError::NoImport`].
 pub fn end(transaction: &Transaction<'_>, import: ImportId, end: &End<'_>) -> Result<(), StoreError> {
-    let sql = "UPDATE expunged_imports SET state = ?2, reason = ?3, message = ?4, finished_at = ?5, outcomes = coalesce(?6, outcomes),
-        tally = ?7 WHERE id = ?1";
-    let finished_at = end.finished_at.to_string();
-    let row = (import.0, end.state.as_str(), end.reason, end.message, finished_at, end.outcomes, to_json(&end.tally));
+    let sql = "UPDATE expunged_imports SET state = ?2, reason = ?3, message = ?4, finished_at = ?5, tally = ?6 WHERE id = ?1";
+    if let Some(outcomes) = end.outcomes {
+        set_outcomes(transaction, import, outcomes)?;
+    }
+    let row = (import.0, end.state.as_str(), end.reason, end.message, end.finished_at.to_string(), to_json(&end.tally));
     one(transaction.execute(sql, row), import, "end an import")
 }
 
@@ -453,91 +320,6 @@ fn one(changed: rusqlite::Result<usize>, import: ImportId, doing: &'static str) 
     if changed.doing(doing)? == 1 { Ok(()) } else { Err(StoreError::NoImport(import.0)) }
 }
 
-fn select(connection: &Connection, rest: &str, parameters: impl rusqlite::Params) -> Result<Vec<ImportRow>, StoreError> {
-    let doing = "read the imports";
-    let columns = r#"id, tenant, file, mode, state, reason, message, origin, requested_by, request_case, settings, map, seams,
-        expected_sha256, refusal, reading, bytes, sha256, dialect, received_at, started_at, finished_at, "plan", cursor, tally, removed, detached, overwritten, accounts_deleted,
-        accounts_preserved, suppressed, warnings, errors, errors_omitted, report, report_sha256, archived, attempts"#;
-    let mut statement = connection.prepare_cached(&format!("SELECT {columns} FROM expunged_imports {rest}")).doing(doing)?;
-    let mut rows = statement.query(parameters).doing(doing)?;
-    let mut imports = Vec::new();
-    while let Some(row) = rows.next().doing(doing)? {
-        imports.push(read(row)?);
-    }
-    Ok(imports)
-}
-
-fn read(row: &Row<'_>) -> Result<ImportRow, StoreError> {
-    Ok(ImportRow {
-        id: ImportId(cell(row, "id")?),
-        tenant: word(row, "tenant", |text| TenantName::parse(text).ok())?,
-        file: cell(row, "file")?,
-        mode: word(row, "mode", Mode::parse)?,
-        state: word(row, "state", State::parse)?,
-        reason: cell(row, "reason")?,
-        message: cell(row, "message")?,
-        origin: word(row, "origin", Origin::parse)?,
-        requested_by: cell(row, "requested_by")?,
-        request_case: cell(row, "request_case")?,
-        settings: json(row, "settings")?,
-        map: json(row, "map")?,
-        seams: json(row, "seams")?,
-        expected_sha256: cell(row, "expected_sha256")?,
-        refusal: cell(row, "refusal")?,
-        reading: cell(row, "reading")?,
-        bytes: count_or_none(row, "bytes")?,
-        sha256: cell(row, "sha256")?,
-        dialect: word_or_none(row, "dialect", Dialect::parse)?,
-        received_at: word(row, "received_at", |text| text.parse().ok())?,
-        started_at: word_or_none(row, "started_at", |text| text.parse().ok())?,
-        finished_at: word_or_none(row, "finished_at", |text| text.parse().ok())?,
-        plan: cell(row, "plan")?,
-        cursor: cell(row, "cursor")?,
-        tally: word_or_none(row, "tally", |text| serde_json::from_str(text).ok())?,
-        progress: Progress {
-            removed: json(row, "removed")?,
-            detached: json(row, "detached")?,
-            overwritten: json(row, "overwritten")?,
-            accounts_deleted: count(row, "accounts_deleted")?,
-            accounts_preserved: count(row, "accounts_preserved")?,
-            suppressed: count(row, "suppressed")?,
-        },
-        warnings: json(row, "warnings")?,
-        errors: json(row, "errors")?,
-        errors_omitted: count(row, "errors_omitted")?,
-        report: cell(row, "report")?,
-        report_sha256: cell(row, "report_sha256")?,
-        archived: cell(row, "archived")?,
-        attempts: cell(row, "attempts")?,
-    })
-}
-
-fn cell<T: rusqlite::types::FromSql>(row: &Row<'_>, column: &'static str) -> Result<T, StoreError> {
-    row.get(column).map_err(|_| StoreError::Ledger(column))
-}
-
-fn count(row: &Row<'_>, column: &'static str) -> Result<u64, StoreError> {
-    count_or_none(row, column)?.ok_or(StoreError::Ledger(column))
-}
-
-fn count_or_none(row: &Row<'_>, column: &'static str) -> Result<Option<u64>, StoreError> {
-    let found: Option<i64> = cell(row, column)?;
-    found.map(|n| u64::try_from(n).map_err(|_| StoreError::Ledger(column))).transpose()
-}
-
 fn integer(count: u64) -> i64 {
     i64::try_from(count).expect("rows and bytes are counted one by one, below 2^63")
-}
-
-fn word<T>(row: &Row<'_>, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
-    word_or_none(row, column, parse)?.ok_or(StoreError::Ledger(column))
-}
-
-fn word_or_none<T>(row: &Row<'_>, column: &'static str, parse: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, StoreError> {
-    let text: Option<String> = cell(row, column)?;
-    text.map(|text| parse(&text).ok_or(StoreError::Ledger(column))).transpose()
-}
-
-fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &'static str) -> Result<T, StoreError> {
-    from_json(column, &cell::<String>(row, column)?)
 }

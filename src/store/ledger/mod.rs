@@ -3,6 +3,7 @@
 //!
 //! Holds row numbers, keys and keyed hashes; never an address. All functions take the connection or the transaction.
 
+mod import_row;
 mod imports;
 mod requests;
 mod suppressions;
@@ -13,10 +14,10 @@ use rusqlite::Transaction;
 use super::schema::check_version;
 use super::{Doing, StoreError};
 
+pub use import_row::{BadRow, ImportRow, Origin, Progress};
 pub use imports::{
-    BadRow, End, FileFacts, ImportRow, NewImport, Origin, Planned, Progress, digest, end, get, insert, list, newest_of_file, note_attempt,
-    note_file, outcomes, plan, previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report,
-    unarchived, withdraw,
+    End, FileFacts, NewImport, Planned, digest, end, get, insert, list, newest_of_file, note_attempt, note_file, outcomes, plan,
+    previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report, unarchived, withdraw,
 };
 pub use requests::{NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request};
 pub use suppressions::{
@@ -38,16 +39,18 @@ CREATE TABLE IF NOT EXISTS expunged_imports (
     expected_sha256 TEXT, refusal TEXT, reading TEXT,
     bytes INTEGER, sha256 TEXT, dialect TEXT,
     received_at TEXT NOT NULL, started_at TEXT, finished_at TEXT,
-    "plan" TEXT, cursor ANY, outcomes BLOB, tally TEXT,
+    "plan" TEXT, cursor ANY, tally TEXT,
     removed TEXT NOT NULL DEFAULT '{}', detached TEXT NOT NULL DEFAULT '{}', overwritten TEXT NOT NULL DEFAULT '{}',
     accounts_deleted INTEGER NOT NULL DEFAULT 0, accounts_preserved INTEGER NOT NULL DEFAULT 0, suppressed INTEGER NOT NULL DEFAULT 0,
-    warnings TEXT NOT NULL DEFAULT '[]', errors TEXT NOT NULL DEFAULT '[]', errors_omitted INTEGER NOT NULL DEFAULT 0,
-    ended INTEGER, report TEXT, report_sha256 TEXT, archived INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0
+    ended INTEGER, report_sha256 TEXT, archived INTEGER NOT NULL DEFAULT 0, attempts INTEGER NOT NULL DEFAULT 0,
+    errors_omitted INTEGER NOT NULL DEFAULT 0, warnings TEXT NOT NULL DEFAULT '[]', errors TEXT NOT NULL DEFAULT '[]', report TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS expunged_imports_by_file ON expunged_imports (tenant, file);
 CREATE INDEX IF NOT EXISTS expunged_imports_by_bytes ON expunged_imports (tenant, sha256);
 CREATE INDEX IF NOT EXISTS expunged_imports_by_end ON expunged_imports (tenant, ended);
 CREATE INDEX IF NOT EXISTS expunged_imports_unarchived ON expunged_imports (tenant, id) WHERE archived = 0;
+-- Apart, because each chunk writes the import's row again, and with it whatever stands in it.
+CREATE TABLE IF NOT EXISTS expunged_outcomes (import INTEGER PRIMARY KEY, outcomes BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS expunged_targets (
     import INTEGER NOT NULL, "key" ANY NOT NULL, "row" INTEGER NOT NULL, identity BLOB NOT NULL,
     flags INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,

@@ -147,13 +147,14 @@ pub fn row_customers(connection: &Connection, import: ImportId, rows: usize) -> 
     Ok(RowCustomers::from_counts((0..).zip(fates.iter().map(|fate| fate.deleted)).filter(|(_, deleted)| *deleted > 0)))
 }
 
-/// Removes what is only needed until the import is archived: targets, preserved accounts.
+/// Removes what is only needed until the import is archived: targets, outcomes, preserved accounts.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
 pub fn forget_targets(transaction: &Transaction<'_>, import: ImportId) -> Result<(), StoreError> {
-    for sql in ["DELETE FROM expunged_targets WHERE import = ?1", "DELETE FROM expunged_preserved_accounts WHERE import = ?1"] {
-        transaction.execute(sql, [import.0]).doing("forget the targets")?;
+    for table in ["targets", "outcomes", "preserved_accounts"] {
+        let sql = format!("DELETE FROM expunged_{table} WHERE import = ?1");
+        transaction.execute(&sql, [import.0]).doing("forget the targets")?;
     }
     Ok(())
 }

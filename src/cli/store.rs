@@ -1,0 +1,61 @@
+//! The store as commands open it: at one place, with words for what can go wrong.
+
+use super::{Failure, files};
+use crate::config::{Config, SecretError, read_identity_key};
+use crate::domain::IdentityKey;
+use crate::purge::{Engine, Plan};
+use crate::store::{Create, Options, Store, StoreError};
+
+/// How long a command waits for another writer of the store, in milliseconds.
+pub(super) const BUSY_MS: u64 = 60_000;
+
+/// Memory for pages of a command that writes much, in bytes: more of it spares a large load most of its reads.
+const WRITE_CACHE_BYTES: u64 = 256 << 20;
+
+/// Makes an empty store where there is none. Durable on return.
+pub(super) fn create(config: &Config) -> Result<(), Failure> {
+    drop(open(config)?);
+    let folder = config.store_file();
+    let folder = folder.parent().unwrap_or(&config.data_dir);
+    files::sync_folder(folder).map_err(|error| Failure::failed(format!("cannot sync \"{}\"", folder.display())).because(&error))
+}
+
+/// Opens the store for writing.
+pub(super) fn open(config: &Config) -> Result<Store, Failure> {
+    let options = Options { cache_bytes: WRITE_CACHE_BYTES, busy_ms: BUSY_MS };
+    Store::open(&config.store_file(), Create::Builtin, options).map_err(|error| failure(&error))
+}
+
+/// Opens the store for reading.
+pub(super) fn open_read_only(config: &Config) -> Result<Store, Failure> {
+    let options = Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS };
+    Store::open_read_only(&config.store_file(), options).map_err(|error| failure(&error))
+}
+
+/// The engine over the built-in plan.
+pub(super) fn engine(config: &Config) -> Result<Engine, Failure> {
+    Engine::new(Plan::builtin(), identity_key(config)?).map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// The key of the hashes that stand for people.
+pub(super) fn identity_key(config: &Config) -> Result<IdentityKey, Failure> {
+    read_identity_key(&config.identity_key_file()).map_err(|error: SecretError| because(&error))
+}
+
+/// What the store said.
+pub(super) fn failure(error: &StoreError) -> Failure {
+    if error.busy() {
+        return Failure::failed(format!("another command or the daemon writes to the store, for {} seconds by now", BUSY_MS / 1_000))
+            .hint("nothing was changed; run the command again when it is done");
+    }
+    because(error)
+}
+
+/// An error and its causes.
+pub(super) fn because(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let failure = Failure::failed(error.to_string());
+    match error.source() {
+        Some(cause) => failure.because(cause),
+        None => failure,
+    }
+}
