@@ -49,6 +49,8 @@ pub struct SftpSection {
     pub handles_per_session_max: u64,
     /// Size of one upload.
     pub upload_bytes_max: u64,
+    /// Days after which a partial that nobody writes goes.
+    pub partials_days: u64,
     /// Room on the disk below which nothing is taken.
     pub free_bytes_min: u64,
 }
@@ -72,6 +74,7 @@ impl Default for SftpSection {
             reply_seconds_max: 60,
             handles_per_session_max: 64,
             upload_bytes_max: 4 << 30,
+            partials_days: 30,
             free_bytes_min: 256 << 20,
         }
     }
@@ -95,6 +98,7 @@ impl Options for SftpSection {
         visit("reply_seconds_max", Slot::Number(&mut self.reply_seconds_max, 1..=3_600));
         visit("handles_per_session_max", Slot::Number(&mut self.handles_per_session_max, 1..=1_000));
         visit("upload_bytes_max", Slot::Number(&mut self.upload_bytes_max, 1..=1 << 40));
+        visit("partials_days", Slot::Number(&mut self.partials_days, 1..=3_650));
         visit("free_bytes_min", Slot::Number(&mut self.free_bytes_min, 0..=1 << 50));
     }
 }

@@ -3,6 +3,7 @@
 //! The one place that knows every part. Receiving and processing meet only on disk; the hint that a file was delivered
 //! passes through here. Signals, the service manager and changed tenants' files are heard here and nowhere else.
 
+mod expiry;
 mod guide;
 mod lock;
 mod logins;
@@ -38,6 +39,9 @@ use crate::store::{self, Store, StoreError};
 
 /// How often the tenants' files are looked at.
 const TENANTS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often expired partials are looked for.
+const EXPIRY_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How long the daemon waits for another writer of the store before it backs off.
 const BUSY_MS: u64 = 5_000;
@@ -160,6 +164,7 @@ impl Daemon {
         let seen = tenants_fingerprint(&config.tenants_dir).ok();
         let mut reload = Reload { settling: seen, seen, config, spool, logins, plan_digest, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
+        let mut expiry = tokio::time::interval(EXPIRY_EVERY);
         let mut failed = false;
         loop {
             tokio::select! {
@@ -168,6 +173,7 @@ impl Daemon {
                     let _ = wakes.send(Wake::Delivered(tenant, delivered));
                 }
                 _ = look.tick() => reload.if_changed(),
+                _ = expiry.tick() => reload.expire_partials(),
                 _ = hup.recv() => reload.now(),
                 _ = term.recv() => break,
                 _ = int.recv() => break,
@@ -383,6 +389,13 @@ impl Reload {
             self.now();
         }
         self.settling = found;
+    }
+
+    /// Beside the daemon's other work: folders may be large.
+    fn expire_partials(&self) {
+        let (spool, days) = (self.spool.clone(), self.config.sftp.partials_days);
+        let tenants: Vec<TenantName> = self.config.tenants.by_name.keys().cloned().collect();
+        tokio::task::spawn_blocking(move || expiry::expire_partials(&spool, &tenants, days, jiff::Timestamp::now()));
     }
 
     /// A bad reload keeps the old settings and names the line.
