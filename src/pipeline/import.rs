@@ -75,7 +75,7 @@ impl Pipeline {
         };
         let dialect = rows.dialect();
         let input = rows.by_ref().map(|row| row.map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
-        let matched = match self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, input) {
+        let matched = match self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, started_at, input) {
             Ok(matched) => matched,
             Err(MatchError::Input(ReadError::Rejected(rejection))) => {
                 return self.reject(row, &FileFacts { dialect, ..facts }, &rejection);

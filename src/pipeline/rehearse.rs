@@ -87,10 +87,13 @@ impl Rehearsal<'_> {
         let mut rows = records::read(BufReader::with_capacity(256 * 1024, file), reading)?;
         let dialect = rows.dialect();
         let input = rows.by_ref().map(|row| row.map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
-        let matched = self.engine.match_rows(self.store.connection(), self.tenant, self.settings, input).map_err(|error| match error {
-            MatchError::Input(error) => Refused::from(error),
-            MatchError::Purge(error) => Refused::Ours(error.into()),
-        })?;
+        let matched =
+            self.engine.match_rows(self.store.connection(), self.tenant, self.settings, Timestamp::now(), input).map_err(|error| {
+                match error {
+                    MatchError::Input(error) => Refused::from(error),
+                    MatchError::Purge(error) => Refused::Ours(error.into()),
+                }
+            })?;
         let held = self.engine.judge(self.store.connection(), &matched, &self.rules.brake).map_err(|error| Refused::Ours(error.into()))?;
         let errors = report_errors(matched.errors());
         let (dialect, errors_omitted) = (rows.dialect().or(dialect), matched.errors_omitted());

@@ -12,6 +12,7 @@ mod begin;
 mod brake;
 mod check;
 mod chunk;
+mod exempt;
 mod finish;
 mod fit;
 mod holdings;

@@ -172,7 +172,9 @@ impl Conditions<'_> {
 }
 
 fn later(key: &str) -> String {
-    format!(r#"EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = {key})"#)
+    format!(
+        r#"EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = {key} AND later.gone = 0)"#
+    )
 }
 
 fn null(rule: &Rule, edge: &Edge) -> String {

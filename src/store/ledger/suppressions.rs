@@ -24,6 +24,12 @@ impl SuppressionKind {
             Self::Pair => "pair",
         }
     }
+
+    /// Back from the ledger.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Email, Self::Pair].into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 /// Someone who must not be registered again.
