@@ -6,6 +6,7 @@ mod bad_input;
 mod brake;
 mod cli;
 mod cut;
+mod exemptions;
 mod interop;
 mod kills;
 mod kills_held;

@@ -7,6 +7,7 @@ mod args;
 mod customers;
 mod decide;
 mod demo;
+mod exemptions;
 mod failure;
 mod files;
 mod folders;
@@ -18,6 +19,7 @@ mod owner;
 mod serve;
 mod store;
 mod summary;
+mod suppressions;
 mod tenant;
 mod voice;
 
@@ -27,7 +29,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
+pub use args::{
+    CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ExemptionsCommand, ImportsCommand, LoadArgs, LoadKind, PersonArgs, PurgeArgs,
+    ReadingArgs, ServeArgs, SuppressionsCommand,
+};
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
 pub use tenant::TenantCommand;
@@ -77,6 +82,12 @@ pub enum Command {
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
+    /// People who must not be erased
+    #[command(subcommand)]
+    Exemptions(ExemptionsCommand),
+    /// People who must not be registered again
+    #[command(subcommand)]
+    Suppressions(SuppressionsCommand),
     /// Fill the built-in store from a CSV or JSONL file
     Load(LoadArgs),
     /// Find people, and show everything held about one
@@ -126,6 +137,8 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),
         Command::Imports(command) => imports::run(scene, command),
+        Command::Exemptions(command) => exemptions::run(scene, command),
+        Command::Suppressions(command) => suppressions::run(scene, command),
         Command::Load(args) => load::run(scene, args),
         Command::Customers(command) => customers::run(scene, command),
     }

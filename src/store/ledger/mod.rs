@@ -28,7 +28,8 @@ pub use imports::{
 };
 pub use requests::{NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request};
 pub use suppressions::{
-    Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,
+    Suppression, SuppressionCount, SuppressionKind, drop_pending, is_suppressed, lift, pend_suppression, settle_pending, suppress,
+    suppression_counts, suppressions,
 };
 pub use targets::{
     RowCustomers, RowFate, Target, TargetFlags, any_preserved, count_targets, forget_targets, insert_targets, is_preserved, mark_gone,
@@ -82,7 +83,7 @@ CREATE INDEX IF NOT EXISTS expunged_requests_open ON expunged_requests (id) WHER
 
 pub(super) fn create(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     check_version(transaction, "ledger_version", VERSION)?;
-    [TABLES, holds::TABLES, exemptions::TABLES]
+    [TABLES, holds::TABLES, exemptions::TABLES, suppressions::TABLES]
         .into_iter()
         .try_for_each(|tables| transaction.execute_batch(tables).doing("make the ledger's tables"))
 }
