@@ -7,6 +7,7 @@ mod brake;
 mod cli;
 mod cut;
 mod exemptions;
+mod gzip;
 mod interop;
 mod kills;
 mod kills_held;

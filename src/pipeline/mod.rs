@@ -18,6 +18,7 @@ mod requests;
 mod settle;
 mod take;
 mod turns;
+mod unpack;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
