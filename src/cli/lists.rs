@@ -150,7 +150,7 @@ impl List {
 }
 
 /// An address is read, never given as an argument: arguments land in shell history and in sudo's log.
-fn ask_address(scene: &Scene) -> Result<String, Failure> {
+pub(super) fn ask_address(scene: &Scene) -> Result<String, Failure> {
     if io::stdin().is_terminal() {
         scene.terminal.ask("address: ");
     }

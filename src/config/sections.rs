@@ -215,11 +215,20 @@ pub struct LimitsSection {
     pub rows_per_file_max: u64,
     /// Rows above which a report carries a warning.
     pub rows_recommended: u64,
+    /// What a compressed list may unpack to.
+    pub unpacked_bytes_max: u64,
 }
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        Self { row_bytes_max: 65_536, quoted_lines_max: 100, columns_max: 1_000, rows_per_file_max: 5_000_000, rows_recommended: 500_000 }
+        Self {
+            row_bytes_max: 65_536,
+            quoted_lines_max: 100,
+            columns_max: 1_000,
+            rows_per_file_max: 5_000_000,
+            rows_recommended: 500_000,
+            unpacked_bytes_max: 4 << 30,
+        }
     }
 }
 
@@ -229,6 +238,7 @@ impl Options for LimitsSection {
         visit("quoted_lines_max", Slot::Number(&mut self.quoted_lines_max, 1..=100_000));
         visit("columns_max", Slot::Number(&mut self.columns_max, 1..=100_000));
         visit("rows_per_file_max", Slot::Number(&mut self.rows_per_file_max, 1..=100_000_000));
+        visit("unpacked_bytes_max", Slot::Number(&mut self.unpacked_bytes_max, 1..=1 << 40));
         visit("rows_recommended", Slot::Number(&mut self.rows_recommended, 1..=100_000_000));
     }
 }

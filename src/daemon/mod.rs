@@ -237,6 +237,7 @@ pub fn rules(config: &Config, tenant: &crate::config::Tenant) -> Rules {
         trust_resumes: options.trust_resumes,
         accept_unterminated: options.accept_unterminated_last_row,
         limits: limits(config),
+        unpacked_bytes_max: config.limits.unpacked_bytes_max,
         brake: options.brake,
         reject_bad_rows: options.bad_rows == BadRows::RejectFile,
         contact: options.support_contact.clone(),

@@ -194,7 +194,7 @@ mod tests {
             Ok::<_, Infallible>(InputRow { line, subject, flags: crate::domain::Flags::default() })
         };
         let rows = [row(2, "1"), row(3, "2")];
-        let matched = engine.match_rows(store.connection(), &tenant, Settings::default(), rows).expect("matched");
+        let matched = engine.match_rows(store.connection(), &tenant, Settings::default(), Timestamp::UNIX_EPOCH, rows).expect("matched");
         engine.begin(&mut store, import, &matched).expect("begun");
         engine.chunk(&mut store, import, 1, Timestamp::UNIX_EPOCH).expect("a chunk");
         let options = Options {

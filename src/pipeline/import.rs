@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -14,6 +14,7 @@ use super::expire;
 use super::hold::remark;
 use super::pace::Pace;
 use super::reading::{ReadingOf, reading_of};
+use super::unpack::{Unpacked, whose_fault};
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
 use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
@@ -73,14 +74,18 @@ impl Pipeline {
             Err(rejection) => return self.reject(row, &facts, &rejection),
         };
         file.rewind()?;
-        let mut rows = match records::read(BufReader::with_capacity(256 * 1024, file), reading.clone()) {
+        let mut rows = match records::read(Unpacked::new(file, claimed.name(), self.rules(&row.tenant).unpacked_bytes_max), reading.clone())
+            .map_err(whose_fault)
+        {
             Ok(rows) => rows,
             Err(ReadError::Rejected(rejection)) => return self.reject(row, &facts, &rejection),
             Err(ReadError::Medium(error)) => return Err(error.into()),
         };
         let dialect = rows.dialect();
-        let input = rows.by_ref().map(|row| row.map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
-        let matched = match self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, input) {
+        let input = rows
+            .by_ref()
+            .map(|row| row.map_err(whose_fault).map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
+        let matched = match self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, started_at, input) {
             Ok(matched) => matched,
             Err(MatchError::Input(ReadError::Rejected(rejection))) => {
                 return self.reject(row, &FileFacts { dialect, ..facts }, &rejection);
@@ -246,10 +251,11 @@ impl Pipeline {
     ) -> io::Result<()> {
         let reading: Option<Reading> = row.reading.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let reading = reading.ok_or_else(|| io::Error::other("the ledger does not say how the file was read"))?;
+        let name = FileName::parse(&row.file).map_err(io::Error::other)?;
         let mut source = source.try_clone()?;
         source.rewind()?;
         let changed = || io::Error::other("the claimed file changed since it was matched");
-        let rows = records::read(BufReader::with_capacity(256 * 1024, source), reading).map_err(|_| changed())?;
+        let rows = records::read(Unpacked::new(source, &name, u64::MAX), reading).map_err(|_| changed())?;
         let mut results = ResultsWriter::new(out, row.tenant.clone(), self.key.clone())?;
         let mut first: HashMap<Identity, u64> = HashMap::new();
         let mut outcomes = outcomes.iter().enumerate();

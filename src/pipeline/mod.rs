@@ -19,6 +19,7 @@ mod requests;
 mod settle;
 mod take;
 mod turns;
+mod unpack;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

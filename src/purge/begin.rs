@@ -96,6 +96,7 @@ impl Engine {
         progress: &Progress,
     ) -> Result<(), PurgeError> {
         ledger::insert_targets(transaction, import, matched.targets())?;
+        ledger::note_exemptions_seen(transaction, import, matched.exemption)?;
         ledger::drop_pending(transaction, import)?;
         for suppression in matched.unmatched_suppressions() {
             ledger::pend_suppression(transaction, import, suppression)?;

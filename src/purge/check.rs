@@ -37,7 +37,7 @@ impl Engine {
     pub fn check(&self, connection: &Connection, matched: &Matched) -> Result<Checked, PurgeError> {
         let people = People::of(&self.plan, matched.tenant())?;
         let snapshot = connection.unchecked_transaction().doing("begin to read")?;
-        let survivors = self.survivors(&people, &snapshot, matched.targets())?;
+        let survivors = self.survivors(&people, &snapshot, matched.targets(), |_, _| Ok(false))?;
         let mut progress = self.nothing_done();
         progress.removed.add(&self.plan.subject.table, survivors.customers);
         if let Some(rule) = &self.plan.account {

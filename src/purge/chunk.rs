@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction};
 
 use super::accounts::{Accounts, Kept};
 use super::detach::Detaching;
+use super::exempt::Exemptions;
 use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
 use super::sql::{CHUNK, EMPTIED, name};
@@ -31,6 +32,7 @@ pub struct ChunkDone {
 pub(super) struct Survivors {
     pub(super) customers: u64,
     pub(super) gone: Vec<Key>,
+    pub(super) exempt: Vec<Key>,
     pub(super) suppressions: Vec<Suppression>,
     pub(super) preserved: HashSet<Identity>,
 }
@@ -67,7 +69,14 @@ impl Engine {
         at: Timestamp,
     ) -> Result<u64, PurgeError> {
         let people = People::of(&self.plan, &row.tenant)?;
-        let survivors = self.survivors(&people, transaction, targets.iter().cloned())?;
+        let heeding = self.heed_new_exemptions(transaction, row, at)?;
+        let exemptions = Exemptions::at(transaction, people, &self.key, at)?;
+        let survivors = self.survivors(&people, transaction, targets.iter().cloned(), |target, person| {
+            Ok(heeding && (exemptions.cover_person(person)? || ledger::is_marked_exempt(transaction, row.id, &target.key)?))
+        })?;
+        for key in &survivors.exempt {
+            ledger::mark_exempt(transaction, row.id, key)?;
+        }
         for key in &survivors.gone {
             ledger::mark_gone(transaction, row.id, key)?;
         }
@@ -150,6 +159,7 @@ impl Engine {
         people: &People<'_>,
         connection: &Connection,
         targets: impl Iterator<Item = Target>,
+        exempt: impl Fn(&Target, &Person) -> Result<bool, PurgeError>,
     ) -> Result<Survivors, PurgeError> {
         let (doing, identities) = ("note the subjects of a chunk", &self.key);
         self.lend_functions(connection)?;
@@ -165,6 +175,12 @@ impl Engine {
                 Ok(())
             })?;
             let found = found.filter(|person| identity(person, &target, identities, people) == Some(target.identity));
+            if let Some(person) = &found
+                && exempt(&target, person)?
+            {
+                survivors.exempt.push(target.key);
+                continue;
+            }
             if target.flags.do_not_track {
                 survivors.suppressions.push(suppression(target.flags, target.identity));
             }

@@ -14,6 +14,7 @@ mod check;
 mod chunk;
 mod derive;
 mod detach;
+mod exempt;
 mod finish;
 mod fit;
 mod holdings;

@@ -259,10 +259,13 @@ fn a_medium_that_fails_ends_the_match() {
     let world = World::new();
     world.open();
     let input = [Ok(row(2, "a/1")), Err("gone")];
-    let ended = world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), input);
+    let ended = world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), at(0), input);
     assert!(matches!(ended, Err(MatchError::Input("gone"))));
     let nothing = Vec::<Result<_, Infallible>>::new();
-    assert_eq!(world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), nothing).unwrap().tally().read, 0);
+    assert_eq!(
+        world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), at(0), nothing).unwrap().tally().read,
+        0
+    );
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn a_plan_for_one_tenant_serves_no_other() {
     let world = shop();
     let other = super::world::tenant("acme-2");
     let none = Vec::<Result<_, std::convert::Infallible>>::new();
-    assert!(world.engine.match_rows(world.read().connection(), &other, Settings::default(), none).is_err());
+    assert!(world.engine.match_rows(world.read().connection(), &other, Settings::default(), super::world::at(0), none).is_err());
 }
 
 #[test]

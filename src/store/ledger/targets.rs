@@ -126,6 +126,8 @@ pub struct RowFate {
     pub deleted: u32,
     /// Beyond the cursor.
     pub left: u32,
+    /// Kept, because they must not be erased.
+    pub exempt: u32,
 }
 
 /// For each target up to `rows_max` rows of input: what became of it. Indexed by row.
@@ -140,10 +142,11 @@ pub fn row_fates(connection: &Connection, import: ImportId, rows: usize) -> Resu
     let mut statement = connection.prepare_cached(sql).doing(doing)?;
     let mut found = statement.query([import.0]).doing(doing)?;
     while let Some(row) = found.next().doing(doing)? {
-        let (at, gone, done) = <(u32, bool, bool)>::try_from(row).doing(doing)?;
+        let (at, gone, done) = <(u32, u8, bool)>::try_from(row).doing(doing)?;
         let fate = fates.get_mut(at as usize).ok_or(StoreError::Ledger("row"))?;
-        fate.left += u32::from(!done);
-        fate.deleted += u32::from(done && !gone);
+        fate.left += u32::from(!done && gone == 0);
+        fate.deleted += u32::from(done && gone == 0);
+        fate.exempt += u32::from(gone == 2);
     }
     Ok(fates)
 }
