@@ -73,9 +73,10 @@ fn check(gaps: &[Gap], client: Client) {
     for name in names {
         let report = fetched_report(&world, client, name);
         assert_eq!(report["status"], "completed", "{name}: {report}");
-        // Nobody of them is a customer. A resumed file's row at the seam may be made of two, and is not looked for.
-        let looked_for = report["rows"]["not_found"].as_u64().expect("a number");
-        assert!(if name == "may.csv" { looked_for >= 9 } else { looked_for == 10 }, "{name}: {report}");
+        // Nobody of them is a customer. The row at a resumed file's seam may be made of two, and is not looked for: had the client
+        // sent the whole file again, there would be no seam.
+        let expected = if name == "may.csv" { 9 } else { 10 };
+        assert_eq!(report["rows"]["not_found"], expected, "{name}: {report}");
     }
 }
 

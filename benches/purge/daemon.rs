@@ -131,7 +131,7 @@ pub(crate) fn one_row(dir: &Path, store: &Path, _: Size) {
 
 /// The bench purges what a brake would hold.
 fn without_brake() -> String {
-    "keys = []\n".to_owned()
+    "keys = []\nhold_customers_percent_above = 100\n".to_owned()
 }
 
 fn run(command: &mut Command) {

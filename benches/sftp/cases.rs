@@ -1,7 +1,8 @@
 //! What is measured, and the gates of issue 4.
 //!
 //! Big files are put under a temporary name (`x.part`), which stays in staging, so that nothing but receiving is at work. Small
-//! files are measured both ways: kept like that, and delivered, where purging goes on beside.
+//! files are measured both ways: kept like that, and delivered, where purging goes on beside. Where issue 4 names no gate, 1.0
+//! stands for "not slower".
 
 use std::fs;
 use std::io::{Read, Write};
@@ -73,7 +74,7 @@ pub(crate) fn all(sizes: &Sizes) -> Vec<Case> {
         case("get big, aes256-ctr", Work::Get { cipher: CTR }, 1.2, 0.75),
         case("put small 4 KiB, kept", small("part", sizes.small_files, 1, false), 1.35, 0.75),
         case("put small 4 KiB, delivered", small("csv", sizes.small_files, 1, false), 1.35, NO_GATE),
-        case("20 sessions of 4 x 1 MiB", Work::Parallel { sessions: 20, files: 4 }, 2.0, 0.75),
+        case("20 sessions of 4 x 1 MiB", Work::Parallel { sessions: 20, files: 4 }, 1.0, 0.75),
         case("100 sessions of 2 x 1 MiB", Work::Parallel { sessions: 100, files: 2 }, 2.0, 0.75),
         case("logins, one after another", Work::Logins { count: sizes.logins, at_once: 1 }, 1.0, 0.1),
         case("logins, two at a time", Work::Logins { count: sizes.logins, at_once: 2 }, 1.0, 0.1),

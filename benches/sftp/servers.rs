@@ -241,7 +241,7 @@ fn openssh(dir: &Path) -> Server {
 
 /// Waits for something to come true.
 pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + Duration::from_secs(30);
+    let until = Instant::now() + Duration::from_secs(300);
     loop {
         if let Some(value) = condition() {
             return value;

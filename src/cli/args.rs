@@ -285,6 +285,116 @@ pub enum ImportsCommand {
     },
 }
 
+/// Whom a command is about: the address is read, never an argument.
+#[derive(Args, Debug)]
+#[group(id = "named", required = true, multiple = true)]
+pub struct PersonArgs {
+    /// The account
+    #[arg(long, value_name = "ACCOUNT", requires = "id", conflicts_with = "email")]
+    pub account: Option<String>,
+    /// The id within the account
+    #[arg(long, value_name = "ID", requires = "account", conflicts_with = "email")]
+    pub id: Option<String>,
+    /// By address, which is asked for
+    #[arg(long)]
+    pub email: bool,
+}
+
+/// `exemptions …`
+#[derive(Debug, Subcommand)]
+pub enum ExemptionsCommand {
+    /// Add one: this person is not erased, whatever list names them
+    #[command(
+        after_help = "Holds from the next chunk of any import on, those that run included; who is gone by then stays gone. Where customers \
+                            share an address, one who is exempt keeps all of them from going by that address.\n\
+                            With --email the address is asked for, or read from standard input. Only a keyed hash of it is kept.\n\n\
+                            Examples:\n  expunged exemptions add --tenant acme --account a-17 --id u-4 --why 'open case 311' --until 2027-12-31\n  \
+                            expunged exemptions add --tenant acme --email --why 'court order' --until 2030-01-01\n\n\
+                            Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant"
+    )]
+    Add {
+        /// Whose customer
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: TenantName,
+        /// Who.
+        #[command(flatten)]
+        person: PersonArgs,
+        /// The reason, which is kept and listed: no address
+        #[arg(long, value_name = "TEXT", value_parser = read_why)]
+        why: String,
+        /// The last day (UTC) on which it holds
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        until: jiff::civil::Date,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List those that were not taken back; ones that ran out are marked
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant")]
+    List {
+        /// Only this tenant's
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: Option<TenantName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take one back; who did, and when, is kept
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such exemption")]
+    Remove {
+        /// Its number, as listed
+        #[arg(value_name = "NUMBER")]
+        exemption: i64,
+    },
+}
+
+/// `suppressions …`
+#[derive(Debug, Subcommand)]
+pub enum SuppressionsCommand {
+    /// Count who must not be registered again, by tenant, import and day
+    #[command(
+        after_help = "Nobody can be listed by name: only keyed hashes are kept. Look someone up with: expunged suppressions check\n\n\
+                            Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant"
+    )]
+    List {
+        /// Only this tenant's
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: Option<TenantName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Whether this person must not be registered again
+    #[command(after_help = "With --email the address is asked for, or read from standard input.\n\n\
+                            Exit codes: 0 suppressed; 1 failed; 2 usage or configuration; 4 not suppressed, or no such tenant")]
+    Check {
+        /// Whose customer
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: TenantName,
+        /// Who.
+        #[command(flatten)]
+        person: PersonArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let this person be registered again; who did, and when, is kept
+    #[command(after_help = "An address and an account with its id are suppressed apart: lift both where both are.\n\
+                            With --email the address is asked for, or read from standard input.\n\n\
+                            Exit codes: 0 lifted; 1 failed; 2 usage or configuration; 4 not suppressed, or no such tenant")]
+    Lift {
+        /// Whose customer
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: TenantName,
+        /// Who.
+        #[command(flatten)]
+        person: PersonArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 /// What a person says about an import.
 #[derive(Args, Debug)]
 pub struct DecideArgs {

@@ -85,6 +85,13 @@ impl Failure {
         self
     }
 
+    /// The same as a fault of the configuration.
+    #[must_use]
+    pub(super) fn usage_fault(mut self) -> Self {
+        self.exit = Exit::Usage;
+        self
+    }
+
     /// The exit code.
     #[must_use]
     pub fn exit(&self) -> Exit {

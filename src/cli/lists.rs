@@ -150,7 +150,7 @@ impl List {
 }
 
 /// An address is read, never given as an argument: arguments land in shell history and in sudo's log.
-fn ask_address(scene: &Scene) -> Result<String, Failure> {
+pub(super) fn ask_address(scene: &Scene) -> Result<String, Failure> {
     if io::stdin().is_terminal() {
         scene.terminal.ask("address: ");
     }
@@ -183,6 +183,7 @@ fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> 
 fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
     let store = store::open_read_only(config)?;
     let engine = store::engine(config)?;
+    engine.fits(store.connection(), config.store.unindexed_rows_max).map_err(|error| serve::failure(error.into()))?;
     // A person who gives a file by hand means a list, whatever its name ends in.
     let kind = match list.name.kind() {
         kind @ NameKind::List { .. } => kind,

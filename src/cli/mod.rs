@@ -7,6 +7,7 @@ mod args;
 mod customers;
 mod decide;
 mod demo;
+mod exemptions;
 mod failure;
 mod files;
 mod folders;
@@ -15,10 +16,12 @@ mod init;
 mod lists;
 mod load;
 mod owner;
+mod plan;
 mod sample;
 mod serve;
 mod store;
 mod summary;
+mod suppressions;
 mod tenant;
 mod voice;
 
@@ -29,11 +32,12 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use args::{
-    CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, SampleArgs, SampleKind,
-    ServeArgs,
+    CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ExemptionsCommand, ImportsCommand, LoadArgs, LoadKind, PersonArgs, PurgeArgs,
+    ReadingArgs, SampleArgs, SampleKind, ServeArgs, SuppressionsCommand,
 };
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
+pub use plan::PlanCommand;
 pub use tenant::TenantCommand;
 pub use voice::Terminal;
 
@@ -83,6 +87,15 @@ pub enum Command {
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
+    /// The erasure plan: what becomes of each table
+    #[command(subcommand)]
+    Plan(PlanCommand),
+    /// People who must not be erased
+    #[command(subcommand)]
+    Exemptions(ExemptionsCommand),
+    /// People who must not be registered again
+    #[command(subcommand)]
+    Suppressions(SuppressionsCommand),
     /// Fill the built-in store from a CSV or JSONL file
     Load(LoadArgs),
     /// Find people, and show everything held about one
@@ -133,6 +146,9 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),
         Command::Imports(command) => imports::run(scene, command),
+        Command::Plan(command) => plan::run(scene, command),
+        Command::Exemptions(command) => exemptions::run(scene, command),
+        Command::Suppressions(command) => suppressions::run(scene, command),
         Command::Load(args) => load::run(scene, args),
         Command::Customers(command) => customers::run(scene, command),
     }

@@ -3,7 +3,6 @@
 use std::error::Error;
 
 use russh::keys::HashAlg;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Exit, Failure, Scene, ServeArgs};
 use crate::config::{Config, read_host_key, read_identity_key};
@@ -18,7 +17,6 @@ pub(super) fn run(scene: &Scene, args: &ServeArgs) -> Result<Exit, Failure> {
     scene.guard_owner(&config)?;
     let (format, level) = (config.log.format, config.log.level);
     telemetry::init(format, level).map_err(|error| Failure::failed("cannot start the log").because(&error))?;
-    raise_descriptors();
     daemon::tell_faults(&config);
     let daemon = Daemon::build(config).map_err(failure)?;
     // Nobody raises it: the daemon ends by SIGTERM or SIGINT.
@@ -61,14 +59,6 @@ fn with_cause(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
-/// Takes all descriptors that the system allows: each session needs several, and the usual limit is for interactive programs.
-fn raise_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
-        tracing::warn!(%cause, "limit of open files not raised");
-    }
-}
-
 /// Why the daemon, or a command in its place, could not start.
 pub(super) fn failure(error: StartError) -> Failure {
     let mut failure = Failure::failed(error.to_string());
@@ -78,6 +68,8 @@ pub(super) fn failure(error: StartError) -> Failure {
     match error {
         StartError::Locked(_) => failure.hint("stop it first; commands reach it while it runs"),
         StartError::File { .. } => failure.hint("make a data folder with: expunged init DIR"),
+        StartError::PlanText { .. } => failure.usage_fault(),
+        StartError::Plan(_) => failure.hint("see all that is in the way with: expunged plan check"),
         StartError::Bind(_) => failure.hint("choose another address with sftp.listen in the config"),
         _ => failure,
     }

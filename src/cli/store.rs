@@ -1,10 +1,11 @@
 //! The store as commands open it: at one place, with words for what can go wrong.
 
-use super::{Failure, files};
+use super::{Failure, files, serve};
 use crate::config::{Config, SecretError, read_identity_key};
+use crate::daemon;
 use crate::domain::IdentityKey;
-use crate::purge::{Engine, Plan};
-use crate::store::{Create, Options, Store, StoreError};
+use crate::purge::Engine;
+use crate::store::{Options, Store, StoreError};
 
 /// How long a command waits for another writer of the store, in milliseconds.
 pub(super) const BUSY_MS: u64 = 60_000;
@@ -23,7 +24,7 @@ pub(super) fn create(config: &Config) -> Result<(), Failure> {
 /// Opens the store for writing.
 pub(super) fn open(config: &Config) -> Result<Store, Failure> {
     let options = Options { cache_bytes: WRITE_CACHE_BYTES, busy_ms: BUSY_MS };
-    Store::open(&config.store_file(), Create::Builtin, options).map_err(|error| failure(&error))
+    Store::open(&config.store_file(), daemon::create(config), options).map_err(|error| failure(&error))
 }
 
 /// Opens the store for reading.
@@ -32,9 +33,9 @@ pub(super) fn open_read_only(config: &Config) -> Result<Store, Failure> {
     Store::open_read_only(&config.store_file(), options).map_err(|error| failure(&error))
 }
 
-/// The engine over the built-in plan.
+/// The engine over the configured plan.
 pub(super) fn engine(config: &Config) -> Result<Engine, Failure> {
-    Engine::new(Plan::builtin(), identity_key(config)?).map_err(|error| Failure::failed(error.to_string()))
+    daemon::engine(config).map_err(serve::failure)
 }
 
 /// The key of the hashes that stand for people.

@@ -49,7 +49,7 @@ pub enum TenantCommand {
         json: bool,
     },
     /// Print what a tenant's sender needs to know, as it also stands in its /README.txt
-    #[command(after_help = "Examples:\n  expunged tenant instructions acme\n  expunged tenant instructions acme --format md >acme.md\n\n\
+    #[command(after_help = "Examples:\n  expunged tenant instructions acme\n  expunged tenant instructions acme --format md\n\n\
                       Exit codes: 0 done; 1 failed; 2 usage or configuration, the tenant's own among them; 4 no such tenant")]
     Instructions {
         /// The tenant

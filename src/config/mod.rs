@@ -100,6 +100,9 @@ impl Config {
                 reading.section(name, section, options, &[]);
             }
         }
+        for path in [&mut config.store.database, &mut config.store.plan].into_iter().flatten() {
+            *path = home.join(&path);
+        }
         config.sftp.host_keys.iter_mut().for_each(|file| *file = home.join(&*file));
         if let Err(what) = read_public_host(&config.sftp.public_host) {
             reading.fault_of("sftp.public_host", what);
@@ -115,10 +118,10 @@ impl Config {
         *self == other
     }
 
-    /// The store's file.
+    /// The store's file: the embedded one, or the user's own database.
     #[must_use]
     pub fn store_file(&self) -> PathBuf {
-        self.data_dir.join("store.db")
+        self.store.database.clone().unwrap_or_else(|| self.data_dir.join("store.db"))
     }
 
     /// The folder of the keys.
@@ -175,6 +178,11 @@ impl Config {
 
     /// Options that must fit each other: one that is set and does not is a fault, a default gives way.
     fn agree(&mut self, reading: &mut Reading<'_>) {
+        match (&self.store.database, &self.store.plan) {
+            (Some(_), None) => reading.fault_of("store.database", "needs store.plan; write one with: expunged plan derive".to_owned()),
+            (None, Some(_)) => reading.fault_of("store.plan", "needs store.database, the database that it is for".to_owned()),
+            _ => {}
+        }
         let mut at_most = |key: &str, value: &mut u64, bound: &str, most: u64| {
             if *value > most && reading.sets(key) {
                 reading.fault_of(key, format!("found {value}, which is more than {bound} ({most})"));

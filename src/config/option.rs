@@ -25,6 +25,8 @@ pub enum Slot<'a> {
     Text(&'a mut String),
     /// A path; relative ones are relative to the file.
     Path(&'a mut PathBuf),
+    /// A file, relative ones are relative to the config; `""` for none.
+    File(&'a mut Option<PathBuf>),
     /// Paths of files, each once.
     Paths(&'a mut Vec<PathBuf>),
     /// The name of a column; `""` for none.
@@ -66,6 +68,7 @@ impl Slot<'_> {
             Self::Number(value, _) => value.to_string(),
             Self::Text(value) => quote(value),
             Self::Path(value) => quote(&value.to_string_lossy()),
+            Self::File(value) => quote(&value.as_deref().unwrap_or(Path::new("")).to_string_lossy()),
             Self::Paths(value) => list(value.iter().map(|path| quote(&path.to_string_lossy())).collect()),
             Self::Column(value) => quote(value.as_deref().unwrap_or("")),
             Self::Columns(value) => list(value.iter().map(|text| quote(text)).collect()),
@@ -95,6 +98,9 @@ impl Slot<'_> {
                     return Err(format!("found {} files, at most {PATHS_MAX} are allowed", items.len()));
                 }
                 **slot = items.iter().map(|item| path(item.get_ref())).collect::<Result<_, _>>()?;
+            }
+            Self::File(slot) => {
+                **slot = if text(value, 4096)?.is_empty() { None } else { Some(path(value)?) };
             }
             Self::Column(slot) => {
                 let name = text(value, COLUMN_BYTES_MAX)?;

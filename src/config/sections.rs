@@ -49,6 +49,8 @@ pub struct SftpSection {
     pub handles_per_session_max: u64,
     /// Size of one upload.
     pub upload_bytes_max: u64,
+    /// Days after which a partial that nobody writes goes.
+    pub partials_days: u64,
     /// Room on the disk below which nothing is taken.
     pub free_bytes_min: u64,
 }
@@ -72,6 +74,7 @@ impl Default for SftpSection {
             reply_seconds_max: 60,
             handles_per_session_max: 64,
             upload_bytes_max: 4 << 30,
+            partials_days: 30,
             free_bytes_min: 256 << 20,
         }
     }
@@ -95,6 +98,7 @@ impl Options for SftpSection {
         visit("reply_seconds_max", Slot::Number(&mut self.reply_seconds_max, 1..=3_600));
         visit("handles_per_session_max", Slot::Number(&mut self.handles_per_session_max, 1..=1_000));
         visit("upload_bytes_max", Slot::Number(&mut self.upload_bytes_max, 1..=1 << 40));
+        visit("partials_days", Slot::Number(&mut self.partials_days, 1..=3_650));
         visit("free_bytes_min", Slot::Number(&mut self.free_bytes_min, 0..=1 << 50));
     }
 }
@@ -151,18 +155,27 @@ impl Options for PipelineSection {
 /// `[store]`: the database.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct StoreSection {
+    /// A database of one's own, in place of the embedded store.
+    pub database: Option<PathBuf>,
+    /// The erasure plan for that database.
+    pub plan: Option<PathBuf>,
+    /// Most rows of a table that a key without an index leads to.
+    pub unindexed_rows_max: u64,
     /// Page cache of the connection that deletes.
     pub cache_mib: u64,
 }
 
 impl Default for StoreSection {
     fn default() -> Self {
-        Self { cache_mib: 256 }
+        Self { database: None, plan: None, unindexed_rows_max: 1_000_000, cache_mib: 256 }
     }
 }
 
 impl Options for StoreSection {
     fn each(&mut self, visit: &mut Visit<'_>) {
+        visit("database", Slot::File(&mut self.database));
+        visit("plan", Slot::File(&mut self.plan));
+        visit("unindexed_rows_max", Slot::Number(&mut self.unindexed_rows_max, 0..=1 << 40));
         visit("cache_mib", Slot::Number(&mut self.cache_mib, 1..=65_536));
     }
 }
@@ -202,11 +215,20 @@ pub struct LimitsSection {
     pub rows_per_file_max: u64,
     /// Rows above which a report carries a warning.
     pub rows_recommended: u64,
+    /// What a compressed list may unpack to.
+    pub unpacked_bytes_max: u64,
 }
 
 impl Default for LimitsSection {
     fn default() -> Self {
-        Self { row_bytes_max: 65_536, quoted_lines_max: 100, columns_max: 1_000, rows_per_file_max: 5_000_000, rows_recommended: 500_000 }
+        Self {
+            row_bytes_max: 65_536,
+            quoted_lines_max: 100,
+            columns_max: 1_000,
+            rows_per_file_max: 5_000_000,
+            rows_recommended: 500_000,
+            unpacked_bytes_max: 4 << 30,
+        }
     }
 }
 
@@ -216,6 +238,7 @@ impl Options for LimitsSection {
         visit("quoted_lines_max", Slot::Number(&mut self.quoted_lines_max, 1..=100_000));
         visit("columns_max", Slot::Number(&mut self.columns_max, 1..=100_000));
         visit("rows_per_file_max", Slot::Number(&mut self.rows_per_file_max, 1..=100_000_000));
+        visit("unpacked_bytes_max", Slot::Number(&mut self.unpacked_bytes_max, 1..=1 << 40));
         visit("rows_recommended", Slot::Number(&mut self.rows_recommended, 1..=100_000_000));
     }
 }

@@ -3,9 +3,11 @@
 //! The one place that knows every part. Receiving and processing meet only on disk; the hint that a file was delivered
 //! passes through here. Signals, the service manager and changed tenants' files are heard here and nowhere else.
 
+mod expiry;
 mod guide;
 mod lock;
 mod logins;
+mod plan;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,20 +24,24 @@ use tracing::{debug, error, info, warn};
 
 pub use guide::guide;
 pub use lock::DataLock;
+pub use plan::{create, engine, plan, read_plan};
 
 use self::logins::Logins;
 use crate::config::{BadRows, Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
 use crate::domain::TenantName;
 use crate::pipeline::{self, Parts, Pipeline, Rules, Wake};
-use crate::purge::{Engine, Plan, PlanError};
+use crate::purge::{PlanError, PlanFaults};
 use crate::records::Limits;
 use crate::sftp::{self, BindError, Bound, Hint, Server};
 use crate::shutdown;
 use crate::spool::{Spool, SpoolError};
-use crate::store::{self, Create, Store, StoreError};
+use crate::store::{self, Store, StoreError};
 
 /// How often the tenants' files are looked at.
 const TENANTS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often expired partials are looked for.
+const EXPIRY_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How long the daemon waits for another writer of the store before it backs off.
 const BUSY_MS: u64 = 5_000;
@@ -63,6 +69,15 @@ pub enum StartError {
     /// The store does not fit the plan.
     #[error("the store does not fit the erasure plan")]
     Plan(#[from] PlanError),
+    /// The plan's text.
+    #[error("the erasure plan \"{}\" is wrong", path.display())]
+    PlanText {
+        /// Which.
+        path: PathBuf,
+        /// Where, and why.
+        #[source]
+        faults: PlanFaults,
+    },
     /// The folders.
     #[error("cannot use the tenants' folders")]
     Spool(#[from] SpoolError),
@@ -105,6 +120,8 @@ impl Daemon {
         logins.replace(&config, &spool);
         let (hint, hints) = mpsc::unbounded_channel();
         let server = Server::bind(sftp_options(&config), host_keys, logins.directory(), hint)?;
+        // A plan that does not fit pauses purging: senders are served all the same.
+        pipeline.tell_fit();
         pipeline.recover()?;
         Ok(Self { config, spool, pipeline, server, logins, hints, fingerprints, _lock: lock })
     }
@@ -129,6 +146,7 @@ impl Daemon {
         let (mut term, mut int, mut hup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         let wakes = pipeline.waker();
+        let plan_digest = pipeline.plan_digest().to_owned();
         let (scanned, first_scan) = oneshot::channel();
         let (alive, mut pipeline_ended) = oneshot::channel();
         let working = start_pipeline(pipeline, scanned, alive)?;
@@ -144,8 +162,9 @@ impl Daemon {
         let (raise, lowered) = shutdown::channel();
         let receiving = tokio::spawn(server.run(lowered));
         let seen = tenants_fingerprint(&config.tenants_dir).ok();
-        let mut reload = Reload { settling: seen, seen, config, spool, logins, wakes: wakes.clone() };
+        let mut reload = Reload { settling: seen, seen, config, spool, logins, plan_digest, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
+        let mut expiry = tokio::time::interval(EXPIRY_EVERY);
         let mut failed = false;
         loop {
             tokio::select! {
@@ -154,6 +173,7 @@ impl Daemon {
                     let _ = wakes.send(Wake::Delivered(tenant, delivered));
                 }
                 _ = look.tick() => reload.if_changed(),
+                _ = expiry.tick() => reload.expire_partials(),
                 _ = hup.recv() => reload.now(),
                 _ = term.recv() => break,
                 _ = int.recv() => break,
@@ -199,13 +219,10 @@ impl ByHand {
             lock => lock?,
         };
         let mut pipeline = pipeline(config, Spool::new(config.tenant_folders_dir()))?;
+        pipeline.fit()?;
         pipeline.recover()?;
         Ok(Some(Self { pipeline, _lock: lock }))
     }
-}
-
-fn engine(config: &Config) -> Result<Engine, StartError> {
-    Ok(Engine::new(Plan::builtin(), read_identity_key(&config.identity_key_file())?)?)
 }
 
 /// The rules of a tenant's files.
@@ -220,6 +237,7 @@ pub fn rules(config: &Config, tenant: &crate::config::Tenant) -> Rules {
         trust_resumes: options.trust_resumes,
         accept_unterminated: options.accept_unterminated_last_row,
         limits: limits(config),
+        unpacked_bytes_max: config.limits.unpacked_bytes_max,
         brake: options.brake,
         reject_bad_rows: options.bad_rows == BadRows::RejectFile,
         contact: options.support_contact.clone(),
@@ -246,9 +264,8 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
 }
 
 fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
-    let store = Store::open(&config.store_file(), Create::Builtin, store_options(config))?;
+    let store = Store::open(&config.store_file(), create(config), store_options(config))?;
     let engine = engine(config)?;
-    engine.plan().fits(store.connection())?;
     let options = pipeline::Options {
         settle: Duration::from_secs(config.pipeline.settle_seconds),
         scan_interval: Duration::from_secs(config.pipeline.scan_interval_seconds),
@@ -259,6 +276,9 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         attempts_max: u32::try_from(config.pipeline.attempts_max).unwrap_or(u32::MAX),
         hold_warn: Duration::from_secs(config.pipeline.hold_warn_hours * 3_600),
         hold_for: Duration::from_secs(config.pipeline.hold_days * 86_400),
+        unindexed_rows_max: config.store.unindexed_rows_max,
+        // Longer than SQLite's own busy handler ever sleeps between two tries.
+        chunk_rest: if config.store.database.is_some() { Duration::from_millis(110) } else { Duration::ZERO },
         originals_days: days(config.retention.originals_days),
         reports_days: days(config.retention.reports_days),
     };
@@ -359,6 +379,7 @@ struct Reload {
     config: Config,
     spool: Spool,
     logins: Logins,
+    plan_digest: String,
     wakes: Sender<Wake>,
 }
 
@@ -369,6 +390,13 @@ impl Reload {
             self.now();
         }
         self.settling = found;
+    }
+
+    /// Beside the daemon's other work: folders may be large.
+    fn expire_partials(&self) {
+        let (spool, days) = (self.spool.clone(), self.config.sftp.partials_days);
+        let tenants: Vec<TenantName> = self.config.tenants.by_name.keys().cloned().collect();
+        tokio::task::spawn_blocking(move || expiry::expire_partials(&spool, &tenants, days, jiff::Timestamp::now()));
     }
 
     /// A bad reload keeps the old settings and names the line.
@@ -390,6 +418,7 @@ impl Reload {
         self.config.tenants = fresh.tenants;
         self.config.tenant_defaults = fresh.tenant_defaults;
         self.logins.replace(&self.config, &self.spool);
+        self.plan();
         let tenants = tenants(&self.config);
         info!(tenants = tenants.len(), "tenants reloaded");
         let _ = self.wakes.send(Wake::Tenants(tenants));

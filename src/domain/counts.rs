@@ -27,6 +27,13 @@ impl Counts {
         }
     }
 
+    /// Takes from a table's count.
+    pub fn take(&mut self, table: &str, rows: u64) {
+        if let Some((_, count)) = self.0.iter_mut().find(|(name, _)| name == table) {
+            *count = count.saturating_sub(rows);
+        }
+    }
+
     /// Adds each count of another.
     pub fn add_all(&mut self, other: &Self) {
         for (table, rows) in other.iter() {

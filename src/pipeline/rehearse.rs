@@ -1,14 +1,15 @@
 //! A rehearsal that leaves no trace: the same look, match and counts as an import, on a store that is only read.
 
 use std::fs::File;
-use std::io::{self, BufReader, Seek};
+use std::io::{self, Seek};
 
 use jiff::Timestamp;
 
 use super::hold::remark;
 use super::import::{BAD_ROWS, digest, report_errors, warnings};
+use super::unpack::{Unpacked, whose_fault};
 use super::{Fault, Rules};
-use crate::domain::{ImportId, Mode, Rejection, Settings, State, Tally, TenantName};
+use crate::domain::{FileName, ImportId, Mode, Rejection, Settings, State, Tally, TenantName};
 use crate::purge::{Engine, InputRow, MatchError};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Accounts, Report, ReportError};
@@ -84,13 +85,17 @@ impl Rehearsal<'_> {
     fn count(&self, file: &File, reading: Result<Reading, Rejection>, blank: &Report) -> Result<Report, Refused> {
         let reading = reading?;
         let recommended = reading.limits.rows_recommended;
-        let mut rows = records::read(BufReader::with_capacity(256 * 1024, file), reading)?;
+        let name = FileName::parse(self.name).map_err(|_| Rejection::new("not_a_list", "not the name of a list"))?;
+        let mut rows = records::read(Unpacked::new(file, &name, self.rules.unpacked_bytes_max), reading)?;
         let dialect = rows.dialect();
         let input = rows.by_ref().map(|row| row.map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
-        let matched = self.engine.match_rows(self.store.connection(), self.tenant, self.settings, input).map_err(|error| match error {
-            MatchError::Input(error) => Refused::from(error),
-            MatchError::Purge(error) => Refused::Ours(error.into()),
-        })?;
+        let matched =
+            self.engine.match_rows(self.store.connection(), self.tenant, self.settings, Timestamp::now(), input).map_err(|error| {
+                match error {
+                    MatchError::Input(error) => Refused::from(error),
+                    MatchError::Purge(error) => Refused::Ours(error.into()),
+                }
+            })?;
         let held = self.engine.judge(self.store.connection(), &matched, &self.rules.brake).map_err(|error| Refused::Ours(error.into()))?;
         let errors = report_errors(matched.errors());
         let (dialect, errors_omitted) = (rows.dialect().or(dialect), matched.errors_omitted());
@@ -133,7 +138,7 @@ impl From<Rejection> for Refused {
 
 impl From<ReadError> for Refused {
     fn from(error: ReadError) -> Self {
-        match error {
+        match whose_fault(error) {
             ReadError::Rejected(rejection) => Self::Input(rejection),
             ReadError::Medium(error) => Self::Ours(io::Error::into(error)),
         }

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::PurgeError;
 use super::people::{People, account_name, lossy_text};
 use super::plan::AccountRule;
-use super::sql::{CHUNK, in_main, name, of};
+use super::sql::{CHUNK, EMPTIED, in_main, name, of, tuple};
 use crate::domain::{Identity, IdentityKey, ImportId};
 use crate::store::Doing;
 use crate::store::ledger;
@@ -42,8 +42,7 @@ impl Accounts<'_> {
     /// Remembers the accounts of the chunk's subjects. Before they go.
     pub(super) fn touch(&self) -> Result<(), PurgeError> {
         let doing = "note the accounts of a chunk";
-        let columns: Vec<_> = (0..self.rule.columns.len()).map(|at| format!("\"c{at}\"")).collect();
-        let columns = columns.join(", ");
+        let columns = self.cells();
         let make = format!("CREATE TABLE IF NOT EXISTS {TOUCHED} ({columns}, PRIMARY KEY ({columns})) WITHOUT ROWID");
         self.connection.execute_batch(&make).doing(doing)?;
         self.connection.execute(&format!("DELETE FROM {TOUCHED}"), []).doing(doing)?;
@@ -52,35 +51,37 @@ impl Accounts<'_> {
         Ok(())
     }
 
-    /// Counts what would become of the touched accounts.
-    pub(super) fn count(&self, kept: &Kept<'_>) -> Result<Emptied, PurgeError> {
+    /// Notes the touched accounts that go: those that have no user left and that no row wants kept.
+    pub(super) fn doom(&self, kept: &Kept<'_>) -> Result<Emptied, PurgeError> {
+        let doing = "note the empty accounts";
+        let (cells, table) = (self.cells(), in_main(&self.rule.table));
+        let make = format!("CREATE TABLE IF NOT EXISTS {EMPTIED} ({cells}, PRIMARY KEY ({cells})) WITHOUT ROWID");
+        self.connection.execute_batch(&make).doing(doing)?;
+        self.connection.execute(&format!("DELETE FROM {EMPTIED}"), []).doing(doing)?;
         if self.none_kept(kept)? {
-            let sql = format!("SELECT count(*) FROM {} WHERE {}", in_main(&self.rule.table), self.emptied());
-            let deleted: u32 = self.connection.query_row(&sql, [], |row| row.get(0)).doing("count the empty accounts")?;
-            return Ok(Emptied { deleted: deleted.into(), preserved: 0 });
-        }
-        self.each_emptied(kept, |_| Ok(()))
-    }
-
-    /// Deletes the touched accounts that have no user left and that no row wants kept.
-    pub(super) fn delete(&self, kept: &Kept<'_>) -> Result<Emptied, PurgeError> {
-        let doing = "delete the empty accounts";
-        let table = in_main(&self.rule.table);
-        if self.none_kept(kept)? {
-            let sql = format!("DELETE FROM {table} WHERE {}", self.emptied());
+            let columns: Vec<_> = self.rule.columns.iter().map(|column| of(&self.rule.table, column)).collect();
+            let sql = format!("INSERT INTO {EMPTIED} SELECT {} FROM {table} WHERE {}", columns.join(", "), self.emptied());
             let deleted = self.connection.prepare_cached(&sql).doing(doing)?.execute([]).doing(doing)?;
             return Ok(Emptied { deleted: deleted as u64, preserved: 0 });
         }
-        let is: Vec<_> =
-            self.rule.columns.iter().zip(1..).map(|(column, at)| format!("{} = ?{at}", of(&self.rule.table, column))).collect();
-        let mut delete = self.connection.prepare_cached(&format!("DELETE FROM {table} WHERE {}", is.join(" AND "))).doing(doing)?;
-        let mut rows = 0;
-        let mut emptied = self.each_emptied(kept, |columns| {
-            rows += delete.execute(rusqlite::params_from_iter(columns)).doing(doing)? as u64;
+        let marks: Vec<_> = (1..=self.rule.columns.len()).map(|at| format!("?{at}")).collect();
+        let mut insert = self.connection.prepare_cached(&format!("INSERT INTO {EMPTIED} VALUES ({})", marks.join(", "))).doing(doing)?;
+        self.each_emptied(kept, |columns| {
+            insert.execute(rusqlite::params_from_iter(columns)).doing(doing)?;
             Ok(())
-        })?;
-        emptied.deleted = rows;
-        Ok(emptied)
+        })
+    }
+
+    /// Deletes the accounts that were noted.
+    pub(super) fn delete(&self) -> Result<u64, PurgeError> {
+        let doing = "delete the empty accounts";
+        let columns: Vec<_> = self.rule.columns.iter().map(|column| of(&self.rule.table, column)).collect();
+        let sql = format!("DELETE FROM {} WHERE {} IN (SELECT * FROM {EMPTIED})", in_main(&self.rule.table), tuple(&columns));
+        Ok(self.connection.prepare_cached(&sql).doing(doing)?.execute([]).doing(doing)? as u64)
+    }
+
+    fn cells(&self) -> String {
+        (0..self.rule.columns.len()).map(|at| format!("\"c{at}\"")).collect::<Vec<_>>().join(", ")
     }
 
     fn none_kept(&self, kept: &Kept<'_>) -> Result<bool, PurgeError> {
@@ -135,8 +136,8 @@ impl Accounts<'_> {
             .map(|(link, column)| format!("{} = {column}", of(&subject.table, link)))
             .collect();
         format!(
-            "({}) IN (SELECT * FROM {TOUCHED}) AND NOT EXISTS (SELECT 1 FROM {} WHERE {} AND {} NOT IN (SELECT {} FROM {CHUNK}))",
-            columns.join(", "),
+            "{} IN (SELECT * FROM {TOUCHED}) AND NOT EXISTS (SELECT 1 FROM {} WHERE {} AND {} NOT IN (SELECT {} FROM {CHUNK}))",
+            tuple(&columns),
             in_main(&subject.table),
             linked.join(" AND "),
             of(&subject.table, &subject.key),

@@ -84,7 +84,7 @@ impl Engine {
     /// Every table of the plan at zero.
     pub(super) fn nothing_done(&self) -> Progress {
         let (removed, detached) = (Counts::zero(self.plan.removed_tables()), Counts::zero(self.plan.detached_tables()));
-        Progress { removed, detached, ..Progress::default() }
+        Progress { removed, detached, overwritten: Counts::zero(self.plan.overwritten_tables()), ..Progress::default() }
     }
 
     pub(super) fn record(
@@ -96,6 +96,7 @@ impl Engine {
         progress: &Progress,
     ) -> Result<(), PurgeError> {
         ledger::insert_targets(transaction, import, matched.targets())?;
+        ledger::note_exemptions_seen(transaction, import, matched.exemption)?;
         ledger::drop_pending(transaction, import)?;
         for suppression in matched.unmatched_suppressions() {
             ledger::pend_suppression(transaction, import, suppression)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rusqlite::Connection;
 
 use super::accounts::{Accounts, Kept};
-use super::chunk::{Survivors, survivors};
+use super::chunk::Survivors;
 use super::matched::Matched;
 use super::people::People;
 use super::{Engine, PurgeError};
@@ -37,17 +37,18 @@ impl Engine {
     pub fn check(&self, connection: &Connection, matched: &Matched) -> Result<Checked, PurgeError> {
         let people = People::of(&self.plan, matched.tenant())?;
         let snapshot = connection.unchecked_transaction().doing("begin to read")?;
-        let survivors = survivors(&people, &self.key, &snapshot, matched.targets())?;
+        let survivors = self.survivors(&people, &snapshot, matched.targets(), |_, _| Ok(false))?;
         let mut progress = self.nothing_done();
         progress.removed.add(&self.plan.subject.table, survivors.customers);
-        self.count_children(&snapshot, &mut progress)?;
         if let Some(rule) = &self.plan.account {
             let accounts = Accounts { people, rule, key: &self.key, connection: &snapshot };
             accounts.touch()?;
-            let emptied = accounts.count(&Kept::These(&survivors.preserved))?;
+            let emptied = accounts.doom(&Kept::These(&survivors.preserved))?;
             progress.removed.add(&rule.table, emptied.deleted);
             (progress.accounts_deleted, progress.accounts_preserved) = (emptied.deleted, emptied.preserved);
         }
+        self.mark(&people, &snapshot)?;
+        self.count_children(&people, &snapshot, &mut progress)?;
         let asked: BTreeSet<Suppression> = survivors.suppressions.iter().copied().chain(matched.unmatched_suppressions()).collect();
         for suppression in asked {
             progress.suppressed += u64::from(!ledger::is_suppressed(&snapshot, matched.tenant(), suppression)?);
@@ -55,15 +56,29 @@ impl Engine {
         Ok(outcome(matched, survivors, progress))
     }
 
-    fn count_children(&self, connection: &Connection, progress: &mut Progress) -> Result<(), PurgeError> {
+    fn count_children(&self, people: &People<'_>, connection: &Connection, progress: &mut Progress) -> Result<(), PurgeError> {
         let doing = "count what refers to the subjects";
-        let count = |sql: &str| connection.prepare_cached(sql).and_then(|mut s| s.query_row([], |row| row.get::<_, u32>(0))).doing(doing);
+        let read = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
+        let count = |sql: &str| connection.prepare_cached(sql).and_then(|mut s| s.query_row([], read)).doing(doing);
+        let tenant = people.tenant.as_str();
+        let tenants_count = |sql: &str| connection.prepare_cached(sql).and_then(|mut s| s.query_row([tenant], read)).doing(doing);
         for rule in &self.steps.rules {
-            let doomed = u64::from(count(&rule.count_doomed)?);
-            progress.removed.add(&rule.table, doomed);
-            if let Some(detach) = &rule.detach {
-                progress.detached.add(&rule.table, u64::from(count(&detach.count_touched)?) - doomed);
+            if let Some(doomed) = &rule.doomed {
+                progress.removed.add(&rule.table, count(&doomed.count)?);
             }
+            if let Some(overwrite) = &rule.overwrite {
+                progress.overwritten.add(&rule.table, tenants_count(&overwrite.count)?);
+            }
+            if let Some(detach) = &rule.detach {
+                progress.detached.add(&rule.table, count(&detach.count)?);
+            }
+        }
+        if let (Some(steps), Some(rule)) = (&self.steps.account, &self.plan.account) {
+            progress.detached.add(&rule.table, count(&steps.count)?);
+        }
+        if let Some(steps) = &self.steps.subject {
+            let sql = format!("{} AND {}", steps.count, people.tenants_own("?1"));
+            progress.detached.add(&people.plan.subject.table, tenants_count(&sql)?);
         }
         Ok(())
     }

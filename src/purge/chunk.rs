@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction};
 
 use super::accounts::{Accounts, Kept};
+use super::detach::Detaching;
+use super::exempt::Exemptions;
 use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
-use super::sql::{CHUNK, Steps};
+use super::sql::{CHUNK, EMPTIED, name};
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, State};
 use crate::store::ledger::{self, ImportRow, Progress, Suppression, SuppressionKind, Target};
@@ -30,6 +32,7 @@ pub struct ChunkDone {
 pub(super) struct Survivors {
     pub(super) customers: u64,
     pub(super) gone: Vec<Key>,
+    pub(super) exempt: Vec<Key>,
     pub(super) suppressions: Vec<Suppression>,
     pub(super) preserved: HashSet<Identity>,
 }
@@ -66,7 +69,14 @@ impl Engine {
         at: Timestamp,
     ) -> Result<u64, PurgeError> {
         let people = People::of(&self.plan, &row.tenant)?;
-        let survivors = survivors(&people, &self.key, transaction, targets.iter().cloned())?;
+        let heeding = self.heed_new_exemptions(transaction, row, at)?;
+        let exemptions = Exemptions::at(transaction, people, &self.key, at)?;
+        let survivors = self.survivors(&people, transaction, targets.iter().cloned(), |target, person| {
+            Ok(heeding && (exemptions.cover_person(person)? || ledger::is_marked_exempt(transaction, row.id, &target.key)?))
+        })?;
+        for key in &survivors.exempt {
+            ledger::mark_exempt(transaction, row.id, key)?;
+        }
         for key in &survivors.gone {
             ledger::mark_gone(transaction, row.id, key)?;
         }
@@ -78,90 +88,131 @@ impl Engine {
         let accounts = account_rule.map(|rule| Accounts { people, rule, key: &self.key, connection: transaction });
         if let Some(accounts) = &accounts {
             accounts.touch()?;
-        }
-        delete_children(&self.steps, transaction, row.id, last, &mut total)?;
-        delete_subjects(&people, transaction, &survivors, &mut total)?;
-        if let Some(accounts) = &accounts {
-            let emptied = accounts.delete(&Kept::Ledger(row.id))?;
-            total.removed.add(&accounts.rule.table, emptied.deleted);
+            let emptied = accounts.doom(&Kept::Ledger(row.id))?;
             total.accounts_deleted += emptied.deleted;
             total.accounts_preserved += emptied.preserved;
         }
+        self.mark(&people, transaction)?;
+        self.change_tables(transaction, row, last, &mut total)?;
+        let mut detaching = Detaching::of(transaction, row.id, last, &self.key, &row.tenant)?;
+        if let Some(steps) = &self.steps.subject {
+            detaching.subjects(&people, steps, &mut total)?;
+        }
+        let subject = &self.plan.subject;
+        detaching.forget(&subject.table, &format!("SELECT {} FROM {CHUNK}", name("key")), &mut total)?;
+        delete_subjects(&people, transaction, &survivors, &mut total)?;
+        if let Some(accounts) = &accounts {
+            if let Some(steps) = &self.steps.account {
+                detaching.accounts(accounts.rule, steps, &mut total)?;
+                detaching.forget(&accounts.rule.table, &format!("SELECT * FROM {EMPTIED}"), &mut total)?;
+            }
+            total.removed.add(&accounts.rule.table, accounts.delete()?);
+        }
+        self.verify(transaction)?;
         for suppression in &survivors.suppressions {
             total.suppressed += u64::from(ledger::suppress(transaction, &row.tenant, *suppression, row.id, at)?);
         }
         ledger::progress(transaction, row.id, last, &total)?;
         Ok(survivors.customers)
     }
-}
 
-/// Reads each target's subject again and compares who it is: keys are given again, addresses change.
-pub(super) fn survivors(
-    people: &People<'_>,
-    identities: &IdentityKey,
-    connection: &Connection,
-    targets: impl Iterator<Item = Target>,
-) -> Result<Survivors, PurgeError> {
-    let doing = "note the subjects of a chunk";
-    empty_chunk(connection)?;
-    let mut insert = connection.prepare_cached(&format!("INSERT INTO {CHUNK} VALUES (?1)")).doing(doing)?;
-    let mut survivors = Survivors::default();
-    let by_key = people.by_key();
-    for target in targets {
-        let mut found = None;
-        people.each(connection, &by_key, &[&target.key], |person| {
-            found = Some(person);
-            Ok(())
-        })?;
-        let found = found.filter(|person| identity(person, &target, identities, people) == Some(target.identity));
-        if target.flags.do_not_track {
-            survivors.suppressions.push(suppression(target.flags, target.identity));
+    /// What the rules say, children first.
+    fn change_tables(&self, transaction: &Transaction<'_>, row: &ImportRow, last: &Key, total: &mut Progress) -> Result<(), PurgeError> {
+        let mut detaching = Detaching::of(transaction, row.id, last, &self.key, &row.tenant)?;
+        for rule in &self.steps.rules {
+            if let Some(doomed) = &rule.doomed {
+                let deleted = match &rule.detach {
+                    Some(_) => detaching.delete(&rule.table, &doomed.delete, total)?,
+                    None => execute(transaction, &doomed.delete, [], "delete what refers to the subjects of a chunk")?,
+                };
+                total.removed.add(&rule.table, deleted);
+            }
+            if let Some(overwrite) = &rule.overwrite {
+                let doing = "overwrite what refers to the subjects of a chunk";
+                total.overwritten.add(&rule.table, execute(transaction, &overwrite.update, [row.tenant.as_str()], doing)?);
+            }
+            if let Some(steps) = &rule.detach {
+                detaching.rows(&rule.table, steps, total)?;
+            }
         }
-        let Some(person) = found else {
-            survivors.gone.push(target.key);
-            continue;
-        };
-        survivors.customers += 1;
-        insert.execute([&target.key]).doing(doing)?;
-        if target.flags.do_not_track
-            && let Some(identity) = person.pair_identity(identities, people.tenant)
-        {
-            survivors.suppressions.push(Suppression { kind: SuppressionKind::Pair, identity });
-        }
-        if target.flags.preserve_empty_account {
-            survivors.preserved.extend(person.account_identity(identities, people.tenant));
-        }
+        Ok(())
     }
-    Ok(survivors)
+
+    /// Where SQLite does not enforce keys, and an index is not needed: whether anything refers to what is gone by now.
+    fn verify(&self, transaction: &Transaction<'_>) -> Result<(), PurgeError> {
+        let doing = "look for references to what is gone";
+        if transaction.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0)).doing(doing)? {
+            return Ok(());
+        }
+        for rule in &self.steps.rules {
+            let Some(sql) = &rule.verify else { continue };
+            if transaction.prepare_cached(sql).doing(doing)?.exists([]).doing(doing)? {
+                return Err(PurgeError::StillReferred(rule.table.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads each target's subject again and compares who it is: keys are given again, addresses change.
+    pub(super) fn survivors(
+        &self,
+        people: &People<'_>,
+        connection: &Connection,
+        targets: impl Iterator<Item = Target>,
+        exempt: impl Fn(&Target, &Person) -> Result<bool, PurgeError>,
+    ) -> Result<Survivors, PurgeError> {
+        let (doing, identities) = ("note the subjects of a chunk", &self.key);
+        self.lend_functions(connection)?;
+        empty_chunk(connection)?;
+        let mut insert = connection.prepare_cached(&format!("INSERT INTO {CHUNK} VALUES (?1)")).doing(doing)?;
+        let mut survivors = Survivors::default();
+        let mut addresses = Vec::new();
+        let by_key = people.by_key();
+        for target in targets {
+            let mut found = None;
+            people.each(connection, &by_key, &[&target.key], |person| {
+                found = Some(person);
+                Ok(())
+            })?;
+            let found = found.filter(|person| identity(person, &target, identities, people) == Some(target.identity));
+            if let Some(person) = &found
+                && exempt(&target, person)?
+            {
+                survivors.exempt.push(target.key);
+                continue;
+            }
+            if target.flags.do_not_track {
+                survivors.suppressions.push(suppression(target.flags, target.identity));
+            }
+            let Some(person) = found else {
+                survivors.gone.push(target.key);
+                continue;
+            };
+            survivors.customers += 1;
+            insert.execute([&target.key]).doing(doing)?;
+            if self.steps.by_address {
+                addresses.extend(person.email());
+            }
+            if target.flags.do_not_track
+                && let Some(identity) = person.pair_identity(identities, people.tenant)
+            {
+                survivors.suppressions.push(Suppression { kind: SuppressionKind::Pair, identity });
+            }
+            if target.flags.preserve_empty_account {
+                survivors.preserved.extend(person.account_identity(identities, people.tenant));
+            }
+        }
+        self.note_addresses(people, connection, &addresses)?;
+        Ok(survivors)
+    }
 }
 
 fn identity(person: &Person, target: &Target, identities: &IdentityKey, people: &People<'_>) -> Option<Identity> {
     if target.flags.by_pair { person.pair_identity(identities, people.tenant) } else { person.email_identity(identities, people.tenant) }
 }
 
-fn delete_children(
-    steps: &Steps,
-    transaction: &Transaction<'_>,
-    import: ImportId,
-    last: &Key,
-    total: &mut Progress,
-) -> Result<(), PurgeError> {
-    let doing = "delete what refers to the subjects of a chunk";
-    for rule in &steps.rules {
-        let deleted = transaction.prepare_cached(&rule.delete_doomed).doing(doing)?.execute([]).doing(doing)?;
-        total.removed.add(&rule.table, deleted as u64);
-        let Some(detach) = &rule.detach else { continue };
-        for update in &detach.updates {
-            let mut statement = transaction.prepare_cached(update).doing(doing)?;
-            let mut done_with = statement.query((import.0, last)).doing(doing)?;
-            let mut settled = 0;
-            while let Some(row) = done_with.next().doing(doing)? {
-                settled += u64::from(row.get::<_, bool>(0).doing(doing)?);
-            }
-            total.detached.add(&rule.table, settled);
-        }
-    }
-    Ok(())
+fn execute(transaction: &Transaction<'_>, sql: &str, parameters: impl rusqlite::Params, doing: &'static str) -> Result<u64, PurgeError> {
+    Ok(transaction.prepare_cached(sql).doing(doing)?.execute(parameters).doing(doing)? as u64)
 }
 
 fn delete_subjects(

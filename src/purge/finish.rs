@@ -223,6 +223,7 @@ fn settle(outcomes: &mut [u8], fates: &[ledger::RowFate]) -> Result<(Tally, bool
             outcome = match fate {
                 ledger::RowFate { deleted: 1.., .. } => Outcome::Deleted,
                 ledger::RowFate { left: 1.., .. } => Outcome::Skipped,
+                ledger::RowFate { exempt: 1.., .. } => Outcome::Exempt,
                 ledger::RowFate { .. } => Outcome::NotFound,
             };
         }

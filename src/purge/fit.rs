@@ -1,67 +1,339 @@
-//! Whether the planned tables are there, in the shape that the plan says. Tables outside the plan are not looked at.
+//! Whether a plan fits a database: what would be wrong to run, what would be slow, and what nobody has decided yet.
+//!
+//! Tables outside the plan matter only where they refer to rows that the plan takes, or hold what looks like addresses.
 
 use rusqlite::Connection;
+use serde::Serialize;
 
-use super::plan::{Action, Plan, PlanError, Tenancy};
-use crate::store::{Doing, StoreError};
+use super::Engine;
+use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy, Value};
+use super::sample::address_columns;
+use super::shape::{ForeignKey, Shape, Table, count_rows, same, same_key, scans};
+use crate::store::StoreError;
 
-struct Column {
-    name: String,
-    not_null: bool,
+/// How a plan and a database agree.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Fit {
+    /// Some table has to be read whole, once a chunk: chunks should be large.
+    pub scans: bool,
 }
 
-pub(super) fn fits(plan: &Plan, connection: &Connection) -> Result<(), PlanError> {
+/// What is between a plan and a database.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Finding {
+    /// How much it matters.
+    pub kind: FindingKind,
+    /// What was found.
+    pub what: String,
+    /// What to do about it.
+    pub mend: Option<String>,
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FindingKind {
+    /// Nothing is purged while it is so.
+    Misfit,
+    /// A key without an index, on a table small enough to be read whole once a chunk.
+    Unindexed,
+    /// Something that a person should decide; purging goes on.
+    Undecided,
+}
+
+impl FindingKind {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Misfit => "misfit",
+            Self::Unindexed => "unindexed",
+            Self::Undecided => "undecided",
+        }
+    }
+}
+
+impl Engine {
+    /// Whether the plan can be worked on this database, as it is now.
+    ///
+    /// # Errors
+    /// [`PlanError::DoesNotFit`] names the first thing that is in the way.
+    pub fn fits(&self, connection: &Connection, unindexed_rows_max: u64) -> Result<Fit, PlanError> {
+        let plan = self.plan();
+        let mut look = Look { plan, connection, shape: Shape::read(connection)?, unindexed_rows_max, found: Vec::new() };
+        look.shape_and_keys()?;
+        match look.found.iter().find(|found| found.kind == FindingKind::Misfit) {
+            Some(Finding { what, mend: Some(mend), .. }) => Err(PlanError::DoesNotFit(format!("{what}; {mend}"))),
+            Some(Finding { what, .. }) => Err(PlanError::DoesNotFit(what.clone())),
+            None => Ok(Fit {
+                scans: look.found.iter().any(|found| found.kind == FindingKind::Unindexed)
+                    || plan.rules.iter().flat_map(|rule| &rule.matches).any(|m| m.compare == Compare::Normalised || m.path.is_some()),
+            }),
+        }
+    }
+
+    /// Everything that is between the plan and this database.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub fn inspect(&self, connection: &Connection, unindexed_rows_max: u64) -> Result<Vec<Finding>, StoreError> {
+        let mut look = Look { plan: self.plan(), connection, shape: Shape::read(connection)?, unindexed_rows_max, found: Vec::new() };
+        look.shape_and_keys()?;
+        look.what_nobody_decided()?;
+        Ok(look.found)
+    }
+}
+
+struct Look<'a> {
+    plan: &'a Plan,
+    connection: &'a Connection,
+    shape: Shape,
+    unindexed_rows_max: u64,
+    found: Vec<Finding>,
+}
+
+impl Look<'_> {
+    fn misfit(&mut self, what: String) {
+        self.found.push(Finding { kind: FindingKind::Misfit, what, mend: None });
+    }
+
+    fn shape_and_keys(&mut self) -> Result<(), StoreError> {
+        for (table, columns) in named(self.plan) {
+            self.has(table, &columns);
+        }
+        // What is not there need not be looked at any closer.
+        if !self.found.is_empty() {
+            return Ok(());
+        }
+        let plan = self.plan;
+        let subject = &plan.subject;
+        if self.shape.table(&subject.table).is_some_and(|table| !table.is_unique(std::slice::from_ref(&subject.key))) {
+            self.misfit(format!("\"{}\".\"{}\" is not unique, so it is no key of a subject", subject.table, subject.key));
+        }
+        for edge in &subject.edges {
+            self.can_be_null(&subject.table, &edge.columns, "detached");
+        }
+        if let Some(account) = &plan.account {
+            for edge in &account.edges {
+                self.can_be_null(&account.table, &edge.columns, "detached");
+            }
+        }
+        for rule in &plan.rules {
+            for edge in rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach) {
+                self.can_be_null(&rule.table, &edge.columns, "detached");
+            }
+            for set in rule.sets.iter().filter(|set| set.path.is_none() && set.to == Value::Null) {
+                self.can_be_null(&rule.table, std::slice::from_ref(&set.column), "set to null");
+            }
+        }
+        self.declared_keys();
+        self.triggers();
+        self.indexes()
+    }
+
+    fn has(&mut self, name: &str, columns: &[&String]) {
+        let Some(table) = self.shape.table(name) else {
+            let what = if self.shape.virtual_tables.iter().any(|found| same(found, name)) { "is a virtual table" } else { "is not there" };
+            return self.misfit(format!("table \"{name}\" {what}"));
+        };
+        let missing = columns.iter().find(|column| table.column(column).is_none());
+        let computed = columns.iter().find(|column| table.column(column).is_some_and(|column| column.generated));
+        if let Some(column) = missing {
+            self.misfit(format!("table \"{name}\" has no column \"{column}\""));
+        } else if let Some(column) = computed {
+            self.misfit(format!("\"{name}\".\"{column}\" is a generated column"));
+        }
+    }
+
+    fn can_be_null(&mut self, table: &str, columns: &[String], what: &str) {
+        let found = self.shape.table(table);
+        let fixed = columns.iter().find(|column| found.and_then(|table| table.column(column)).is_some_and(|column| column.not_null));
+        if let Some(column) = fixed {
+            self.misfit(format!("\"{table}\".\"{column}\" cannot be null, so it cannot be {what}"));
+        }
+    }
+
+    /// Every declared key to rows that go must have been thought of.
+    fn declared_keys(&mut self) {
+        let mut found = Vec::new();
+        for table in &self.shape.tables {
+            for key in table.keys.iter().filter(|key| self.plan.deletes_from(&key.parent)) {
+                found.extend(self.declared_key(table, key));
+            }
+        }
+        found.into_iter().for_each(|what| self.misfit(what));
+    }
+
+    fn declared_key(&self, table: &Table, key: &ForeignKey) -> Option<String> {
+        let told = || format!("\"{}\" ({}) refers to \"{}\"", table.name, key.columns.join(", "), key.parent);
+        let subject = &self.plan.subject;
+        if same(&table.name, &subject.table) {
+            let of_account = self.plan.account.as_ref().is_some_and(|account| same(&account.table, &key.parent));
+            let known = of_account || subject.edges.iter().any(|edge| same_key(key, edge));
+            return (!known).then(|| format!("{}, and the subject has no edge for it", told()));
+        }
+        if let Some(account) = self.plan.account.as_ref().filter(|account| same(&account.table, &table.name)) {
+            let known = account.edges.iter().any(|edge| same_key(key, edge));
+            return (!known).then(|| format!("{}, and the account has no edge for it", told()));
+        }
+        let Some(rule) = self.plan.rules.iter().find(|rule| same(&rule.table, &table.name)) else {
+            return Some(format!("{}, and the plan has no rule for it", told()));
+        };
+        let Some(edge) = rule.edges.iter().find(|edge| same_key(key, edge)) else {
+            return Some(format!("{}, and its rule has no edge for that", told()));
+        };
+        let left = match rule.action_of(edge) {
+            Action::Delete | Action::Detach => false,
+            Action::Keep => true,
+            Action::Overwrite => !edge.columns.iter().any(|column| rule.sets.iter().any(|set| same(&set.column, column))),
+        };
+        left.then(|| {
+            format!("{} by a declared key, so its rows cannot stay as they are: detach it, or overwrite the key with a stand-in's", told())
+        })
+    }
+
+    fn triggers(&mut self) {
+        let changed = |table: &str| self.plan.deletes_from(table) || self.plan.rule(table).is_some_and(|rule| rule.action != Action::Keep);
+        let accepted = |name: &str| self.plan.accepted.triggers.iter().any(|known| same(known, name));
+        let open: Vec<_> = self.shape.triggers.iter().filter(|trigger| changed(&trigger.table) && !accepted(&trigger.name)).collect();
+        let open: Vec<_> = open
+            .into_iter()
+            .map(|trigger| Finding {
+                kind: FindingKind::Misfit,
+                what: format!("trigger \"{}\" on \"{}\" fires when rows go or change", trigger.name, trigger.table),
+                mend: Some("look at what it does, then name it in accepted.triggers".to_owned()),
+            })
+            .collect();
+        self.found.extend(open);
+    }
+
+    fn indexes(&mut self) -> Result<(), StoreError> {
+        let plan = self.plan;
+        let subject = &plan.subject;
+        let of_accounts = plan.account.iter().flat_map(|account| account.edges.iter().map(move |edge| (&account.table, edge)));
+        let edges = subject.edges.iter().map(|edge| (&subject.table, edge)).chain(of_accounts);
+        let edges = edges.chain(
+            plan.rules
+                .iter()
+                .filter(|rule| rule.action != Action::Keep)
+                .flat_map(|rule| rule.edges.iter().map(move |edge| (&rule.table, edge))),
+        );
+        for (table, Edge { columns, .. }) in edges.collect::<Vec<_>>() {
+            self.indexed(table, columns, "")?;
+        }
+        let tenant = match &subject.tenancy {
+            Tenancy::Column(column) => Some(column.clone()),
+            Tenancy::Sole(_) => None,
+        };
+        let of_tenant = |columns: &[&String]| tenant.iter().chain(columns.iter().copied()).cloned().collect::<Vec<_>>();
+        if let (Some(account), Some(id)) = (&subject.account, &subject.id) {
+            self.indexed(&subject.table, &of_tenant(&[account, id]), "")?;
+        }
+        if let Some(account) = &plan.account {
+            self.indexed(&account.table, &account.columns, "")?;
+            self.indexed(&subject.table, &account.subject_columns, "")?;
+        }
+        if let Some(address) = &subject.address {
+            match address.compare {
+                Compare::Normalised => {}
+                Compare::Exact => self.indexed(&subject.table, &of_tenant(&[&address.column]), "")?,
+                Compare::Nocase => self.indexed(&subject.table, &of_tenant(&[&address.column]), " COLLATE NOCASE")?,
+            }
+        }
+        Ok(())
+    }
+
+    fn indexed(&mut self, table: &str, columns: &[String], collate: &str) -> Result<(), StoreError> {
+        if !scans(self.connection, table, columns, collate)? {
+            return Ok(());
+        }
+        let rows = count_rows(self.connection, table, self.unindexed_rows_max.saturating_add(1))?;
+        let quoted: Vec<_> = columns.iter().map(|column| format!("{}{collate}", super::sql::name(column))).collect();
+        let index = super::sql::name(&format!("{table}_by_{}", columns.join("_")));
+        let too_many = rows > self.unindexed_rows_max;
+        let size = if too_many { format!("has more than {} rows", self.unindexed_rows_max) } else { format!("has {rows} rows") };
+        let what = format!("\"{table}\" ({}) has no index, and the table {size}", columns.join(", "));
+        let mend = Some(format!("run: CREATE INDEX {index} ON {} ({});", super::sql::name(table), quoted.join(", ")));
+        let finding = Finding { kind: if too_many { FindingKind::Misfit } else { FindingKind::Unindexed }, what, mend };
+        if !self.found.contains(&finding) {
+            self.found.push(finding);
+        }
+        Ok(())
+    }
+
+    fn what_nobody_decided(&mut self) -> Result<(), StoreError> {
+        let accepted = &self.plan.accepted;
+        for table in &self.shape.virtual_tables {
+            if !accepted.virtual_tables.iter().any(|known| same(known, table)) {
+                self.found.push(Finding {
+                    kind: FindingKind::Undecided,
+                    what: format!("\"{table}\" is a virtual table, which a plan cannot erase from"),
+                    mend: Some(
+                        "see that it holds nothing of a person, or that triggers keep it; then name it in accepted.virtual_tables"
+                            .to_owned(),
+                    ),
+                });
+            }
+        }
+        for found in address_columns(self.connection, &self.shape)? {
+            let named = format!("{}.{}", found.table, found.column);
+            if covered(self.plan, &found.table, &found.column) || accepted.columns.iter().any(|known| same(known, &named)) {
+                continue;
+            }
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "\"{}\".\"{}\" looks like addresses ({} of {} rows looked at), and nothing is said of it",
+                    found.table, found.column, found.like, found.looked_at
+                ),
+                mend: Some("give its table a rule with a match, or name it in accepted.columns".to_owned()),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Whether the plan says what becomes of a column's content.
+fn covered(plan: &Plan, table: &str, column: &str) -> bool {
+    if same(&plan.subject.table, table) || plan.account.as_ref().is_some_and(|account| same(&account.table, table)) {
+        return true;
+    }
+    let Some(rule) = plan.rules.iter().find(|rule| same(&rule.table, table)) else { return false };
+    match rule.action {
+        Action::Delete | Action::Keep => true,
+        Action::Overwrite => {
+            rule.sets.iter().map(|set| &set.column).chain(rule.matches.iter().map(|m| &m.column)).any(|said| same(said, column))
+        }
+        Action::Detach => false,
+    }
+}
+
+/// Every table of a plan with every column that it names.
+fn named(plan: &Plan) -> Vec<(&str, Vec<&String>)> {
     let subject = &plan.subject;
     let tenant = match &subject.tenancy {
         Tenancy::Column(column) => Some(column),
         Tenancy::Sole(_) => None,
     };
-    let named = [tenant, subject.account.as_ref(), subject.id.as_ref(), subject.address.as_ref().map(|address| &address.column)];
-    let columns = named.into_iter().flatten().chain([&subject.key]).chain(&subject.names);
-    let linked = plan.account.iter().flat_map(|rule| &rule.subject_columns);
-    let referred =
-        plan.rules.iter().flat_map(|rule| &rule.edges).filter(|edge| edge.parent == subject.table).flat_map(|edge| &edge.parent_columns);
-    has(connection, &subject.table, columns.chain(linked).chain(referred))?;
-    if let Some(account) = &plan.account {
-        has(connection, &account.table, account.columns.iter())?;
-    }
-    for rule in &plan.rules {
-        let referred =
-            plan.rules.iter().flat_map(|other| &other.edges).filter(|edge| edge.parent == rule.table).flat_map(|edge| &edge.parent_columns);
-        let own = rule.edges.iter().flat_map(|edge| &edge.columns);
-        let found = has(connection, &rule.table, own.clone().chain(referred))?;
-        if rule.action == Action::Detach
-            && let Some(column) = own.into_iter().find(|column| found.iter().any(|have| have.not_null && same(&have.name, column)))
-        {
-            return Err(PlanError::DoesNotFit(format!("\"{}\".\"{column}\" cannot be null, so it cannot be detached", rule.table)));
+    let words = [tenant, subject.account.as_ref(), subject.id.as_ref(), subject.address.as_ref().map(|address| &address.column)];
+    let mut columns: Vec<&String> = words.into_iter().flatten().chain([&subject.key]).chain(&subject.names).collect();
+    columns.extend(subject.edges.iter().flat_map(|edge| &edge.columns));
+    columns.extend(plan.account.iter().flat_map(|rule| &rule.subject_columns));
+    let mut all = vec![(subject.table.as_str(), columns)];
+    all.extend(plan.account.iter().map(|account| {
+        (account.table.as_str(), account.columns.iter().chain(account.edges.iter().flat_map(|edge| &edge.columns)).collect())
+    }));
+    all.extend(plan.rules.iter().map(|rule| (rule.table.as_str(), own_columns(rule))));
+    for edge in plan.edges() {
+        if let Some((_, columns)) = all.iter_mut().find(|(table, _)| *table == edge.parent) {
+            columns.extend(&edge.parent_columns);
         }
     }
-    Ok(())
+    all
 }
 
-fn has<'c>(connection: &Connection, table: &str, columns: impl Iterator<Item = &'c String>) -> Result<Vec<Column>, PlanError> {
-    let found = columns_of(connection, table)?;
-    if found.is_empty() {
-        return Err(PlanError::DoesNotFit(format!("there is no table \"{table}\"")));
-    }
-    for column in columns {
-        if !found.iter().any(|have| same(&have.name, column)) {
-            return Err(PlanError::DoesNotFit(format!("table \"{table}\" has no column \"{column}\"")));
-        }
-    }
-    Ok(found)
-}
-
-fn columns_of(connection: &Connection, table: &str) -> Result<Vec<Column>, StoreError> {
-    let doing = "read the tables' shape";
-    let sql = r#"SELECT c.name, c."notnull" OR (c.pk > 0 AND t.wr) FROM pragma_table_list t, pragma_table_xinfo(t.name, t.schema) c
-        WHERE t.schema = 'main' AND t.type = 'table' AND t.name = ?1 COLLATE NOCASE"#;
-    let mut statement = connection.prepare_cached(sql).doing(doing)?;
-    let rows = statement.query_map([table], |row| Ok(Column { name: row.get(0)?, not_null: row.get(1)? })).doing(doing)?;
-    rows.collect::<Result<_, _>>().doing(doing)
-}
-
-/// SQLite's identifiers are equal but for ASCII case.
-fn same(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other)
+fn own_columns(rule: &Rule) -> Vec<&String> {
+    let of_edges = rule.edges.iter().flat_map(|edge| &edge.columns);
+    let of_values = rule.matches.iter().map(|m| &m.column).chain(rule.sets.iter().map(|set| &set.column));
+    of_edges.chain(of_values).chain(&rule.tenant).collect()
 }

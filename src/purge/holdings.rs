@@ -2,9 +2,12 @@
 //!
 //! Nothing here has `Debug`: it is all personal data.
 
+use std::collections::HashSet;
+
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
+use super::accounts::{Accounts, Kept};
 use super::people::{People, empty_chunk, lossy_text};
 use super::plan::Compare;
 use super::sql::{CHUNK, in_main, of};
@@ -74,8 +77,21 @@ impl Engine {
     ) -> Result<Option<Vec<Holding>>, PurgeError> {
         let people = People::of(&self.plan, tenant)?;
         let snapshot = connection.unchecked_transaction().doing("begin to read")?;
+        self.lend_functions(&snapshot)?;
         empty_chunk(&snapshot)?;
         snapshot.execute(&format!("INSERT INTO {CHUNK} VALUES (?1)"), [key]).doing("note the subject")?;
+        let mut addresses = Vec::new();
+        people.each(&snapshot, &people.by_key(), &[key], |person| {
+            addresses.extend(person.email());
+            Ok(())
+        })?;
+        self.note_addresses(&people, &snapshot, &addresses)?;
+        if let Some(rule) = &self.plan.account {
+            let accounts = Accounts { people, rule, key: &self.key, connection: &snapshot };
+            accounts.touch()?;
+            accounts.doom(&Kept::These(&HashSet::new()))?;
+        }
+        self.mark(&people, &snapshot)?;
         let tenant: &dyn rusqlite::ToSql = &tenant.as_str();
         let subject = held(&snapshot, &self.plan.subject.table, &people.select_whole_chunk(), &[tenant], rows_max)?;
         if subject.rows.is_empty() {

@@ -14,6 +14,8 @@ pub struct Matched {
     errors: Vec<BadRow>,
     errors_omitted: u64,
     tally: Tally,
+    /// The newest exemption that was heeded.
+    pub(super) exemption: i64,
 }
 
 /// What is kept of a row.
@@ -23,6 +25,8 @@ pub(super) struct RowNote {
     pub(super) identity: Identity,
     pub(super) flags: TargetFlags,
     pub(super) outcome: Outcome,
+    /// Whom it names, or a customer that it resolves to, must not be erased.
+    pub(super) exempt: bool,
 }
 
 /// A customer that a row resolved to.
@@ -54,7 +58,7 @@ pub(super) fn merge(flags: &mut TargetFlags, other: TargetFlags) {
 impl Matched {
     pub(super) fn new(tenant: TenantName) -> Self {
         let (rows, found, errors) = (Vec::new(), Vec::new(), Vec::new());
-        Self { tenant, rows, found, errors, errors_omitted: 0, tally: Tally::default() }
+        Self { tenant, rows, found, errors, errors_omitted: 0, tally: Tally::default(), exemption: 0 }
     }
 
     pub(super) fn note_error(&mut self, line: u64, error: RowError) {
@@ -97,6 +101,10 @@ impl Matched {
             group[0].flags = flags;
         }
         found.dedup_by(|later, first| later.key == first.key);
+        for row in rows.iter_mut().filter(|row| row.exempt && matches!(row.outcome, Outcome::Pending | Outcome::NotFound)) {
+            row.outcome = Outcome::Exempt;
+        }
+        found.retain(|found| rows[found.row as usize].outcome != Outcome::Exempt);
         self.tally = Tally::default();
         self.rows.iter().for_each(|row| self.tally.add(row.outcome));
     }

@@ -5,15 +5,17 @@
 
 use std::cmp::Ordering;
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::matched::{Found, Matched, RowNote, merge};
+use super::exempt::Exemptions;
+use super::matched::{Found, Matched, RowNote, merge, suppression};
 use super::people::People;
 use super::plan::Compare;
 use super::{Engine, InputRow, PurgeError};
 use crate::domain::{Email, Identity, Outcome, Settings, SubjectKey, TenantName};
 use crate::store::Doing;
-use crate::store::ledger::TargetFlags;
+use crate::store::ledger::{self, TargetFlags};
 
 /// Why the first pass ended early.
 #[derive(Debug)]
@@ -43,12 +45,15 @@ impl Engine {
         connection: &Connection,
         tenant: &TenantName,
         settings: Settings,
+        at: Timestamp,
         rows: impl IntoIterator<Item = Result<InputRow, E>>,
     ) -> Result<Matched, MatchError<E>> {
         let people = People::of(&self.plan, tenant)?;
         let snapshot = connection.unchecked_transaction().doing("begin to read").map_err(PurgeError::from)?;
-        let mut pass =
-            Pass { engine: self, people, connection: &snapshot, matched: Matched::new(tenant.clone()), batch: Vec::new(), scan: false };
+        let exemptions = Exemptions::at(&snapshot, people, &self.key, at)?;
+        let mut matched = Matched::new(tenant.clone());
+        matched.exemption = ledger::newest_exemption(&snapshot, tenant).map_err(PurgeError::from)?;
+        let mut pass = Pass { engine: self, people, connection: &snapshot, exemptions, matched, batch: Vec::new(), scan: false };
         for row in rows {
             pass.row(row.map_err(MatchError::Input)?, settings)?;
         }
@@ -60,6 +65,7 @@ struct Pass<'a> {
     engine: &'a Engine,
     people: People<'a>,
     connection: &'a Connection,
+    exemptions: Exemptions<'a>,
     matched: Matched,
     batch: Vec<(u32, SubjectKey)>,
     /// Some row's address can only be found by reading everyone's.
@@ -74,7 +80,7 @@ impl Pass<'_> {
             Err(error) => {
                 self.matched.note_error(row.line, error);
                 let (identity, flags) = (Identity::from_bytes([0; 16]), TargetFlags::default());
-                self.matched.rows.push(RowNote { identity, flags, outcome: Outcome::Invalid });
+                self.matched.rows.push(RowNote { identity, flags, outcome: Outcome::Invalid, exempt: false });
                 return Ok(());
             }
         };
@@ -85,7 +91,8 @@ impl Pass<'_> {
             preserve_empty_account: asked.preserve_empty_accounts,
             do_not_track: asked.do_not_track,
         };
-        self.matched.rows.push(RowNote { identity, flags, outcome: Outcome::NotFound });
+        let exempt = self.exemptions.cover(suppression(flags, identity).kind, identity)?;
+        self.matched.rows.push(RowNote { identity, flags, outcome: Outcome::NotFound, exempt });
         if matches!(subject, SubjectKey::Email(_)) && self.people.compare()? == Compare::Normalised {
             self.scan = true;
             return Ok(());
@@ -109,11 +116,12 @@ impl Pass<'_> {
     fn look_up(&mut self) -> Result<(), PurgeError> {
         let mut batch = std::mem::take(&mut self.batch);
         batch.sort_unstable_by(|a, b| order(&a.1, &b.1));
-        let found = &mut self.matched.found;
+        let (Matched { rows, found, .. }, exemptions) = (&mut self.matched, &self.exemptions);
         let (mut by_address, mut by_pair) = (None, None);
         for (row, subject) in &batch {
             let mut note = |person: super::people::Person| {
                 if person.is(subject) {
+                    rows[*row as usize].exempt |= exemptions.cover_person(&person)?;
                     found.push(Found { key: person.key, row: *row, flags: TargetFlags::default() });
                 }
                 Ok(())
@@ -154,12 +162,13 @@ impl Pass<'_> {
 
     /// Reads everyone's address and folds it in our code.
     fn scan(&mut self, firsts: &[u32]) -> Result<(), PurgeError> {
-        let Self { engine, people, connection, matched, .. } = self;
+        let Self { engine, people, connection, exemptions, matched, .. } = self;
         let Matched { rows, found, .. } = matched;
         people.each(connection, &people.with_address()?, &[], |person| {
             if let Some(identity) = person.email_identity(&engine.key, people.tenant)
                 && let Ok(at) = firsts.binary_search_by_key(&identity, |row| rows[*row as usize].identity)
             {
+                rows[firsts[at] as usize].exempt |= exemptions.cover_person(&person)?;
                 found.push(Found { key: person.key, row: firsts[at], flags: TargetFlags::default() });
             }
             Ok(())

@@ -12,29 +12,39 @@ mod begin;
 mod brake;
 mod check;
 mod chunk;
+mod derive;
+mod detach;
+mod exempt;
 mod finish;
 mod fit;
 mod holdings;
+mod mark;
 mod matched;
 mod matching;
 mod participant;
 mod people;
+mod sample;
+mod shape;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod work;
 
-use crate::domain::{Flags, IdentityKey, RowError, SubjectKey};
+use crate::domain::{Flags, IdentityKey, RowError, SubjectKey, TenantName};
 use crate::store::StoreError;
 
 pub use brake::{Brake, Held, Passed};
 pub use check::Checked;
 pub use chunk::ChunkDone;
+pub use derive::{DeriveError, Deriving, derive};
 pub use finish::{Ended, Ending, untouched};
+pub use fit::{Finding, FindingKind, Fit};
 pub use holdings::{FoundPerson, Holding};
 pub use matched::Matched;
 pub use matching::MatchError;
 pub use participant::Participant;
-pub use plan::{Plan, PlanError};
+pub use plan::{Plan, PlanError, PlanFaults};
+pub use work::{WorkEdge, WorkStep};
 
 /// Bad rows listed in the report; more are counted.
 pub const ERRORS_MAX: usize = 1_000;
@@ -62,6 +72,15 @@ pub enum PurgeError {
     /// The plan cannot serve this import.
     #[error("{0}")]
     CannotServe(&'static str),
+    /// The plan's people are all another tenant's.
+    #[error("the erasure plan serves the tenant \"{sole}\" only")]
+    AnotherTenants {
+        /// Whose they are.
+        sole: TenantName,
+    },
+    /// After a chunk's deletions something still referred to what they took. They were rolled back.
+    #[error("rows of \"{0}\" would refer to rows that are gone: a trigger, or a key that the plan does not have")]
+    StillReferred(String),
     /// More rows than the engine numbers.
     #[error("more than 4294967295 rows")]
     TooManyRows,

@@ -3,9 +3,9 @@
 
 use rusqlite::{Connection, Row};
 
+use super::PurgeError;
 use super::plan::{AccountRule, Compare, Plan, Tenancy};
 use super::sql::{CHUNK, in_main, name, of};
-use super::{PlanError, PurgeError};
 use crate::domain::{Email, Identity, IdentityKey, SubjectKey, TenantName};
 use crate::store::{Doing, Key};
 
@@ -29,17 +29,25 @@ pub(super) struct Person {
 impl<'a> People<'a> {
     pub(super) fn of(plan: &'a Plan, tenant: &'a TenantName) -> Result<Self, PurgeError> {
         match &plan.subject.tenancy {
-            Tenancy::Sole(sole) if sole != tenant => Err(PlanError::Wrong(format!("it serves the tenant \"{sole}\" only")).into()),
+            Tenancy::Sole(sole) if sole != tenant => Err(PurgeError::AnotherTenants { sole: sole.clone() }),
             Tenancy::Sole(_) | Tenancy::Column(_) => Ok(Self { plan, tenant }),
         }
     }
 
     /// The subjects of the tenant for whom a further condition holds.
-    fn where_clause(&self, condition: &str) -> String {
+    pub(super) fn where_clause(&self, condition: &str) -> String {
         match &self.plan.subject.tenancy {
             Tenancy::Column(column) => format!("{} = ?1 AND {condition}", of(&self.plan.subject.table, column)),
             // The tenant was compared when this value was made.
             Tenancy::Sole(_) => format!("?1 IS NOT NULL AND {condition}"),
+        }
+    }
+
+    /// The condition of the tenant alone, where the tenant is another parameter than the first.
+    pub(super) fn tenants_own(&self, parameter: &str) -> String {
+        match &self.plan.subject.tenancy {
+            Tenancy::Column(column) => format!("{} = {parameter}", of(&self.plan.subject.table, column)),
+            Tenancy::Sole(_) => format!("{parameter} IS NOT NULL"),
         }
     }
 
@@ -103,7 +111,7 @@ impl<'a> People<'a> {
         Ok(self.address()?.compare)
     }
 
-    fn address(&self) -> Result<&super::plan::Address, PurgeError> {
+    pub(super) fn address(&self) -> Result<&super::plan::Address, PurgeError> {
         let none = PurgeError::CannotServe("the plan names no address column, so it cannot serve an e-mail file");
         self.plan.subject.address.as_ref().ok_or(none)
     }
@@ -204,7 +212,7 @@ impl Person {
         }
     }
 
-    fn email(&self) -> Option<Email> {
+    pub(super) fn email(&self) -> Option<Email> {
         self.address.as_deref().and_then(|address| Email::parse(address).ok())
     }
 

@@ -1,16 +1,29 @@
 //! The plan made into SQL: for each table, which rows a set of subjects dooms, and what is done to them.
 //!
-//! Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown quoted word as text.
-//! Deleting and counting share their conditions, so that a check cannot count anything but what a purge takes.
+//! What goes is marked first, parents before children, in temporary tables that hold the referred-to columns of every row that
+//! goes; every condition then reads those and no parent's own table, so the order of deeds does not matter and each table is read
+//! once, by index or by one scan. Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown
+//! quoted word as text. Deleting and counting share their conditions, so that a check cannot count anything but what a purge takes.
 
-use super::plan::{Action, Edge, Plan, PlanError, Rule};
+use super::plan::{AccountRule, Action, Compare, Edge, Match, Plan, PlanError, Rule, Set, Value};
 
 /// The subjects that a transaction takes: a temporary table with one column, `key`.
 pub(super) const CHUNK: &str = r#"temp."expunged_chunk""#;
 
+/// The addresses that nobody has any more once those subjects are gone: `address` and `tenant`.
+pub(super) const ADDRESSES: &str = r#"temp."expunged_addresses""#;
+
+/// The accounts that go: the columns of the account rule, as `c0`, `c1`, …
+pub(super) const EMPTIED: &str = r#"temp."expunged_emptied""#;
+
 /// A quoted identifier.
 pub(super) fn name(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// A quoted text.
+pub(super) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// A column of a table.
@@ -23,163 +36,433 @@ pub(super) fn in_main(table: &str) -> String {
     format!("main.{}", name(table))
 }
 
-/// What is done to the tables of the rules, children first.
+/// Columns as one value, or as a row of values.
+pub(super) fn tuple(columns: &[String]) -> String {
+    if let [one] = columns { one.clone() } else { format!("({})", columns.join(", ")) }
+}
+
+/// What is done to the database, in order.
 #[derive(Debug)]
 pub(super) struct Steps {
+    /// Notes what goes, parents first.
+    pub(super) marks: Vec<Mark>,
+    /// What is done to the tables of the rules, children first.
     pub(super) rules: Vec<RuleSteps>,
+    /// What is done to the subjects that stay.
+    pub(super) subject: Option<DetachSteps>,
+    /// What is done to the accounts that stay.
+    pub(super) account: Option<DetachSteps>,
+    /// Whether rows are found by address.
+    pub(super) by_address: bool,
+    /// Whether values are hashed.
+    pub(super) hashes: bool,
+}
+
+/// Notes the referred-to columns of the rows of one table that go.
+#[derive(Debug)]
+pub(super) struct Mark {
+    /// Makes the temporary table, or leaves it.
+    pub(super) make: String,
+    /// Empties it.
+    pub(super) empty: String,
+    /// Notes the rows.
+    pub(super) from: MarkFrom,
+    /// Adds those that refer to rows noted in round `?1`, for tables that refer to themselves. Marks of one table grow together.
+    pub(super) grow: Option<String>,
+    /// The table that is read.
+    pub(super) table: String,
+}
+
+/// Where a mark's rows come from.
+#[derive(Debug)]
+pub(super) enum MarkFrom {
+    /// The chunk's subjects: the columns are read as the tenant's subjects are, and put in by the second.
+    Subject { columns: Vec<String>, into: String },
+    /// A statement of its own.
+    Sql(String),
 }
 
 /// What is done to one table.
 #[derive(Debug)]
 pub(super) struct RuleSteps {
     pub(super) table: String,
-    /// Counts the rows that go.
-    pub(super) count_doomed: String,
-    /// Takes them.
-    pub(super) delete_doomed: String,
-    /// Reads the rows that refer to the chunk.
-    pub(super) select_touched: String,
-    /// For rows that lose a party and stay.
+    /// For rows that go.
+    pub(super) doomed: Option<Doomed>,
+    /// For rows that are written over. `?1` is the tenant.
+    pub(super) overwrite: Option<Overwrite>,
+    /// For rows that lose a reference and stay.
     pub(super) detach: Option<DetachSteps>,
+    /// Reads the rows that the rule is about.
+    pub(super) select_touched: String,
+    /// Finds a row that still refers to what is gone. There must be none.
+    pub(super) verify: Option<String>,
 }
 
-/// What is done to rows that lose a party and stay.
+/// Rows that go.
+#[derive(Debug)]
+pub(super) struct Doomed {
+    pub(super) count: String,
+    pub(super) delete: String,
+}
+
+/// Rows that are written over.
+#[derive(Debug)]
+pub(super) struct Overwrite {
+    pub(super) count: String,
+    pub(super) update: String,
+}
+
+/// What is done to rows that lose a reference and stay.
 #[derive(Debug)]
 pub(super) struct DetachSteps {
-    /// Counts the rows that have a party in the chunk, those that go included.
-    pub(super) count_touched: String,
-    /// Sets each reference into the chunk to null. Each returns 1 for a row that is done with: no party of it is left in the
-    /// chunk or in a later one. `?1` is the import, `?2` the chunk's last key. A row is thus counted once, by whatever
-    /// touches it last, and the count does not depend on the size of chunks.
-    pub(super) updates: Vec<String>,
+    /// Counts the rows that lose a reference and stay.
+    pub(super) count: String,
+    /// One for each reference.
+    pub(super) updates: Vec<DetachUpdate>,
 }
 
-/// Which subjects are meant.
-#[derive(Clone, Copy)]
-enum Set {
-    /// Those of this transaction. Drives by the set: few keys against an index.
-    Chunk,
-    /// The import's targets after this chunk. Asked row by row, of rows already at hand.
-    Later,
+/// Sets one reference to null.
+#[derive(Debug)]
+pub(super) struct DetachUpdate {
+    /// The statement, without what it returns.
+    pub(super) update: String,
+    /// Whether no later statement of this chunk touches the row again: it is counted once a chunk.
+    pub(super) last: String,
+    /// Whether a later chunk may touch the row again. `?1` is the import, `?2` the chunk's last key.
+    pub(super) again: String,
 }
 
 impl Steps {
     pub(super) fn of(plan: &Plan) -> Result<Self, PlanError> {
-        let conditions = Conditions { plan };
-        let rules = plan.children_first()?.into_iter().map(|rule| conditions.steps(rule)).collect();
-        Ok(Self { rules })
+        let ordered = plan.children_first()?;
+        let marked = Marked::of(plan);
+        let sql = Sql { plan, marked: &marked };
+        let mut marks: Vec<Mark> = Vec::new();
+        let subject_account = [Some(&plan.subject.table), plan.account.as_ref().map(|account| &account.table)];
+        let parents_first = subject_account.into_iter().flatten().chain(ordered.iter().rev().map(|rule| &rule.table));
+        for table in parents_first {
+            marks.extend(marked.0.iter().enumerate().filter(|(_, (marked, _))| marked == table).map(|(at, _)| sql.mark(at)));
+        }
+        let values = plan.rules.iter().flat_map(|rule| &rule.sets).map(|set| &set.to);
+        Ok(Self {
+            marks,
+            rules: ordered.into_iter().map(|rule| sql.steps(rule)).collect(),
+            subject: (!plan.subject.edges.is_empty()).then(|| sql.subject()),
+            account: plan.account.as_ref().filter(|account| !account.edges.is_empty()).map(|account| sql.account(account)),
+            by_address: plan.rules.iter().any(|rule| !rule.matches.is_empty()),
+            hashes: values.into_iter().any(|value| *value == Value::Hash),
+        })
     }
 }
 
-struct Conditions<'p> {
-    plan: &'p Plan,
+#[cfg(test)]
+impl Steps {
+    /// Every statement that reads or changes a table of a rule.
+    pub(super) fn statements(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        for mark in &self.marks {
+            all.extend(mark.grow.clone());
+            if let MarkFrom::Sql(sql) = &mark.from {
+                all.push(sql.clone());
+            }
+        }
+        for rule in &self.rules {
+            all.extend(rule.doomed.iter().flat_map(|doomed| [doomed.count.clone(), doomed.delete.clone()]));
+            all.extend(rule.overwrite.iter().flat_map(|overwrite| [overwrite.count.clone(), overwrite.update.clone()]));
+            all.extend(rule.verify.clone());
+        }
+        for detach in self.rules.iter().filter_map(|rule| rule.detach.as_ref()).chain(&self.subject).chain(&self.account) {
+            all.push(detach.count.clone());
+            all.extend(detach.updates.iter().map(|step| format!("{} RETURNING {}, {}", step.update, step.last, step.again)));
+        }
+        all
+    }
 }
 
-impl Conditions<'_> {
+/// The columns that some edge refers to, by table. The subject's key is not among them: it is in the chunk's own table.
+struct Marked(Vec<(String, Vec<String>)>);
+
+impl Marked {
+    fn of(plan: &Plan) -> Self {
+        let mut found = Self(Vec::new());
+        for edge in plan.edges().filter(|edge| !by_key(plan, edge)) {
+            let marked = (edge.parent.clone(), edge.parent_columns.clone());
+            if !found.0.contains(&marked) {
+                found.0.push(marked);
+            }
+        }
+        found
+    }
+
+    fn at(&self, edge: &Edge) -> usize {
+        let is = |(table, columns): &(String, Vec<String>)| *table == edge.parent && *columns == edge.parent_columns;
+        self.0.iter().position(is).expect("every edge was collected")
+    }
+}
+
+fn by_key(plan: &Plan, edge: &Edge) -> bool {
+    edge.parent == plan.subject.table && edge.parent_columns == [plan.subject.key.as_str()]
+}
+
+struct Sql<'p> {
+    plan: &'p Plan,
+    marked: &'p Marked,
+}
+
+impl Sql<'_> {
+    fn mark(&self, at: usize) -> Mark {
+        let (table, columns) = &self.marked.0[at];
+        let into = mark_name(at);
+        let cells = cells(columns.len());
+        let of_table: Vec<_> = columns.iter().map(|column| of(table, column)).collect();
+        let present: String = of_table.iter().map(|column| format!(" AND {column} IS NOT NULL")).collect();
+        let read = |condition: &str, round: &str| {
+            let (columns, from) = (of_table.join(", "), in_main(table));
+            format!("INSERT OR IGNORE INTO {into} SELECT {columns}, {round} FROM {from} WHERE ({condition}){present}")
+        };
+        let mut grow = None;
+        let from = if *table == self.plan.subject.table {
+            MarkFrom::Subject { columns: columns.clone(), into: format!("INSERT OR IGNORE INTO {into} ({cells}) ") }
+        } else if let Some(account) = self.plan.account.as_ref().filter(|account| account.table == *table) {
+            let named: Vec<_> = account.columns.iter().map(|column| of(table, column)).collect();
+            MarkFrom::Sql(read(&format!("{} IN (SELECT * FROM {EMPTIED})", tuple(&named)), "0"))
+        } else {
+            let rule = self.plan.rule(table).expect("edges lead to the subject, the account or a rule");
+            let own: Vec<_> = rule.leads().filter(|edge| edge.parent == *table).map(|edge| self.reaches_in_round(rule, edge)).collect();
+            grow = (!own.is_empty()).then(|| read(&own.join(" OR "), "?1 + 1"));
+            MarkFrom::Sql(read(&self.going(rule), "0"))
+        };
+        Mark {
+            make: format!(
+                r#"CREATE TABLE IF NOT EXISTS {into} ({cells}, "round" NOT NULL DEFAULT 0, PRIMARY KEY ({cells})) WITHOUT ROWID"#
+            ),
+            empty: format!("DELETE FROM {into}"),
+            from,
+            grow,
+            table: table.clone(),
+        }
+    }
+
     fn steps(&self, rule: &Rule) -> RuleSteps {
         let table = in_main(&rule.table);
-        let doomed = self.doomed(rule, Set::Chunk);
-        let touched = self.touched(rule, Set::Chunk);
-        let detach = match rule.action {
-            Action::Delete => None,
-            Action::Detach => Some(DetachSteps {
-                count_touched: format!("SELECT count(*) FROM {table} WHERE {touched}"),
-                updates: (0..rule.edges.len()).map(|at| self.update(rule, at)).collect(),
-            }),
-        };
+        let doomed = rule.deletes().then(|| self.doomed(rule));
+        let not_doomed = doomed.as_ref().map_or_else(String::new, |doomed| format!(" AND NOT coalesce(({doomed}), 0)"));
+        let detached: Vec<_> = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach).collect();
+        let detach = (!detached.is_empty()).then(|| DetachSteps {
+            count: format!("SELECT count(*) FROM {table} WHERE ({}){not_doomed}", self.any(&rule.table, &detached)),
+            updates: (0..detached.len())
+                .map(|at| {
+                    let others = rule.edges.iter().filter(|other| **other != *detached[at]);
+                    let by_address = (!rule.matches.is_empty()).then(|| "1".to_owned());
+                    let again = others.map(|other| self.may_be_later(&rule.table, other)).chain(by_address).collect();
+                    self.detach(&rule.table, &detached, at, again)
+                })
+                .collect(),
+        });
+        let overwrite = (rule.action == Action::Overwrite).then(|| {
+            let differs: Vec<_> =
+                rule.sets.iter().map(|set| format!("{} IS NOT {}", of(&rule.table, &set.column), written(rule, set))).collect();
+            // The tenant is named whether a hash needs it or not.
+            let reached = format!("({}) AND ({}) AND ?1 IS NOT NULL", self.acted_on(rule), differs.join(" OR "));
+            let set: Vec<_> = rule.sets.iter().map(|set| format!("{} = {}", name(&set.column), written(rule, set))).collect();
+            Overwrite {
+                count: format!("SELECT count(*) FROM {table} WHERE {reached}{not_doomed}"),
+                update: format!("UPDATE {table} SET {} WHERE {reached}", set.join(", ")),
+            }
+        });
+        let settled: Vec<_> = rule.edges.iter().filter(|edge| self.settles(rule, edge)).collect();
+        let all: Vec<_> = rule.edges.iter().collect();
         RuleSteps {
             table: rule.table.clone(),
-            count_doomed: format!("SELECT count(*) FROM {table} WHERE {doomed}"),
-            delete_doomed: format!("DELETE FROM {table} WHERE {doomed}"),
-            select_touched: format!("SELECT * FROM {table} WHERE ({touched})"),
+            doomed: doomed.map(|doomed| Doomed {
+                count: format!("SELECT count(*) FROM {table} WHERE {doomed}"),
+                delete: format!("DELETE FROM {table} WHERE {doomed}"),
+            }),
+            overwrite,
             detach,
+            select_touched: format!("SELECT * FROM {table} WHERE ({})", self.any_or_match(rule, &all)),
+            verify: (!settled.is_empty()).then(|| format!("SELECT 1 FROM {table} WHERE {} LIMIT 1", self.any(&rule.table, &settled))),
         }
     }
 
-    /// Sets one reference to null; after those before it, before those behind it.
-    fn update(&self, rule: &Rule, at: usize) -> String {
-        let edge = &rule.edges[at];
-        let set: Vec<_> = edge.columns.iter().map(|column| format!("{} = NULL", name(column))).collect();
-        let behind = rule.edges[at + 1..].iter().map(|other| self.reaches(rule, other, Set::Chunk));
-        let others = rule.edges.iter().enumerate().filter(|(other, _)| *other != at);
-        let left: Vec<_> = behind.chain(others.map(|(_, other)| self.reaches(rule, other, Set::Later))).collect();
-        let left = if left.is_empty() { "0".to_owned() } else { left.join(" OR ") };
-        let (table, reached) = (in_main(&rule.table), self.reaches(rule, edge, Set::Chunk));
-        format!(
-            "UPDATE {table} SET {} WHERE {reached} RETURNING coalesce(NOT ({left}), 1) AND ?1 IS NOT NULL AND ?2 IS NOT NULL",
-            set.join(", ")
-        )
+    /// The subjects that stay lose their references to what goes. The tenant's condition is added where this is run.
+    fn subject(&self) -> DetachSteps {
+        let subject = &self.plan.subject;
+        let (table, edges): (_, Vec<_>) = (&subject.table, subject.edges.iter().collect());
+        let key = of(table, &subject.key);
+        let stays = format!(r#"{key} NOT IN (SELECT "key" FROM {CHUNK})"#);
+        let update = |at: usize| {
+            let others = edges.iter().filter(|other| **other != edges[at]).map(|other| self.may_be_later(table, other));
+            let mut update = self.detach(table, &edges, at, others.chain([is_later(&key)]).collect());
+            update.update = format!("{} AND {stays}", update.update);
+            update
+        };
+        DetachSteps {
+            count: format!("SELECT count(*) FROM {} WHERE ({}) AND {stays}", in_main(table), self.any(table, &edges)),
+            updates: (0..edges.len()).map(update).collect(),
+        }
     }
 
-    /// Which rows of a table go with a set of subjects.
-    fn doomed(&self, rule: &Rule, set: Set) -> String {
-        match rule.action {
-            Action::Delete => self.touched(rule, set),
+    /// The same for the accounts that stay. Any of them may go in a later chunk.
+    fn account(&self, account: &AccountRule) -> DetachSteps {
+        let (table, edges): (_, Vec<_>) = (&account.table, account.edges.iter().collect());
+        let named: Vec<_> = account.columns.iter().map(|column| of(table, column)).collect();
+        let stays = format!("{} NOT IN (SELECT * FROM {EMPTIED})", tuple(&named));
+        let update = |at: usize| {
+            let mut update = self.detach(table, &edges, at, vec!["1".to_owned()]);
+            update.update = format!("{} AND {stays}", update.update);
+            update
+        };
+        DetachSteps {
+            count: format!("SELECT count(*) FROM {} WHERE ({}) AND {stays}", in_main(table), self.any(table, &edges)),
+            updates: (0..edges.len()).map(update).collect(),
+        }
+    }
+
+    /// Whether after the deed no row can refer to what is gone by this edge.
+    fn settles(&self, rule: &Rule, edge: &Edge) -> bool {
+        match rule.action_of(edge) {
+            Action::Delete | Action::Detach => self.plan.deletes_from(&edge.parent),
+            Action::Overwrite => {
+                self.plan.deletes_from(&edge.parent) && edge.columns.iter().any(|column| rule.sets.iter().any(|set| set.column == *column))
+            }
+            Action::Keep => false,
+        }
+    }
+
+    /// Sets one reference to null, after those before it.
+    fn detach(&self, table: &str, edges: &[&Edge], at: usize, again: Vec<String>) -> DetachUpdate {
+        let edge = edges[at];
+        let behind = self.any(table, &edges[at + 1..]);
+        DetachUpdate {
+            update: format!("UPDATE {} SET {} WHERE {}", in_main(table), nulls(edge), self.reaches(table, edge)),
+            last: format!("NOT coalesce(({behind}), 0)"),
+            again: format!("coalesce(({}), 0) AND ?1 IS NOT NULL AND ?2 IS NOT NULL", or_never(&again)),
+        }
+    }
+
+    /// Rows of a rule that what refers to them takes for gone, or for done with.
+    fn going(&self, rule: &Rule) -> String {
+        let acted: Vec<_> = rule.edges.iter().filter(|edge| rule.action_of(edge) != Action::Detach).collect();
+        if rule.deletes_orphans() { self.doomed(rule) } else { self.any_or_match(rule, &acted) }
+    }
+
+    /// Rows that go.
+    fn doomed(&self, rule: &Rule) -> String {
+        if rule.deletes_orphans() {
             // An OR of ANDs: SQLite can answer each part by the index of its first term.
-            Action::Detach => {
-                let part = |at: usize, edge: &Edge| {
-                    let others = rule
-                        .edges
-                        .iter()
-                        .enumerate()
-                        .filter(|(other, _)| *other != at)
-                        .map(|(_, other)| format!(" AND ({} OR {})", null(rule, other), self.reaches(rule, other, set)));
-                    format!("({}{})", self.reaches(rule, edge, set), others.collect::<String>())
-                };
-                rule.edges.iter().enumerate().map(|(at, edge)| part(at, edge)).collect::<Vec<_>>().join(" OR ")
-            }
+            let part = |at: usize, edge: &Edge| {
+                let others = rule.edges.iter().enumerate().filter(|(other, _)| *other != at);
+                let lost = others.map(|(_, other)| format!(" AND ({} OR {})", null(rule, other), self.reaches(&rule.table, other)));
+                format!("({}{})", self.reaches(&rule.table, edge), lost.collect::<String>())
+            };
+            return rule.edges.iter().enumerate().map(|(at, edge)| part(at, edge)).collect::<Vec<_>>().join(" OR ");
         }
+        let edges: Vec<_> = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Delete).collect();
+        if rule.action == Action::Delete { self.any_or_match(rule, &edges) } else { self.any(&rule.table, &edges) }
     }
 
-    /// Which rows of a table refer to a set of subjects.
-    fn touched(&self, rule: &Rule, set: Set) -> String {
-        rule.edges.iter().map(|edge| self.reaches(rule, edge, set)).collect::<Vec<_>>().join(" OR ")
+    /// Rows that a rule writes over.
+    fn acted_on(&self, rule: &Rule) -> String {
+        let edges: Vec<_> = rule.edges.iter().filter(|edge| edge.action.is_none()).collect();
+        self.any_or_match(rule, &edges)
     }
 
-    fn reaches(&self, rule: &Rule, edge: &Edge, set: Set) -> String {
-        let columns: Vec<_> = edge.columns.iter().map(|column| of(&rule.table, column)).collect();
-        let subject = &self.plan.subject;
-        let by_key = edge.parent == subject.table && edge.parent_columns == [subject.key.as_str()];
-        let parent_columns: Vec<_> = edge.parent_columns.iter().map(|column| of(&edge.parent, column)).collect();
-        match set {
-            Set::Chunk if by_key => format!(r#"{} IN (SELECT "key" FROM {CHUNK})"#, columns[0]),
-            Set::Chunk => {
-                let parents =
-                    format!("SELECT {} FROM {} WHERE {}", parent_columns.join(", "), in_main(&edge.parent), self.parent(edge, set));
-                format!("{} IN ({parents})", tuple(&columns))
-            }
-            // The unary plus keeps the column's affinity from hiding the ledger's index.
-            Set::Later if by_key => later(&format!("+{}", columns[0])),
-            Set::Later => {
-                let pairs: Vec<_> =
-                    std::iter::zip(&parent_columns, &columns).map(|(parent, child)| format!("{parent} = {child}")).collect();
-                let (from, on) = (in_main(&edge.parent), pairs.join(" AND "));
-                format!("EXISTS (SELECT 1 FROM {from} WHERE {on} AND ({}))", self.parent(edge, set))
-            }
+    fn any_or_match(&self, rule: &Rule, edges: &[&Edge]) -> String {
+        let edges = edges.iter().map(|edge| self.reaches(&rule.table, edge));
+        or_never(&edges.chain(rule.matches.iter().map(|m| matched(rule, m))).collect::<Vec<_>>())
+    }
+
+    fn any(&self, table: &str, edges: &[&Edge]) -> String {
+        or_never(&edges.iter().map(|edge| self.reaches(table, edge)).collect::<Vec<_>>())
+    }
+
+    /// Rows of a table that refer by this edge to what goes.
+    fn reaches(&self, table: &str, edge: &Edge) -> String {
+        let columns: Vec<_> = edge.columns.iter().map(|column| of(table, column)).collect();
+        if by_key(self.plan, edge) {
+            return format!(r#"{} IN (SELECT "key" FROM {CHUNK})"#, columns[0]);
         }
+        format!("{} IN (SELECT {} FROM {})", tuple(&columns), cells(columns.len()), mark_name(self.marked.at(edge)))
     }
 
-    /// Which rows of an edge's parent go.
-    fn parent(&self, edge: &Edge, set: Set) -> String {
-        let subject = &self.plan.subject;
-        let key = of(&subject.table, &subject.key);
-        match (self.plan.rules.iter().find(|rule| rule.table == edge.parent), set) {
-            (Some(rule), _) => self.doomed(rule, set),
-            (None, Set::Chunk) => format!(r#"{key} IN (SELECT "key" FROM {CHUNK})"#),
-            (None, Set::Later) => later(&format!("+{key}")),
+    fn reaches_in_round(&self, rule: &Rule, edge: &Edge) -> String {
+        format!(r#"{} WHERE "round" = ?1)"#, self.reaches(&rule.table, edge).trim_end_matches(')'))
+    }
+
+    /// Whether a row may lose this reference in a later chunk: exact for references to subjects, else on the safe side.
+    fn may_be_later(&self, table: &str, edge: &Edge) -> String {
+        let columns: Vec<_> = edge.columns.iter().map(|column| of(table, column)).collect();
+        if by_key(self.plan, edge) {
+            return is_later(&columns[0]);
+        }
+        format!("({})", columns.iter().map(|column| format!("{column} IS NOT NULL")).collect::<Vec<_>>().join(" AND "))
+    }
+}
+
+/// The new value of a column.
+fn written(rule: &Rule, set: &Set) -> String {
+    let column = of(&rule.table, &set.column);
+    let value = |old: &str| match &set.to {
+        Value::Null => "NULL".to_owned(),
+        Value::Hash => format!("expunged_hash({old}, ?1)"),
+        Value::Text(fixed) => literal(fixed),
+        Value::Number(fixed) => fixed.to_string(),
+    };
+    match &set.path {
+        None => value(&column),
+        Some(path) => {
+            let path = literal(path);
+            let new = value(&format!("json_extract({column}, {path})"));
+            // What is no JSON is left alone, and a place that is not there is not made.
+            format!(
+                "CASE WHEN json_valid({column}) AND json_type({column}, {path}) IS NOT NULL THEN json_set({column}, {path}, {new}) ELSE {column} END"
+            )
         }
     }
 }
 
-fn later(key: &str) -> String {
-    format!(r#"EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = {key})"#)
+/// Rows that hold an address that goes.
+fn matched(rule: &Rule, m: &Match) -> String {
+    let column = of(&rule.table, &m.column);
+    let value = match &m.path {
+        None => column,
+        Some(path) => format!("(CASE WHEN json_valid({column}) THEN json_extract({column}, {}) END)", literal(path)),
+    };
+    let value = match m.compare {
+        Compare::Normalised => format!("expunged_email({value})"),
+        Compare::Nocase => format!("{value} COLLATE NOCASE"),
+        Compare::Exact => value,
+    };
+    match &rule.tenant {
+        Some(tenant) => format!(r#"({}, {value}) IN (SELECT "tenant", "address" FROM {ADDRESSES})"#, of(&rule.table, tenant)),
+        None => format!(r#"{value} IN (SELECT "address" FROM {ADDRESSES})"#),
+    }
+}
+
+fn mark_name(at: usize) -> String {
+    format!(r#"temp."expunged_gone_{at}""#)
+}
+
+/// Whether a key is that of a target after this chunk. The unary plus keeps the column's affinity from hiding the ledger's index.
+fn is_later(key: &str) -> String {
+    format!(
+        r#"EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = +{key} AND later.gone = 0)"#
+    )
+}
+
+fn cells(count: usize) -> String {
+    (0..count).map(|at| format!("\"r{at}\"")).collect::<Vec<_>>().join(", ")
+}
+
+fn or_never(conditions: &[String]) -> String {
+    if conditions.is_empty() { "0".to_owned() } else { conditions.join(" OR ") }
+}
+
+fn nulls(edge: &Edge) -> String {
+    edge.columns.iter().map(|column| format!("{} = NULL", name(column))).collect::<Vec<_>>().join(", ")
 }
 
 fn null(rule: &Rule, edge: &Edge) -> String {
-    let columns: Vec<_> = edge.columns.iter().map(|column| format!("{} IS NULL", of(&rule.table, column))).collect();
-    columns.join(" OR ")
-}
-
-fn tuple(columns: &[String]) -> String {
-    if let [one] = columns { one.clone() } else { format!("({})", columns.join(", ")) }
+    edge.columns.iter().map(|column| format!("{} IS NULL", of(&rule.table, column))).collect::<Vec<_>>().join(" OR ")
 }

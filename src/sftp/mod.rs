@@ -5,7 +5,7 @@
 //! access     keys, their options, networks     penalties  by source address, growing and fading
 //! sessions   limits, the watch from outside    transport  messages ⇄ bytes, cannot deadlock
 //! engine     SFTP version 3, pure              tree       the tenant's view over the spool
-//! quota      how much may wait and come
+//! quota      how much may wait and come        shown      files, paths and failures as the sender sees them
 //! ```
 //!
 //! It ends where a file stands in an inbox, durably; a hint goes to whoever processes, and nothing comes back but what
@@ -22,6 +22,7 @@ mod place;
 mod quota;
 mod server;
 mod sessions;
+mod shown;
 mod taken;
 #[cfg(test)]
 mod tests;

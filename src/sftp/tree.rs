@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::domain::{FILE_NAME_BYTES_MAX, FileName, FileState, NameKind, TenantName};
-use crate::report::Status;
+use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
 use crate::sftp::opened::{OpenFile, Writing, read_full};
 use crate::sftp::place::{Place, README, absolute};
 use crate::sftp::quota::{Accounts, Meter, Quota};
+use crate::sftp::shown::{
+    Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, seconds, shown, too_large, waiting_status,
+};
 use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
 use crate::spool::{self, Closed, Delivered, DropFolder, ErrorKind, Folders, OpenUpload, ReadFolder, Renamed, Replace, SpoolError};
-use crate::telemetry;
 
 /// Time between two looks whether an earlier file of the name is claimed.
 const CLOSE_POLL: Duration = Duration::from_millis(10);
@@ -31,9 +32,6 @@ const TAKEN_TO_READ: &str = "already taken; its result is in /status and /archiv
 
 /// Refusals that one channel tells of. What comes after them is a client that does not listen.
 const TOLD_MAX: usize = 100;
-
-/// Longest path that is told, in characters.
-const PATH_CHARS_MAX: usize = 300;
 
 /// What all sessions share about receiving.
 pub(crate) struct Receiving {
@@ -304,7 +302,7 @@ impl Tree for TenantTree {
             return Err(Refusal::failure("the offset is too large"));
         }
         let (size, length) = (writing.upload.size(), bytes.len() as u64);
-        let end = if writing.upload.appends() { size + length } else { offset + length };
+        let end = writing.upload.end_of_write(offset, length);
         let room = if end > self.receiving.upload_bytes_max {
             Err(too_large(self.receiving.upload_bytes_max))
         } else {
@@ -468,72 +466,4 @@ impl Tree for TenantTree {
     fn owner(&self) -> &str {
         self.sender.tenant.as_str()
     }
-}
-
-/// What a sender may do with an entry, as permission bits show it.
-#[derive(Clone, Copy)]
-enum Rights {
-    Read,
-    Write,
-}
-
-const UPLOAD_MODE: u32 = 0o600;
-
-fn attributes_of(entry: &spool::Entry, rights: Rights) -> Attributes {
-    match (entry.is_dir, rights) {
-        (true, Rights::Write) => Attributes::folder(seconds(entry.mtime_s), 0o700),
-        (true, Rights::Read) => Attributes::folder(seconds(entry.mtime_s), 0o500),
-        (false, Rights::Write) => Attributes::file(entry.size, seconds(entry.mtime_s), UPLOAD_MODE),
-        (false, Rights::Read) => Attributes::file(entry.size, seconds(entry.mtime_s), 0o400),
-    }
-}
-
-fn folder_attributes(now: jiff::Timestamp, rights: Rights) -> Attributes {
-    let entry = spool::Entry { name: String::new(), size: 0, mtime_s: now.as_second(), is_dir: true };
-    attributes_of(&entry, rights)
-}
-
-fn listed(entry: &spool::Entry, rights: Rights) -> Entry {
-    Entry { name: entry.name.clone().into_bytes(), attributes: attributes_of(entry, rights) }
-}
-
-fn too_large(bytes_max: u64) -> Refusal {
-    Refusal::failure(format!("files are limited to {bytes_max} bytes"))
-}
-
-/// A path as it may be told: one that holds an `@` may hold an address.
-fn shown(path: &[u8]) -> String {
-    let path = telemetry::printable(&String::from_utf8_lossy(&absolute(path)));
-    match path.split_once('@') {
-        Some(_) => format!("{}/?", path.split('/').take(2).filter(|part| !part.contains('@')).collect::<Vec<_>>().join("/")),
-        None => path.chars().take(PATH_CHARS_MAX).collect(),
-    }
-}
-
-/// Seconds since 1970 as version 3 carries them.
-fn seconds(seconds: i64) -> u32 {
-    u32::try_from(seconds.clamp(0, i64::from(u32::MAX))).expect("clamped")
-}
-
-fn nanoseconds(nanoseconds: i128) -> u32 {
-    seconds(i64::try_from(nanoseconds / 1_000_000_000).unwrap_or_default())
-}
-
-/// The status of a file that was just delivered.
-fn waiting_status() -> Vec<u8> {
-    Status::waiting(FileState::Waiting, jiff::Timestamp::now()).to_json().into_bytes()
-}
-
-/// The spool's failure in words for the sender. What an operator must know of is logged, here and only here.
-fn refusal(error: SpoolError) -> Refusal {
-    let code = match error.kind() {
-        ErrorKind::NotFound => Code::NoSuchFile,
-        ErrorKind::Permission => Code::PermissionDenied,
-        _ => Code::Failure,
-    };
-    if matches!(error.kind(), ErrorKind::Permission | ErrorKind::NoSpace | ErrorKind::Medium) {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        warn!(%error, cause, "file call failed");
-    }
-    Refusal::new(code, error.to_string())
 }

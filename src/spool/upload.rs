@@ -231,12 +231,6 @@ impl Upload {
         })
     }
 
-    /// Whether every write goes to the end.
-    #[must_use]
-    pub fn appends(&self) -> bool {
-        self.append
-    }
-
     /// Its size now.
     #[must_use]
     pub fn size(&self) -> u64 {

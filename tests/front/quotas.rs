@@ -29,7 +29,7 @@ fn check(world: &World, reason: &str) {
 fn a_file_over_the_limit_is_cut_and_one_at_the_limit_is_not() {
     let world = world("sftp", "upload_bytes_max", "100000");
     put(&world, "big.csv", 100_001).exits(1);
-    check(&world, "files are limited to 100000 bytes");
+    check(&world, "an upload may have 100000 bytes at most");
     assert!(recent(&world).contains("/inbox/big.csv upload cut after "), "{}", recent(&world));
     assert!(world.files("acme", "inbox").is_empty() && world.status("acme", "big.csv").is_none());
     put(&world, "fits.csv", 100_000).exits(0);
@@ -126,4 +126,18 @@ fn a_sender_reads_back_what_waits_and_sets_times_that_last() {
     assert_eq!(std::fs::read(&back).expect("read back"), std::fs::read(&list).expect("sent"));
     assert_eq!(ran.stdout.matches("Feb  3  2021").count(), 2, "{ran}");
     world.report("acme", "a.csv");
+}
+
+#[test]
+fn a_partial_that_nobody_writes_expires() {
+    let mut world = world("sftp", "partials_days", "2");
+    put(&world, "old.part", 10).exits(0);
+    put(&world, "new.part", 10).exits(0);
+    world.stop();
+    let old = world.folder("acme", "staging").join("inbox/old.part");
+    assert!(Command::new("touch").args(["-d", "3 days ago"]).arg(old).status().expect("touch").success());
+    world.start();
+    world.eventually("it is gone", || (world.files("acme", "staging") == ["inbox/new.part"]).then_some(()));
+    world.eventually("it is told", || recent(&world).contains("/inbox/old.part partial of 10 bytes expired").then_some(()));
+    world.eventually("it is logged", || world.log().contains("partial expired").then_some(()));
 }

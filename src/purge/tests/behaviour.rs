@@ -259,35 +259,19 @@ fn a_medium_that_fails_ends_the_match() {
     let world = World::new();
     world.open();
     let input = [Ok(row(2, "a/1")), Err("gone")];
-    let ended = world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), input);
+    let ended = world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), at(0), input);
     assert!(matches!(ended, Err(MatchError::Input("gone"))));
     let nothing = Vec::<Result<_, Infallible>>::new();
-    assert_eq!(world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), nothing).unwrap().tally().read, 0);
+    assert_eq!(
+        world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), at(0), nothing).unwrap().tally().read,
+        0
+    );
 }
 
 #[test]
 fn no_statement_on_the_built_in_schema_reads_a_whole_table() {
     let world = World::new();
     world.customer("acme", "a", "1", "one@x.example");
-    let store = world.read();
-    let connection = store.connection();
-    let matched = world.matched(&rows(&["a/1 +keep"]), Settings::default());
-    connection.execute_batch("CREATE TABLE temp.expunged_chunk (\"key\" PRIMARY KEY) WITHOUT ROWID").unwrap();
-    let people = crate::purge::people::People::of(world.engine.plan(), matched.tenant()).unwrap();
-    let mut all = vec![people.by_key(), people.by_address().unwrap(), people.by_pair().unwrap(), people.delete_chunk()];
-    for rule in &world.engine.steps.rules {
-        all.extend([rule.count_doomed.clone(), rule.delete_doomed.clone()]);
-        if let Some(detach) = &rule.detach {
-            all.push(detach.count_touched.clone());
-            all.extend(detach.updates.iter().cloned());
-        }
-    }
-    for sql in all {
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let mut steps = statement.raw_query();
-        while let Some(step) = steps.next().unwrap() {
-            let step: String = step.get("detail").unwrap();
-            assert!(!step.contains("SCAN") || step.contains("expunged_chunk"), "{step}\n{sql}");
-        }
-    }
+    assert!(!world.engine.fits(world.read().connection(), 0).unwrap().scans);
+    world.assert_no_scan(&rows(&["a/1 +keep", "one@x.example"]));
 }

@@ -1,7 +1,11 @@
 //! The engine against real SQLite files: a small world, and what an import makes of it.
 
 mod behaviour;
+mod exemptions;
 mod foreign;
 mod holdings;
+mod mastodon;
 mod oracle;
+mod schemas;
+mod words;
 mod world;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::world::{Came, World, put_customer, put_referral, row};
+use super::world::{Came, World, exempt, put_customer, put_referral, row};
 use crate::domain::{Outcome, Settings, Tally};
 use crate::store::StoreError;
 
@@ -21,6 +21,8 @@ struct Scene {
     customers: Vec<Customer>,
     referrals: Vec<(Option<usize>, Option<usize>)>,
     rows: Vec<String>,
+    /// By address, or by account and id.
+    exempt: BTreeSet<String>,
     settings: Settings,
     chunks: [u32; 2],
 }
@@ -34,15 +36,16 @@ fn scene() -> impl Strategy<Value = Scene> {
         4 => (0..5_u8, 0..6_u8).prop_map(|(account, id)| format!("a{account}/u{id}")),
         1 => Just("!".to_owned()),
     ];
+    let exempt = prop_oneof![(0..9_u8).prop_map(|n| format!("e{n}@x.example")), (0..5_u8, 0..6_u8).prop_map(|(a, u)| format!("a{a}/u{u}"))];
     let file_row = (subject, flag("keep"), flag("dnt")).prop_map(|(subject, keep, dnt)| format!("{subject}{keep}{dnt}"));
     (
         prop::collection::vec(customer, 0..14),
         prop::collection::vec((party(), party()), 0..12),
-        prop::collection::vec(file_row, 0..20),
+        (prop::collection::vec(file_row, 0..20), prop::collection::btree_set(exempt, 0..3)),
         (prop::bool::weighted(0.2), prop::bool::weighted(0.2)),
         [1..6_u32, 1..6_u32],
     )
-        .prop_map(|(customers, referrals, rows, (preserve_empty_accounts, do_not_track), chunks)| {
+        .prop_map(|(customers, referrals, (rows, exempt), (preserve_empty_accounts, do_not_track), chunks)| {
             let mut unique = BTreeMap::new();
             for (ours, account, id, email) in customers {
                 let tenant = if ours { "acme" } else { "acme-2" };
@@ -54,7 +57,7 @@ fn scene() -> impl Strategy<Value = Scene> {
             let party =
                 |index: Option<prop::sample::Index>| index.filter(|_| !customers.is_empty()).map(|index| index.index(customers.len()));
             let referrals = referrals.into_iter().map(|(a, b)| (party(a), party(b))).collect();
-            Scene { customers, referrals, rows, settings: Settings { preserve_empty_accounts, do_not_track }, chunks }
+            Scene { customers, referrals, rows, exempt, settings: Settings { preserve_empty_accounts, do_not_track }, chunks }
         })
 }
 
@@ -105,6 +108,17 @@ fn expected(scene: &Scene) -> (Came, BTreeSet<usize>) {
             dnt[*to] |= dnt[*from];
         }
     }
+    let is_exempt = |at: &usize| {
+        let Customer { account, id, email, .. } = &scene.customers[*at];
+        scene.exempt.contains(&format!("{account}/{id}")) || email.as_ref().is_some_and(|email| scene.exempt.contains(email))
+    };
+    for row in 0..count {
+        let named = scene.exempt.contains(&names[row]) || of_row(row).iter().any(is_exempt);
+        if named && matches!(outcomes[row], Outcome::Deleted | Outcome::NotFound) {
+            outcomes[row] = Outcome::Exempt;
+        }
+    }
+    owner.retain(|_, row| outcomes[*row] == Outcome::Deleted);
     let gone: BTreeSet<usize> = owner.keys().copied().collect();
     // What is asked for each customer: by the row that takes it, and by any other that names it.
     let asks = |customer: usize, flags: &[bool]| {
@@ -183,6 +197,7 @@ fn build(scene: &Scene, without: &BTreeSet<usize>) -> World {
         Ok(())
     };
     store.write("build a scene", fill).unwrap();
+    exempt(&world, &scene.exempt.iter().map(String::as_str).collect::<Vec<_>>());
     world
 }
 

@@ -251,3 +251,23 @@ fn offsets_at_the_end_of_the_range_are_refused_and_nothing_grows() {
     upload.truncate(3).expect("shrunk");
     assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
 }
+
+#[test]
+fn what_waits_is_read_back_and_of_a_partial_only_what_is_good() {
+    let world = World::new();
+    let read = |file: &str| {
+        world.folders.open_back(DropFolder::Inbox, &name(file)).map(|(mut file, entry)| {
+            let mut bytes = Vec::new();
+            std::io::Read::read_to_end(&mut file, &mut bytes).expect("readable");
+            (bytes.len(), entry.size)
+        })
+    };
+    assert_eq!(read("june.csv").map_err(|error| error.kind()), Err(ErrorKind::NotFound));
+    let mut upload = world.open("june.csv", NEW);
+    upload.write_at(0, b"abc").expect("written");
+    upload.write_at(10, b"xyz").expect("written");
+    assert_eq!(read("june.csv").expect("open").1, 3, "up to the gap");
+    upload.write_at(3, b"defghij").expect("written");
+    upload.close(WAITING).expect("closed");
+    assert_eq!(read("june.csv").expect("delivered"), (13, 13));
+}

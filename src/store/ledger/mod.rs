@@ -3,6 +3,7 @@
 //!
 //! Holds row numbers, keys and keyed hashes; never an address. All functions take the connection or the transaction.
 
+mod exemptions;
 mod holds;
 mod import_row;
 mod imports;
@@ -15,6 +16,10 @@ use rusqlite::Transaction;
 use super::schema::check_version;
 use super::{Doing, StoreError};
 
+pub use exemptions::{
+    Exemption, NewExemption, any_exempt, exempt, exemptions, exemptions_seen, is_exempt, is_marked_exempt, mark_exempt, newest_exemption,
+    note_exemptions_seen, unexempt,
+};
 pub use holds::{Decision, Hold, approve, decisions, forget_attempts, hold, hold_of, holds, note_decision, note_warned, set_aside};
 pub use import_row::{BadRow, ImportRow, Origin, Progress};
 pub use imports::{
@@ -25,11 +30,12 @@ pub use requests::{
     NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request, unended_requests,
 };
 pub use suppressions::{
-    Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,
+    Suppression, SuppressionCount, SuppressionKind, drop_pending, is_suppressed, lift, pend_suppression, settle_pending, suppress,
+    suppression_counts, suppressions,
 };
 pub use targets::{
-    RowCustomers, RowFate, Target, TargetFlags, any_preserved, count_targets, forget_targets, insert_targets, is_preserved, mark_gone,
-    next_targets, preserve, row_customers, row_fates,
+    RowCustomers, RowFate, Target, TargetFlags, any_detached, any_preserved, count_targets, forget_detached, forget_targets,
+    insert_targets, is_detached, is_preserved, mark_gone, next_targets, note_detached, preserve, row_customers, row_fates,
 };
 
 const VERSION: i64 = 1;
@@ -63,6 +69,9 @@ CREATE TABLE IF NOT EXISTS expunged_targets (
 CREATE TABLE IF NOT EXISTS expunged_preserved_accounts (
     import INTEGER NOT NULL, account BLOB NOT NULL, PRIMARY KEY (import, account)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS expunged_detached_rows (
+    import INTEGER NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (import, identity)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS expunged_pending_suppressions (
     import INTEGER NOT NULL, kind TEXT NOT NULL, identity BLOB NOT NULL, PRIMARY KEY (import, kind, identity)
 ) STRICT, WITHOUT ROWID;
@@ -79,7 +88,9 @@ CREATE INDEX IF NOT EXISTS expunged_requests_open ON expunged_requests (id) WHER
 
 pub(super) fn create(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     check_version(transaction, "ledger_version", VERSION)?;
-    [TABLES, holds::TABLES].into_iter().try_for_each(|tables| transaction.execute_batch(tables).doing("make the ledger's tables"))
+    [TABLES, holds::TABLES, exemptions::TABLES, suppressions::TABLES]
+        .into_iter()
+        .try_for_each(|tables| transaction.execute_batch(tables).doing("make the ledger's tables"))
 }
 
 /// A value that the ledger keeps as JSON.

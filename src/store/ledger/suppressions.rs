@@ -24,6 +24,12 @@ impl SuppressionKind {
             Self::Pair => "pair",
         }
     }
+
+    /// Back from the ledger.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Email, Self::Pair].into_iter().find(|kind| kind.as_str() == text)
+    }
 }
 
 /// Someone who must not be registered again.
@@ -33,6 +39,64 @@ pub struct Suppression {
     pub kind: SuppressionKind,
     /// The hash.
     pub identity: Identity,
+}
+
+pub(super) const TABLES: &str = r#"
+CREATE TABLE IF NOT EXISTS expunged_lifted (
+    tenant TEXT NOT NULL, kind TEXT NOT NULL, identity BLOB NOT NULL, import INTEGER, created_at TEXT NOT NULL,
+    lifted_at TEXT NOT NULL, "by" TEXT NOT NULL
+) STRICT;
+"#;
+
+/// How many were suppressed by one import on one day.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SuppressionCount {
+    /// Whose.
+    pub tenant: String,
+    /// By which import.
+    pub import: Option<i64>,
+    /// On which day (UTC).
+    pub day: String,
+    /// Addresses.
+    pub addresses: u64,
+    /// Accounts with an id.
+    pub pairs: u64,
+}
+
+/// Counts suppressions by tenant, import and day; of one tenant or of all.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn suppression_counts(connection: &Connection, tenant: Option<&TenantName>) -> Result<Vec<SuppressionCount>, StoreError> {
+    let doing = "count the suppressions";
+    let sql = "SELECT tenant, import, substr(created_at, 1, 10), sum(kind = 'email'), sum(kind = 'pair') FROM expunged_suppressions
+        WHERE ?1 IS NULL OR tenant = ?1 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3";
+    let mut statement = connection.prepare_cached(sql).doing(doing)?;
+    let rows = statement.query_map([tenant.map(TenantName::as_str)], |row| {
+        let count = |at| row.get::<_, i64>(at).map(i64::unsigned_abs);
+        Ok(SuppressionCount { tenant: row.get(0)?, import: row.get(1)?, day: row.get(2)?, addresses: count(3)?, pairs: count(4)? })
+    });
+    rows.doing(doing)?.collect::<Result<_, _>>().doing(doing)
+}
+
+/// Lifts a suppression and notes who did; `false` when there was none.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn lift(
+    transaction: &Transaction<'_>,
+    tenant: &TenantName,
+    suppression: Suppression,
+    by: &str,
+    at: Timestamp,
+) -> Result<bool, StoreError> {
+    let doing = "lift a suppression";
+    let (tenant, kind, identity) = (tenant.as_str(), suppression.kind.as_str(), suppression.identity.as_bytes());
+    let note = "INSERT INTO expunged_lifted SELECT tenant, kind, identity, import, created_at, ?4, ?5 FROM expunged_suppressions
+        WHERE tenant = ?1 AND kind = ?2 AND identity = ?3";
+    transaction.execute(note, (tenant, kind, identity, at.to_string(), by)).doing(doing)?;
+    let sql = "DELETE FROM expunged_suppressions WHERE tenant = ?1 AND kind = ?2 AND identity = ?3";
+    Ok(transaction.execute(sql, (tenant, kind, identity)).doing(doing)? == 1)
 }
 
 /// Adds a suppression; `false` when it was there.

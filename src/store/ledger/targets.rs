@@ -126,6 +126,8 @@ pub struct RowFate {
     pub deleted: u32,
     /// Beyond the cursor.
     pub left: u32,
+    /// Kept, because they must not be erased.
+    pub exempt: u32,
 }
 
 /// For each target up to `rows_max` rows of input: what became of it. Indexed by row.
@@ -140,10 +142,11 @@ pub fn row_fates(connection: &Connection, import: ImportId, rows: usize) -> Resu
     let mut statement = connection.prepare_cached(sql).doing(doing)?;
     let mut found = statement.query([import.0]).doing(doing)?;
     while let Some(row) = found.next().doing(doing)? {
-        let (at, gone, done) = <(u32, bool, bool)>::try_from(row).doing(doing)?;
+        let (at, gone, done) = <(u32, u8, bool)>::try_from(row).doing(doing)?;
         let fate = fates.get_mut(at as usize).ok_or(StoreError::Ledger("row"))?;
-        fate.left += u32::from(!done);
-        fate.deleted += u32::from(done && !gone);
+        fate.left += u32::from(!done && gone == 0);
+        fate.deleted += u32::from(done && gone == 0);
+        fate.exempt += u32::from(gone == 2);
     }
     Ok(fates)
 }
@@ -157,12 +160,12 @@ pub fn row_customers(connection: &Connection, import: ImportId, rows: usize) -> 
     Ok(RowCustomers::from_counts((0..).zip(fates.iter().map(|fate| fate.deleted)).filter(|(_, deleted)| *deleted > 0)))
 }
 
-/// Removes what is only needed until the import is archived: targets, outcomes, preserved accounts.
+/// Removes what is only needed until the import is archived: targets, outcomes, preserved accounts, detached rows.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
 pub fn forget_targets(transaction: &Transaction<'_>, import: ImportId) -> Result<(), StoreError> {
-    for table in ["targets", "outcomes", "preserved_accounts"] {
+    for table in ["targets", "outcomes", "preserved_accounts", "detached_rows"] {
         let sql = format!("DELETE FROM expunged_{table} WHERE import = ?1");
         transaction.execute(&sql, [import.0]).doing("forget the targets")?;
     }
@@ -197,4 +200,44 @@ pub fn is_preserved(connection: &Connection, import: ImportId, account: &Identit
     let doing = "look for an account to keep";
     let sql = "SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1 AND account = ?2";
     connection.prepare_cached(sql).doing(doing)?.exists((import.0, account.as_bytes())).doing(doing)
+}
+
+/// Notes a row that was counted as detached and that a later chunk may touch again.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn note_detached(transaction: &Transaction<'_>, import: ImportId, row: &Identity) -> Result<(), StoreError> {
+    let doing = "note a detached row";
+    let sql = "INSERT OR IGNORE INTO expunged_detached_rows (import, identity) VALUES (?1, ?2)";
+    transaction.prepare_cached(sql).doing(doing)?.execute((import.0, row.as_bytes())).doing(doing)?;
+    Ok(())
+}
+
+/// Whether any row is noted as detached.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn any_detached(connection: &Connection, import: ImportId) -> Result<bool, StoreError> {
+    let doing = "look for detached rows";
+    connection.prepare_cached("SELECT 1 FROM expunged_detached_rows WHERE import = ?1").doing(doing)?.exists([import.0]).doing(doing)
+}
+
+/// Whether a row is noted as detached.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn is_detached(connection: &Connection, import: ImportId, row: &Identity) -> Result<bool, StoreError> {
+    let doing = "look for a detached row";
+    let sql = "SELECT 1 FROM expunged_detached_rows WHERE import = ?1 AND identity = ?2";
+    connection.prepare_cached(sql).doing(doing)?.exists((import.0, row.as_bytes())).doing(doing)
+}
+
+/// Forgets a detached row that is gone after all; `false` when it was not noted.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn forget_detached(transaction: &Transaction<'_>, import: ImportId, row: &Identity) -> Result<bool, StoreError> {
+    let doing = "forget a detached row";
+    let sql = "DELETE FROM expunged_detached_rows WHERE import = ?1 AND identity = ?2";
+    Ok(transaction.prepare_cached(sql).doing(doing)?.execute((import.0, row.as_bytes())).doing(doing)? == 1)
 }

@@ -1,0 +1,114 @@
+//! `exemptions`: people who must not be erased.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::args::{ExemptionsCommand, PersonArgs};
+use super::lists::{ask_address, asked_by};
+use super::{Exit, Failure, Scene, store, tenant};
+use crate::config::Config;
+use crate::domain::{Email, Identity, TenantName};
+use crate::store::ledger::{self, Exemption, NewExemption, SuppressionKind};
+
+pub(super) fn run(scene: &Scene, command: &ExemptionsCommand) -> Result<Exit, Failure> {
+    match command {
+        ExemptionsCommand::Add { tenant, person, why, until, json } => add(scene, tenant, person, why, *until, *json),
+        ExemptionsCommand::List { tenant, json } => list(scene, tenant.as_ref(), *json),
+        ExemptionsCommand::Remove { exemption } => remove(scene, *exemption),
+    }
+}
+
+fn add(scene: &Scene, name: &TenantName, person: &PersonArgs, why: &str, until: Date, json: bool) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    // A faulty tenant file closes a login; its people can be exempted all the same.
+    let _sound_or_not = tenant::find(scene, &config, name)?;
+    scene.guard_owner(&config)?;
+    if until < today() {
+        return Err(Failure::usage(format!("--until {until} is past")));
+    }
+    let (kind, identity) = identity_of(scene, &config, name, person)?;
+    let new = NewExemption { tenant: name.clone(), kind, identity, why: why.to_owned(), until, by: asked_by() };
+    let mut store = store::open(&config)?;
+    let id = store.write("add an exemption", |tx| ledger::exempt(tx, &new, Timestamp::now())).map_err(|error| store::failure(&error))?;
+    if json {
+        scene.terminal.json(&serde_json::json!({ "exemption": id, "tenant": name, "until": until }))?;
+    } else {
+        scene.terminal.say(format!("exemption {id} of {name} holds until {until}"))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn list(scene: &Scene, name: Option<&TenantName>, json: bool) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    if let Some(name) = name {
+        let _sound_or_not = tenant::find(scene, &config, name)?;
+    }
+    let store = store::open_read_only(&config)?;
+    let found = ledger::exemptions(store.connection(), name).map_err(|error| store::failure(&error))?;
+    let listed: Vec<_> = found.iter().map(Listed::new).collect();
+    if json {
+        scene.terminal.json(&serde_json::json!({ "exemptions": listed }))?;
+    } else if listed.is_empty() {
+        scene.terminal.say("no exemptions")?;
+    } else {
+        let cells = listed.iter().map(|one| {
+            let until = if one.expired { format!("{} (ran out)", one.until) } else { one.until.to_string() };
+            vec![one.exemption.to_string(), one.tenant.to_string(), one.kind.to_owned(), until, one.by.to_owned(), one.why.to_owned()]
+        });
+        scene.terminal.table(&["NUMBER", "TENANT", "BY", "UNTIL", "ADDED BY", "WHY"], cells)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn remove(scene: &Scene, exemption: i64) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    scene.guard_owner(&config)?;
+    let mut store = store::open(&config)?;
+    let take_back = |tx: &rusqlite::Transaction<'_>| ledger::unexempt(tx, exemption, &asked_by(), Timestamp::now());
+    if !store.write("take back an exemption", take_back).map_err(|error| store::failure(&error))? {
+        return Err(Failure::not_found(format!("no exemption {exemption}")).hint("list them with: expunged exemptions list"));
+    }
+    scene.terminal.say(format!("exemption {exemption} taken back"))?;
+    Ok(Exit::Done)
+}
+
+/// The hash of whom a command is about.
+pub(super) fn identity_of(
+    scene: &Scene,
+    config: &Config,
+    name: &TenantName,
+    person: &PersonArgs,
+) -> Result<(SuppressionKind, Identity), Failure> {
+    let key = store::identity_key(config)?;
+    if let (Some(account), Some(id)) = (&person.account, &person.id) {
+        return Ok((SuppressionKind::Pair, key.pair(name, account, id)));
+    }
+    let email = Email::parse(&ask_address(scene)?).map_err(|_| Failure::usage("that is not one e-mail address"))?;
+    Ok((SuppressionKind::Email, key.email(name, &email)))
+}
+
+fn today() -> Date {
+    Timestamp::now().to_zoned(TimeZone::UTC).date()
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    exemption: i64,
+    tenant: &'a TenantName,
+    kind: &'static str,
+    why: &'a str,
+    until: Date,
+    expired: bool,
+    by: &'a str,
+    created_at: Timestamp,
+}
+
+impl<'a> Listed<'a> {
+    fn new(found: &'a Exemption) -> Self {
+        let NewExemption { tenant, kind, why, until, by, .. } = &found.what;
+        let created_at = Timestamp::from_second(found.created_at.as_second()).unwrap_or(found.created_at);
+        Self { exemption: found.id, tenant, kind: kind.as_str(), why, until: *until, expired: *until < today(), by, created_at }
+    }
+}

@@ -1,0 +1,226 @@
+//! `plan`: write an erasure plan from a database's own keys, look whether one fits, show what it does.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::store::failure as store_failure;
+use super::{Exit, Failure, Scene, files, serve};
+use crate::daemon;
+use crate::domain::{IdentityKey, TenantName};
+use crate::purge::{self, Deriving, Engine, Finding, FindingKind, Plan, WorkStep};
+use crate::store::{Options, Store};
+
+/// `plan …`
+#[derive(Debug, Subcommand)]
+pub enum PlanCommand {
+    /// Write a plan from a database's own keys, with what a person must choose
+    #[command(
+        after_help = "The database is only read. Wherever the plan says CHOOSE, write one of the words; it does not load before.\n\n\
+                      Examples:\n  expunged plan derive --db app.db --subject users --out plan.toml\n  \
+                      expunged plan derive --db app.db --subject users --tenant acme\n\n\
+                      Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such file or table"
+    )]
+    Derive {
+        /// The database
+        #[arg(long, value_name = "FILE")]
+        db: PathBuf,
+        /// The table with one row a person
+        #[arg(long, value_name = "TABLE")]
+        subject: String,
+        /// The table of accounts, which go with their last person
+        #[arg(long, value_name = "TABLE")]
+        account: Option<String>,
+        /// Whose people they are, all of them
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: Option<TenantName>,
+        /// Write it to a new file instead of standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Look for everything that is between a plan and its database
+    #[command(after_help = "Looks at the configured plan and database, or at those that are named; both are only read.\n\n\
+                      Examples:\n  expunged plan check\n  expunged plan check --db app.db --plan plan.toml\n\n\
+                      Exit codes: 0 done, nothing found; 1 failed, or something was found; 2 usage or configuration, or a plan with faults")]
+    Check {
+        /// The database
+        #[arg(long, value_name = "FILE", requires = "plan")]
+        db: Option<PathBuf>,
+        /// The plan
+        #[arg(long, value_name = "FILE", requires = "db")]
+        plan: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show the order of work as a tree
+    #[command(after_help = "Examples:\n  expunged plan show\n  expunged plan show --plan plan.toml\n  expunged plan show --toml\n\n\
+                      Exit codes: 0 done; 1 failed; 2 usage or configuration, or a plan with faults")]
+    Show {
+        /// Another plan than the configured one
+        #[arg(long, value_name = "FILE")]
+        plan: Option<PathBuf>,
+        /// Print the plan as its file would say it
+        #[arg(long, conflicts_with = "json")]
+        toml: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub(super) fn run(scene: &Scene, command: &PlanCommand) -> Result<Exit, Failure> {
+    match command {
+        PlanCommand::Derive { db, subject, account, tenant, out } => {
+            let of = Deriving { subject, account: account.as_deref(), tenant: tenant.as_ref() };
+            derive(scene, db, &of, out.as_deref())
+        }
+        PlanCommand::Check { db: Some(db), plan: Some(plan), json } => {
+            let plan = daemon::read_plan(plan).map_err(serve::failure)?;
+            check(scene, &Checking { plan, database: db, data_dir: None, unindexed_rows_max: UNINDEXED_ROWS_MAX }, *json)
+        }
+        PlanCommand::Check { json, .. } => {
+            let config = scene.load_config()?;
+            let plan = daemon::plan(&config).map_err(serve::failure)?;
+            let (database, unindexed_rows_max) = (config.store_file(), config.store.unindexed_rows_max);
+            check(scene, &Checking { plan, database: &database, data_dir: Some(&config.data_dir), unindexed_rows_max }, *json)
+        }
+        PlanCommand::Show { plan, toml, json } => {
+            let plan = match plan {
+                Some(file) => daemon::read_plan(file).map_err(serve::failure)?,
+                None => daemon::plan(&scene.load_config()?).map_err(serve::failure)?,
+            };
+            show(scene, &plan, *toml, *json)
+        }
+    }
+}
+
+fn derive(scene: &Scene, db: &Path, of: &Deriving<'_>, out: Option<&Path>) -> Result<Exit, Failure> {
+    let store = open(db)?;
+    let text = purge::derive(store.connection(), of).map_err(|error| match error {
+        purge::DeriveError::Store(error) => store_failure(&error),
+        purge::DeriveError::NoTable(_) => Failure::not_found(error.to_string()),
+        purge::DeriveError::NoKey(_) | purge::DeriveError::NoLink(..) => Failure::failed(error.to_string()),
+    })?;
+    let open = text.matches("CHOOSE").count() - usize::from(text.contains("Wherever it says CHOOSE"));
+    match out {
+        None => scene.terminal.say(&text)?,
+        Some(path) => {
+            files::create(path, text.as_bytes(), 0o600)
+                .map_err(|error| Failure::failed(format!("cannot write \"{}\"", path.display())).because(&error))?;
+            scene.terminal.say(format!("wrote {}; {open} choices to make", path.display()))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+struct Checking<'a> {
+    plan: Plan,
+    database: &'a Path,
+    /// Where the hardened unit may write already.
+    data_dir: Option<&'a Path>,
+    unindexed_rows_max: u64,
+}
+
+#[derive(Serialize)]
+struct Checked<'a> {
+    fits: bool,
+    plan: &'a str,
+    findings: &'a [Finding],
+    read_write_paths: Vec<String>,
+}
+
+fn check(scene: &Scene, of: &Checking<'_>, json: bool) -> Result<Exit, Failure> {
+    // No identity is computed by looking: any key will do.
+    let engine = Engine::new(of.plan.clone(), IdentityKey::new([0; 32])).map_err(|error| serve::failure(error.into()))?;
+    let store = open(of.database)?;
+    let found = engine.inspect(store.connection(), of.unindexed_rows_max).map_err(|error| store_failure(&error))?;
+    let fits = !found.iter().any(|finding| finding.kind == FindingKind::Misfit);
+    let paths = read_write_paths(of);
+    let exit = if found.is_empty() { Exit::Done } else { Exit::Failed };
+    if json {
+        scene.terminal.json(&Checked { fits, plan: engine.plan_digest(), findings: &found, read_write_paths: paths })?;
+        return Ok(exit);
+    }
+    for finding in &found {
+        scene.terminal.bad(format!("{}: {}", finding.kind.as_str(), finding.what));
+        if let Some(mend) = &finding.mend {
+            scene.terminal.hint(mend);
+        }
+    }
+    let word = match (fits, found.len()) {
+        (true, 0) => "the plan fits the database; nothing was found".to_owned(),
+        (true, count) => format!("the plan fits the database; {count} found"),
+        (false, count) => format!("the plan does not fit the database; {count} found"),
+    };
+    scene.terminal.say(word)?;
+    if !paths.is_empty() {
+        scene.terminal.say(format!(
+            "\nthe systemd unit may not write there yet; add with: systemctl edit expunged\n  [Service]\n  ReadWritePaths={}",
+            paths.join(" ")
+        ))?;
+    }
+    Ok(exit)
+}
+
+/// What the hardened unit must be allowed to write beside its own folder: the database's folder, because its journal lies there.
+fn read_write_paths(of: &Checking<'_>) -> Vec<String> {
+    let Some(folder) = of.database.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)) else { return Vec::new() };
+    let own = of.data_dir.and_then(|dir| dir.canonicalize().ok()).is_some_and(|dir| folder.starts_with(dir));
+    if own { Vec::new() } else { vec![folder.display().to_string()] }
+}
+
+fn show(scene: &Scene, plan: &Plan, toml: bool, json: bool) -> Result<Exit, Failure> {
+    if toml {
+        scene.terminal.say(plan.to_text().trim_end())?;
+        return Ok(Exit::Done);
+    }
+    let steps = plan.work().map_err(|error| serve::failure(error.into()))?;
+    if json {
+        scene.terminal.json(&steps)?;
+        return Ok(Exit::Done);
+    }
+    let mut lines = vec!["Work goes by number: what hangs on others comes before them.".to_owned(), String::new()];
+    tree(&steps, &steps[0].table, "", &mut Vec::new(), &mut lines);
+    let apart: Vec<_> =
+        steps.iter().filter(|step| !lines.iter().any(|line| line.contains(&format!("{}. {}", step.order, step.table)))).collect();
+    if !apart.is_empty() {
+        lines.push(String::new());
+        lines.extend(apart.into_iter().map(|step| format!("{}. {}: {}", step.order, step.table, step.deed)));
+    }
+    scene.terminal.say(lines.join("\n"))?;
+    Ok(Exit::Done)
+}
+
+/// A table, and below it those that refer to it.
+fn tree(steps: &[WorkStep], table: &str, indent: &str, above: &mut Vec<String>, lines: &mut Vec<String>) {
+    let Some(step) = steps.iter().find(|step| step.table == table) else { return };
+    if above.is_empty() {
+        lines.push(format!("{}. {}: {}", step.order, step.table, step.deed));
+    }
+    above.push(table.to_owned());
+    let hanging: Vec<_> =
+        steps.iter().flat_map(|child| child.edges.iter().filter(|edge| edge.parent == table).map(move |edge| (child, edge))).collect();
+    for (at, (child, edge)) in hanging.iter().enumerate() {
+        let last = at + 1 == hanging.len();
+        let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+        let told = lines.iter().any(|line| line.contains(&format!("{}. {} ", child.order, child.table)));
+        let line = format!("{indent}{branch}{}. {} ({}): {}", child.order, child.table, edge.columns.join(", "), edge.deed);
+        lines.push(if told && !above.contains(&child.table) { format!("{line}, as above") } else { line });
+        if !told && !above.contains(&child.table) {
+            tree(steps, &child.table, &format!("{indent}{below}"), above, lines);
+        }
+    }
+    above.pop();
+}
+
+fn open(path: &Path) -> Result<Store, Failure> {
+    if !path.is_file() {
+        return Err(Failure::not_found(format!("no database \"{}\"", path.display())));
+    }
+    Store::open_read_only(path, Options::default()).map_err(|error| store_failure(&error))
+}
+
+/// Where no config says it.
+const UNINDEXED_ROWS_MAX: u64 = 1_000_000;

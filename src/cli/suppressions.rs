@@ -1,0 +1,90 @@
+//! `suppressions`: people who must not be registered again.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::args::{PersonArgs, SuppressionsCommand};
+use super::exemptions::identity_of;
+use super::lists::asked_by;
+use super::{Exit, Failure, Scene, store, tenant};
+use crate::domain::TenantName;
+use crate::store::ledger::{self, Suppression, SuppressionCount};
+
+pub(super) fn run(scene: &Scene, command: &SuppressionsCommand) -> Result<Exit, Failure> {
+    match command {
+        SuppressionsCommand::List { tenant, json } => list(scene, tenant.as_ref(), *json),
+        SuppressionsCommand::Check { tenant, person, json } => check(scene, tenant, person, *json),
+        SuppressionsCommand::Lift { tenant, person, json } => lift(scene, tenant, person, *json),
+    }
+}
+
+fn list(scene: &Scene, name: Option<&TenantName>, json: bool) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    if let Some(name) = name {
+        let _sound_or_not = tenant::find(scene, &config, name)?;
+    }
+    let store = store::open_read_only(&config)?;
+    let counts = ledger::suppression_counts(store.connection(), name).map_err(|error| store::failure(&error))?;
+    let listed: Vec<_> = counts.iter().map(Listed::new).collect();
+    if json {
+        scene.terminal.json(&serde_json::json!({ "suppressions": listed }))?;
+    } else if listed.is_empty() {
+        scene.terminal.say("nobody is suppressed")?;
+    } else {
+        let cells = listed.iter().map(|one| {
+            let import = one.import.map_or_else(String::new, |import| import.to_string());
+            vec![one.tenant.to_owned(), import, one.day.to_owned(), one.addresses.to_string(), one.pairs.to_string()]
+        });
+        scene.terminal.table(&["TENANT", "IMPORT", "DAY", "ADDRESSES", "IDS"], cells)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn check(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    let _sound_or_not = tenant::find(scene, &config, name)?;
+    let (kind, identity) = identity_of(scene, &config, name, person)?;
+    let store = store::open_read_only(&config)?;
+    let suppressed =
+        ledger::is_suppressed(store.connection(), name, Suppression { kind, identity }).map_err(|error| store::failure(&error))?;
+    if json {
+        scene.terminal.json(&serde_json::json!({ "tenant": name, "suppressed": suppressed }))?;
+    } else {
+        scene.terminal.say(if suppressed { "suppressed" } else { "not suppressed" })?;
+    }
+    Ok(if suppressed { Exit::Done } else { Exit::NotFound })
+}
+
+fn lift(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Result<Exit, Failure> {
+    let config = scene.load_config()?;
+    let _sound_or_not = tenant::find(scene, &config, name)?;
+    scene.guard_owner(&config)?;
+    let (kind, identity) = identity_of(scene, &config, name, person)?;
+    let mut store = store::open(&config)?;
+    let (by, at) = (asked_by(), Timestamp::now());
+    let lifted = store
+        .write("lift a suppression", |tx| ledger::lift(tx, name, Suppression { kind, identity }, &by, at))
+        .map_err(|error| store::failure(&error))?;
+    if json {
+        scene.terminal.json(&serde_json::json!({ "tenant": name, "lifted": lifted }))?;
+    } else {
+        scene.terminal.say(if lifted { "lifted: this person may be registered again" } else { "not suppressed" })?;
+    }
+    Ok(if lifted { Exit::Done } else { Exit::NotFound })
+}
+
+#[derive(Serialize)]
+struct Listed<'a> {
+    tenant: &'a str,
+    import: Option<i64>,
+    day: &'a str,
+    addresses: u64,
+    pairs: u64,
+}
+
+impl<'a> Listed<'a> {
+    fn new(count: &'a SuppressionCount) -> Self {
+        let SuppressionCount { tenant, import, day, addresses, pairs } = count;
+        Self { tenant, import: *import, day, addresses: *addresses, pairs: *pairs }
+    }
+}

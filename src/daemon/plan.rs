@@ -1,0 +1,63 @@
+//! Which database people are erased from, and by which plan, as the config says.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tracing::{error, info};
+
+use super::{Reload, StartError};
+use crate::config::{Config, read_identity_key};
+use crate::pipeline::Wake;
+use crate::purge::{Engine, Plan};
+use crate::store::Create;
+
+/// What may be added to the store: all of the embedded one, the ledger alone in a user's own database.
+#[must_use]
+pub fn create(config: &Config) -> Create {
+    if config.store.database.is_some() { Create::LedgerOnly } else { Create::Builtin }
+}
+
+/// The engine over the configured plan, with the store's own key.
+///
+/// # Errors
+/// Key or plan cannot be read, or the plan is not sound.
+pub fn engine(config: &Config) -> Result<Engine, StartError> {
+    Ok(Engine::new(plan(config)?, read_identity_key(&config.identity_key_file())?)?)
+}
+
+/// The configured plan: the file's, or the built-in one.
+///
+/// # Errors
+/// [`StartError::File`] and [`StartError::PlanText`].
+pub fn plan(config: &Config) -> Result<Plan, StartError> {
+    config.store.plan.as_deref().map_or_else(|| Ok(Plan::builtin()), read_plan)
+}
+
+/// Reads a plan.
+///
+/// # Errors
+/// [`StartError::File`] and [`StartError::PlanText`].
+pub fn read_plan(path: &Path) -> Result<Plan, StartError> {
+    let text = std::fs::read_to_string(path).map_err(|source| StartError::File { path: path.to_owned(), source })?;
+    Plan::parse(&text).map_err(|faults| StartError::PlanText { path: path.to_owned(), faults })
+}
+
+impl Reload {
+    /// Takes up a plan that was edited: the way to mend one that no longer fits. Targets stay those that were matched.
+    pub(super) fn plan(&mut self) {
+        match engine(&self.config) {
+            Ok(engine) if engine.plan_digest() != self.plan_digest => {
+                info!(plan = engine.plan_digest(), "erasure plan reloaded");
+                engine.plan_digest().clone_into(&mut self.plan_digest);
+                let _ = self.wakes.send(Wake::Plan(Arc::new(engine)));
+            }
+            Ok(_) => {}
+            Err(error) => error!(cause = %chain(&error), "erasure plan not reloaded"),
+        }
+    }
+}
+
+fn chain(error: &StartError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {}", cause.to_string().replace('\n', "; ")));
+    format!("{error}{}", cause.unwrap_or_default())
+}

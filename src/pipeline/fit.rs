@@ -1,0 +1,261 @@
+//! Whether the erasure plan still fits the database, and whether the application uses it meanwhile.
+//!
+//! A plan that does not fit pauses purging, not receiving: imports keep their state, their status says why, the log says it once,
+//! and each is tried again until the plan fits. One whose deletions have begun fails after some tries and waits for an operator.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+use tracing::{error, info};
+
+use super::import::Step;
+use super::{Fault, Pipeline};
+use crate::domain::{ImportId, State};
+use crate::purge::{Ending, Fit, PlanError, PurgeError};
+use crate::store::StoreError;
+use crate::store::ledger::{self, ImportRow};
+
+/// The stable code of an import that waits for its plan.
+const REASON: &str = "plan_does_not_fit";
+
+/// Tries after which an import whose deletions have begun has failed. With the back-off, about two minutes.
+const TRIES: u32 = 8;
+
+/// How long the application is remembered after it was seen to write.
+const OTHERS_FOR: Duration = Duration::from_secs(30);
+
+/// What is known of the database beside us.
+#[derive(Debug, Default)]
+pub(super) struct Fitting {
+    /// The shape that was looked at, and how the plan fits it.
+    known: Option<(i64, Fit)>,
+    /// What the log was told.
+    told: Option<String>,
+    tries: HashMap<ImportId, u32>,
+    /// What changes when another connection commits.
+    data_version: i64,
+    others_until: Option<Instant>,
+}
+
+impl Fitting {
+    /// Somebody else writes to the database.
+    pub(super) fn saw_others(&mut self, now: Instant) {
+        self.others_until = Some(now + OTHERS_FOR);
+    }
+
+    /// Whether somebody else was seen to write lately.
+    pub(super) fn others(&self, now: Instant) -> bool {
+        self.others_until.is_some_and(|until| now < until)
+    }
+
+    /// Whether tables are read whole.
+    pub(super) fn scans(&self) -> bool {
+        self.known.is_some_and(|(_, fit)| fit.scans)
+    }
+}
+
+impl Pipeline {
+    /// The digest of the plan that it works by.
+    #[must_use]
+    pub fn plan_digest(&self) -> &str {
+        self.engine.plan_digest()
+    }
+
+    /// Whether the plan fits the database as it is now.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn fit(&mut self) -> Result<(), PlanError> {
+        let connection = self.store.connection();
+        let shape = shape_version(connection)?;
+        let fit = self.engine.fits(connection, self.options.unindexed_rows_max)?;
+        self.fitting.known = Some((shape, fit));
+        Ok(())
+    }
+
+    /// The same, told to the log where that is news. The daemon starts all the same.
+    pub fn tell_fit(&mut self) {
+        let told = self.fit().err().map(|error| error.to_string());
+        if told == self.fitting.told {
+            return;
+        }
+        match &told {
+            Some(cause) => error!(cause, "purging paused: the erasure plan cannot be worked by"),
+            None => info!("purging goes on: the erasure plan fits"),
+        }
+        self.fitting.told = told;
+    }
+
+    /// Lets an import's next slice run only while the plan fits. `None`: it may; the row is as it stands by now.
+    pub(super) fn paused(&mut self, row: &mut ImportRow) -> Result<Option<Step>, Fault> {
+        let known = self.fitting.known.map(|(shape, _)| shape);
+        let changed = known != Some(shape_version(self.store.connection())?);
+        if row.state == State::Purging && !changed && self.fitting.told.is_none() {
+            return Ok(None);
+        }
+        self.tell_fit();
+        let Some(why) = self.fitting.told.clone() else {
+            self.fitting.tries.remove(&row.id);
+            if row.reason.as_deref() == Some(REASON) {
+                self.store.write("note an import's state", |tx| ledger::set_state(tx, row.id, row.state, None, None))?;
+                *row = ledger::require(self.store.connection(), row.id)?;
+            }
+            return Ok(None);
+        };
+        let folders = self.spool.tenant(&row.tenant)?;
+        let tries = self.fitting.tries.entry(row.id).or_insert(0);
+        *tries += 1;
+        if row.state == State::Purging && *tries >= TRIES {
+            self.fitting.tries.remove(&row.id);
+            let ending = Ending::Failed { reason: REASON.to_owned(), message: why };
+            let ended = self.engine.finish(&mut self.store, row.id, &ending, Self::now(), |_| String::new())?;
+            error!(tenant = %row.tenant, import = row.id.0, reason = REASON, "import failed");
+            self.publish(&folders, &ended.import, State::Failed, None)?;
+            return Ok(Some(Step::Over));
+        }
+        if row.reason.as_deref() != Some(REASON) {
+            let told = "the operator's database has changed; this goes on by itself once that is mended";
+            self.store.write("note an import's state", |tx| ledger::set_state(tx, row.id, row.state, Some(REASON), Some(told)))?;
+            *row = ledger::require(self.store.connection(), row.id)?;
+            self.publish(&folders, row, row.state, None)?;
+        }
+        Err(Fault::Purge(PurgeError::Plan(PlanError::DoesNotFit(why))))
+    }
+
+    /// Whether another writer is about: one that made us wait, or one that committed since the last chunk.
+    pub(super) fn look_for_others(&mut self) -> Result<bool, Fault> {
+        let found = pragma(self.store.connection(), "data_version")?;
+        if found != self.fitting.data_version && self.fitting.data_version != 0 {
+            self.fitting.saw_others(Instant::now());
+        }
+        self.fitting.data_version = found;
+        Ok(self.fitting.others(Instant::now()))
+    }
+}
+
+fn shape_version(connection: &Connection) -> Result<i64, StoreError> {
+    pragma(connection, "schema_version")
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {
+    let found = connection.pragma_query_value(None, name, |row| row.get(0));
+    found.map_err(|source| StoreError::Sqlite { doing: "look whether the database changed", source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use jiff::Timestamp;
+
+    use super::super::{Options, Parts, Rules};
+    use super::*;
+    use crate::domain::{IdentityKey, Mode, Settings, SubjectKey, TenantName};
+    use crate::purge::{Engine, InputRow, Plan};
+    use crate::spool::Spool;
+    use crate::store::ledger::{NewImport, Origin};
+    use crate::store::{self, Create, Store};
+
+    const SQL: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, account TEXT, no TEXT, mail TEXT, UNIQUE (account, no));
+        INSERT INTO people VALUES (1, 'a', '1', NULL), (2, 'a', '2', NULL); CREATE TABLE notes (person INTEGER); CREATE INDEX n ON notes (person)";
+    const PLAN: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naccount = 'account'\nid = 'no'
+        [[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+
+    /// An application's database with one import in the middle of its deletions.
+    fn world() -> (tempfile::TempDir, Pipeline, ImportId) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("app.db");
+        Connection::open(&path).and_then(|c| c.execute_batch(SQL)).expect("a database");
+        let tenant = TenantName::parse("acme").expect("valid");
+        let spool = Spool::new(folder.path().join("tenants"));
+        std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
+        spool.create_tenant(&tenant).expect("folders");
+        let key = IdentityKey::new([7; 32]);
+        let engine = Engine::new(Plan::parse(PLAN).expect("a plan"), key.clone()).expect("statements");
+        let mut store = Store::open(&path, Create::LedgerOnly, store::Options { cache_bytes: 1 << 20, busy_ms: 0 }).expect("a store");
+        let new = NewImport {
+            tenant: tenant.clone(),
+            file: "june.csv".into(),
+            mode: Mode::Purge,
+            origin: Origin::Sftp,
+            requested_by: None,
+            request_case: None,
+            settings: Settings::default(),
+            map: vec![],
+            seams: vec![],
+            received_at: Timestamp::UNIX_EPOCH,
+            expected_sha256: None,
+            refusal: None,
+        };
+        let import = store.write::<_, StoreError>("test", |tx| ledger::insert(tx, &new)).expect("an import");
+        let row = |line, id: &str| {
+            let subject = Ok(SubjectKey::Pair { account: "a".into(), id: id.into() });
+            Ok::<_, Infallible>(InputRow { line, subject, flags: crate::domain::Flags::default() })
+        };
+        let rows = [row(2, "1"), row(3, "2")];
+        let matched = engine.match_rows(store.connection(), &tenant, Settings::default(), Timestamp::UNIX_EPOCH, rows).expect("matched");
+        engine.begin(&mut store, import, &matched).expect("begun");
+        engine.chunk(&mut store, import, 1, Timestamp::UNIX_EPOCH).expect("a chunk");
+        let options = Options {
+            settle: Duration::ZERO,
+            scan_interval: Duration::from_secs(60),
+            checksum_wait: Duration::ZERO,
+            chunk_shared: Duration::from_secs(1),
+            chunk_alone: Duration::from_secs(1),
+            attempts_max: 9,
+            hold_warn: Duration::from_secs(1),
+            hold_for: Duration::from_secs(1),
+            rest_max: Duration::from_secs(1),
+            unindexed_rows_max: 0,
+            chunk_rest: Duration::ZERO,
+            originals_days: 30,
+            reports_days: 2_192,
+        };
+        let tenants = [(tenant, Rules::default())].into();
+        let parts = Parts { store, engine, key, spool, requests_dir: folder.path().join("requests"), tenants };
+        (folder, Pipeline::new(options, parts), import)
+    }
+
+    fn sql(folder: &tempfile::TempDir, sql: &str) {
+        Connection::open(folder.path().join("app.db")).and_then(|c| c.execute_batch(sql)).expect("SQL");
+    }
+
+    #[test]
+    fn a_table_that_changes_in_mid_run_pauses_the_import_at_a_chunks_end_and_then_fails_it() {
+        let (folder, mut pipeline, import) = world();
+        sql(&folder, "ALTER TABLE notes RENAME TO remarks");
+        for _ in 1..TRIES {
+            assert!(pipeline.step(import).expect_err("a misfit").misfit());
+        }
+        assert_eq!(pipeline.step(import).expect("failed"), Step::Over);
+        let row = ledger::require(pipeline.store.connection(), import).expect("a row");
+        assert_eq!((row.state, row.reason.as_deref()), (State::Failed, Some(REASON)));
+        let message = row.message.expect("a message");
+        assert!(message.starts_with("the plan does not fit the database: table \"notes\" is not there"), "{message}");
+        assert_eq!(row.progress.removed.get("people"), 1);
+        let left: i64 = pipeline.store.connection().query_row("SELECT count(*) FROM people", [], |row| row.get(0)).expect("a count");
+        assert_eq!(left, 1);
+    }
+
+    #[test]
+    fn a_misfit_that_is_mended_in_time_lets_the_import_go_on() {
+        let (folder, mut pipeline, import) = world();
+        sql(&folder, "DROP INDEX n; INSERT INTO notes VALUES (2)");
+        let told = pipeline.step(import).expect_err("a misfit").chain();
+        assert!(told.ends_with("run: CREATE INDEX \"notes_by_person\" ON \"notes\" (\"person\");"), "{told}");
+        sql(&folder, "CREATE INDEX \"notes_by_person\" ON \"notes\" (\"person\")");
+        assert_eq!(pipeline.step(import).expect("a slice"), Step::More);
+        let row = ledger::require(pipeline.store.connection(), import).expect("a row");
+        assert_eq!((row.state, row.reason, row.progress.removed.get("notes")), (State::Completed, None, 1));
+    }
+
+    #[test]
+    fn another_writer_is_seen_by_what_it_commits() {
+        let (folder, mut pipeline, _) = world();
+        assert!(!pipeline.look_for_others().expect("a look"));
+        assert!(!pipeline.look_for_others().expect("a look"));
+        sql(&folder, "INSERT INTO notes VALUES (9)");
+        assert!(pipeline.look_for_others().expect("a look"));
+    }
+}

@@ -1,0 +1,285 @@
+//! A plan written from a database's own keys, for a person to finish.
+//!
+//! What the schema says itself is taken: rows that it lets go with their parent go, references that it sets to null are detached.
+//! Where a rule would be a guess stands `CHOOSE`, and a plan with a choice left does not load.
+
+use rusqlite::Connection;
+
+use super::plan::{
+    Accepted, AccountRule, Action, Address, Comment, Compare, Edge, Match, Orphans, Plan, Rule, Subject, Tenancy, write_plan,
+};
+use super::sample::{AddressColumn, address_columns};
+use super::shape::{ForeignKey, Shape, Table, same, scans};
+use crate::domain::TenantName;
+use crate::store::StoreError;
+
+/// Why no plan can be written.
+#[derive(Debug, thiserror::Error)]
+pub enum DeriveError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no such table.
+    #[error("there is no table \"{0}\"")]
+    NoTable(String),
+    /// One column must name a subject.
+    #[error("\"{0}\" has no key of one column")]
+    NoKey(String),
+    /// An account must be referred to.
+    #[error("\"{0}\" has no key to \"{1}\"")]
+    NoLink(String, String),
+}
+
+/// What a plan is derived for.
+#[derive(Clone, Copy, Debug)]
+pub struct Deriving<'a> {
+    /// The table with one row a person.
+    pub subject: &'a str,
+    /// The table of accounts, which go with their last person.
+    pub account: Option<&'a str>,
+    /// Whose people they are.
+    pub tenant: Option<&'a TenantName>,
+}
+
+/// Writes a plan for the people of one table. The tenant is left open where it is not said.
+///
+/// # Errors
+/// [`DeriveError`].
+pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, DeriveError> {
+    let Deriving { subject, account, tenant } = *of;
+    let shape = Shape::read(connection)?;
+    let addresses = address_columns(connection, &shape)?;
+    let table = shape.table(subject).ok_or_else(|| DeriveError::NoTable(subject.to_owned()))?;
+    let open_tenant = TenantName::parse("tenant").expect("a valid name");
+    let mut plan = Plan {
+        subject: Subject {
+            table: table.name.clone(),
+            key: key_of(table).ok_or_else(|| DeriveError::NoKey(table.name.clone()))?,
+            tenancy: Tenancy::Sole(tenant.cloned().unwrap_or_else(|| open_tenant.clone())),
+            address: address_of(table, &addresses),
+            account: None,
+            id: None,
+            names: names_of(table),
+            edges: Vec::new(),
+        },
+        account: account.map(|account| account_of(&shape, table, account)).transpose()?,
+        rules: Vec::new(),
+        accepted: Accepted::default(),
+    };
+    let mut comments = Vec::new();
+    reach(&shape, &addresses, &mut plan, &mut comments);
+    by_address(&addresses, &mut plan, &mut comments);
+    let head = head(connection, &shape, table, &addresses, &mut plan)?;
+    let text = write_plan(&plan, &head, &comments);
+    let sole = format!("tenancy = {{ sole = \"{open_tenant}\" }}");
+    Ok(if tenant.is_some() {
+        text
+    } else {
+        text.replacen(&sole, "tenancy = { sole = \"CHOOSE: the name of the tenant whose people these are\" }", 1)
+    })
+}
+
+/// Follows keys from the subject outwards; every table that is reached gets a rule.
+fn reach(shape: &Shape, addresses: &[AddressColumn], plan: &mut Plan, comments: &mut Vec<Comment>) {
+    let mut at = 0;
+    let mut parents: Vec<String> = plan.removed_tables().map(str::to_owned).collect();
+    let known = parents.len();
+    while at < parents.len() {
+        let parent = parents[at].clone();
+        at += 1;
+        for table in shape.tables.iter().filter(|table| table.keys.iter().any(|key| key.parent == parent)) {
+            if !parents.contains(&table.name) {
+                parents.push(table.name.clone());
+            }
+        }
+    }
+    for name in &parents[known..] {
+        let table = shape.table(name).expect("it was found there");
+        let (rule, comment) = rule(table, &parents, addresses);
+        plan.rules.push(rule);
+        comments.push(comment);
+    }
+    let subject = shape.table(&plan.subject.table).expect("it was found there");
+    let is_account = |key: &ForeignKey| plan.account.as_ref().is_some_and(|account| account.table == key.parent);
+    let own = subject.keys.iter().filter(|key| parents.contains(&key.parent) && !is_account(key));
+    plan.subject.edges = own.map(|key| edge(key, None)).collect();
+    if let Some(account) = &mut plan.account {
+        let table = shape.table(&account.table).expect("it was found there");
+        account.edges = table.keys.iter().filter(|key| parents.contains(&key.parent)).map(|key| edge(key, None)).collect();
+    }
+    if let Some(circle) = circle(plan) {
+        for comment in std::iter::zip(&plan.rules, comments).filter(|(rule, _)| circle.contains(&rule.table)).map(|(_, comment)| comment) {
+            comment.lines.push(format!("A circle: {}. Give one of its edges action = \"detach\".", circle.join(" → ")));
+        }
+    }
+}
+
+fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule, Comment) {
+    let keys: Vec<&ForeignKey> = table.keys.iter().filter(|key| parents.contains(&key.parent)).collect();
+    let cascades = |key: &&ForeignKey| key.on_delete == "CASCADE";
+    let nulls = |key: &&ForeignKey| key.on_delete == "SET NULL";
+    let of_keys: Vec<_> = table.keys.iter().flat_map(|key| &key.columns).collect();
+    let joins = !table.primary_key().is_empty() && table.primary_key().iter().all(|column| of_keys.iter().any(|one| same(one, column)));
+    let nullable = keys.iter().all(|key| key.columns.iter().all(|column| table.column(column).is_some_and(|column| !column.not_null)));
+    let mut comment = Comment::default();
+    let mut rule = Rule::new(&table.name, Action::Delete, Vec::new());
+    if keys.iter().all(nulls) {
+        rule.action = Action::Detach;
+        rule.orphans = Some(Orphans::Keep);
+        comment.lines.push("The schema sets these references to null; the rows stay.".to_owned());
+        rule.edges = keys.iter().map(|key| edge(key, None)).collect();
+    } else if keys.iter().all(|key| cascades(key) || nulls(key)) {
+        comment.lines.push("The schema lets these rows go with what they refer to.".to_owned());
+        rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
+    } else if joins {
+        comment.lines.push("A join table: its rows are nothing without what they join.".to_owned());
+        rule.edges = keys.iter().map(|key| edge(key, None)).collect();
+    } else {
+        let words = ["delete", "detach", "overwrite"];
+        comment.choose = Some(words.into_iter().filter(|word| *word != "detach" || nullable).collect());
+        comment.lines.push("Delete these rows, or keep them without the person? The schema does not say.".to_owned());
+        if nullable {
+            comment.lines.push(
+                "With \"detach\", add orphans = \"keep\" or \"delete\": what becomes of a row that refers to nobody any more.".to_owned(),
+            );
+        }
+        comment.lines.push(
+            "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
+        );
+        comment.lines.push("the key to a stand-in's among them, and take out the rules of tables that only hang on this one.".to_owned());
+        let own = |key: &ForeignKey| (table.name == key.parent && nullable).then_some(Action::Detach);
+        rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach).or(own(key)))).collect();
+    }
+    if comment.choose.is_some() || rule.action == Action::Detach {
+        for column in addresses.iter().filter(|found| found.table == table.name) {
+            comment.lines.push(format!("Where these rows stay, so does \"{}\", which looks like addresses.", column.column));
+        }
+    }
+    (rule, comment)
+}
+
+/// Tables that hold addresses and that no key reaches.
+fn by_address(addresses: &[AddressColumn], plan: &mut Plan, comments: &mut Vec<Comment>) {
+    let reached: Vec<String> = plan.removed_tables().map(str::to_owned).collect();
+    for found in addresses.iter().filter(|found| !reached.contains(&found.table)) {
+        if let Some(rule) = plan.rules.iter_mut().find(|rule| rule.table == found.table) {
+            rule.matches.push(Match { column: found.column.clone(), path: None, compare: Compare::Normalised });
+            continue;
+        }
+        let mut rule = Rule::new(&found.table, Action::Delete, Vec::new());
+        rule.matches = vec![Match { column: found.column.clone(), path: None, compare: Compare::Normalised }];
+        let mut lines = vec![format!(
+            "No key leads here, but \"{}\" looks like addresses ({} of {} rows looked at).",
+            found.column, found.like, found.looked_at
+        )];
+        if !found.whole {
+            lines.push("It holds more than an address: for a place in JSON, add path = \"$.…\" to the match.".to_owned());
+        }
+        lines.push("With \"keep\", add reason = \"…\"; with \"overwrite\", add set = [{ column = \"…\", to = \"hash\" }].".to_owned());
+        plan.rules.push(rule);
+        comments.push(Comment { lines, choose: Some(vec!["delete", "overwrite", "keep"]) });
+    }
+}
+
+fn head(
+    connection: &Connection,
+    shape: &Shape,
+    table: &Table,
+    addresses: &[AddressColumn],
+    plan: &mut Plan,
+) -> Result<Vec<String>, DeriveError> {
+    let mut lines = vec![
+        format!("The erasure plan for the people of \"{}\", written from the database's own keys.", table.name),
+        "Wherever it says CHOOSE, write one of the words; nothing runs until all are chosen. Then: expunged plan check".to_owned(),
+    ];
+    match &plan.subject.address {
+        None => lines
+            .push("No column of the subject looks like addresses; without [subject] address, e-mail lists cannot be served.".to_owned()),
+        Some(address) => {
+            let others = addresses.iter().filter(|found| found.table == table.name && found.column != address.column);
+            lines.extend(others.map(|found| format!("\"{}\" looks like addresses too; only [subject] address is matched.", found.column)));
+        }
+    }
+    lines.push("For participant lists, add to [subject]: account = \"column of accountId\", id = \"column of id\".".to_owned());
+    lines.push("Where a column names the tenant: tenancy = { column = \"…\" }.".to_owned());
+    let said: Vec<&str> = plan.removed_tables().collect();
+    for key in table.keys.iter().filter(|key| !said.contains(&key.parent.as_str())) {
+        lines.push(format!(
+            "\"{}\" belongs to \"{}\": to let one go with its last person, derive with --account {1}.",
+            table.name, key.parent
+        ));
+    }
+    let fixed = |edge: &Edge| edge.columns.iter().any(|column| table.column(column).is_some_and(|column| column.not_null));
+    for edge in plan.subject.edges.iter().filter(|edge| fixed(edge)) {
+        lines.push(format!(
+            "\"{}\" ({}) cannot be null, so it cannot be detached: this plan will not fit.",
+            table.name,
+            edge.columns.join(", ")
+        ));
+    }
+    for trigger in &shape.triggers {
+        lines
+            .push(format!("Trigger \"{}\" on \"{}\": see what it does, then name it in [accepted] triggers.", trigger.name, trigger.table));
+    }
+    for name in &shape.virtual_tables {
+        lines.push(format!("Virtual table \"{name}\": see what it holds, then name it in [accepted] virtual_tables."));
+    }
+    let edges = plan.rules.iter().flat_map(|rule| rule.edges.iter().map(|edge| (&rule.table, edge)));
+    for (child, edge) in edges {
+        if scans(connection, child, &edge.columns, "")? {
+            lines.push(format!("No index leads to \"{child}\" ({}): each chunk will read it whole.", edge.columns.join(", ")));
+        }
+    }
+    Ok(lines)
+}
+
+fn edge(key: &ForeignKey, action: Option<Action>) -> Edge {
+    Edge { columns: key.columns.clone(), parent: key.parent.clone(), parent_columns: key.parent_columns.clone(), action }
+}
+
+fn account_of(shape: &Shape, table: &Table, account: &str) -> Result<AccountRule, DeriveError> {
+    let found = shape.table(account).ok_or_else(|| DeriveError::NoTable(account.to_owned()))?;
+    let key = table.keys.iter().find(|key| key.parent == found.name);
+    let key = key.ok_or_else(|| DeriveError::NoLink(table.name.clone(), found.name.clone()))?;
+    Ok(AccountRule {
+        table: found.name.clone(),
+        columns: key.parent_columns.clone(),
+        subject_columns: key.columns.clone(),
+        edges: Vec::new(),
+    })
+}
+
+fn circle(plan: &Plan) -> Option<Vec<String>> {
+    let words = plan.children_first().err()?.to_string();
+    let told = words.split(" refer to each other").next()?.rsplit(": ").next()?;
+    told.contains(" → ").then(|| told.split(" → ").map(str::to_owned).collect())
+}
+
+/// The one column that names a row: the primary key, else any unique column that is never null.
+fn key_of(table: &Table) -> Option<String> {
+    let alone = |columns: &Vec<String>| match columns.as_slice() {
+        [one] if table.primary_key() == *columns || table.column(one).is_some_and(|column| column.not_null) => Some(one.clone()),
+        _ => None,
+    };
+    table.uniques.iter().find_map(alone)
+}
+
+/// The column of addresses: whole addresses, by sample first, then by name.
+fn address_of(table: &Table, addresses: &[AddressColumn]) -> Option<Address> {
+    let by_name = |name: &str| name.to_ascii_lowercase().contains("mail");
+    let mut sampled: Vec<_> =
+        addresses.iter().filter(|found| found.table == table.name && found.whole).map(|found| &found.column).collect();
+    sampled.sort_by_key(|name| !by_name(name));
+    let named = table.columns.iter().filter(|column| column.is_text() && by_name(&column.name)).map(|column| &column.name);
+    let column = sampled.into_iter().chain(named).next()?;
+    // An index alone does not make a comparison right: addresses stand as people wrote them.
+    Some(Address { column: column.clone(), compare: Compare::Normalised })
+}
+
+fn names_of(table: &Table) -> Vec<String> {
+    let is_name = |name: &str| {
+        let bare: String = name.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+        ["firstname", "lastname", "name", "fullname", "surname", "givenname", "displayname", "username"].contains(&bare.as_str())
+    };
+    table.columns.iter().map(|column| &column.name).filter(|name| is_name(name)).cloned().collect()
+}

@@ -1,0 +1,144 @@
+//! Rows that lose a reference and stay, each counted once in an import.
+//!
+//! A row with two parties that both go, in different chunks, is touched twice, or touched and then deleted. It is counted when it
+//! is first touched, and noted in the ledger, as a keyed hash of its own key, where a later chunk may touch it again: then it is not
+//! counted twice, and is taken off the count where it is deleted after all. So the count is exact at every chunk's end, whatever
+//! becomes of the targets that are left.
+
+use rusqlite::{Connection, Row, Transaction, params};
+
+use super::PurgeError;
+use super::people::People;
+use super::plan::AccountRule;
+use super::sql::{DetachSteps, name};
+use crate::domain::{Identity, IdentityKey, ImportId, TenantName};
+use crate::store::ledger::{self, Progress};
+use crate::store::{Doing, Key, StoreError};
+
+/// What a chunk does to such rows.
+pub(super) struct Detaching<'a> {
+    transaction: &'a Transaction<'a>,
+    import: ImportId,
+    last: &'a Key,
+    key: &'a IdentityKey,
+    tenant: &'a TenantName,
+    /// Whether any row is noted: without, nobody is looked for.
+    any_noted: bool,
+}
+
+const DOING: &str = "set references to null";
+
+impl<'a> Detaching<'a> {
+    pub(super) fn of(
+        transaction: &'a Transaction<'a>,
+        import: ImportId,
+        last: &'a Key,
+        key: &'a IdentityKey,
+        tenant: &'a TenantName,
+    ) -> Result<Self, PurgeError> {
+        let any_noted = ledger::any_detached(transaction, import)?;
+        Ok(Self { transaction, import, last, key, tenant, any_noted })
+    }
+
+    /// Sets references of a table's rows to null.
+    pub(super) fn rows(&mut self, table: &str, steps: &DetachSteps, total: &mut Progress) -> Result<(), PurgeError> {
+        let key = row_key(self.transaction, table)?;
+        self.run((table, &key), steps, "?3 IS NOT NULL", total)
+    }
+
+    /// The same for the tenant's subjects that stay.
+    pub(super) fn subjects(&mut self, people: &People<'_>, steps: &DetachSteps, total: &mut Progress) -> Result<(), PurgeError> {
+        let subject = &people.plan.subject;
+        self.run((&subject.table, &name(&subject.key)), steps, &people.tenants_own("?3"), total)
+    }
+
+    /// The same for the accounts that stay.
+    pub(super) fn accounts(&mut self, rule: &AccountRule, steps: &DetachSteps, total: &mut Progress) -> Result<(), PurgeError> {
+        let key: Vec<_> = rule.columns.iter().map(|column| name(column)).collect();
+        self.run((&rule.table, &key.join(", ")), steps, "?3 IS NOT NULL", total)
+    }
+
+    fn run(&mut self, (table, key): (&str, &str), steps: &DetachSteps, condition: &str, total: &mut Progress) -> Result<(), PurgeError> {
+        for step in &steps.updates {
+            let sql = format!("{} AND {condition} RETURNING {}, {}, {key}", step.update, step.last, step.again);
+            let mut statement = self.transaction.prepare_cached(&sql).doing(DOING)?;
+            let mut touched = statement.query(params![self.import.0, self.last, self.tenant.as_str()]).doing(DOING)?;
+            let mut counted = 0;
+            // All rows are changed before the first is returned.
+            while let Some(row) = touched.next().doing(DOING)? {
+                let again: bool = row.get(1).doing(DOING)?;
+                if !row.get::<_, bool>(0).doing(DOING)? {
+                    continue;
+                }
+                if !self.any_noted && !again {
+                    counted += 1;
+                    continue;
+                }
+                let row = self.identity(table, row, 2)?;
+                counted += u64::from(!(self.any_noted && ledger::is_detached(self.transaction, self.import, &row)?));
+                if again {
+                    ledger::note_detached(self.transaction, self.import, &row)?;
+                    self.any_noted = true;
+                }
+            }
+            total.detached.add(table, counted);
+        }
+        Ok(())
+    }
+
+    /// Deletes rows, and takes those off the count that an earlier chunk counted as detached.
+    pub(super) fn delete(&mut self, table: &str, delete: &str, total: &mut Progress) -> Result<u64, PurgeError> {
+        let doing = "delete what refers to the subjects of a chunk";
+        if !self.any_noted {
+            return Ok(self.transaction.prepare_cached(delete).doing(doing)?.execute([]).doing(doing)? as u64);
+        }
+        let sql = format!("{delete} RETURNING {}", row_key(self.transaction, table)?);
+        let mut deleted = 0;
+        self.forget_each(table, &sql, &mut deleted, total)?;
+        Ok(deleted)
+    }
+
+    /// Takes rows that are about to go off the count.
+    pub(super) fn forget(&mut self, table: &str, select_keys: &str, total: &mut Progress) -> Result<(), PurgeError> {
+        if self.any_noted { self.forget_each(table, select_keys, &mut 0, total) } else { Ok(()) }
+    }
+
+    fn forget_each(&self, table: &str, sql: &str, rows: &mut u64, total: &mut Progress) -> Result<(), PurgeError> {
+        let mut statement = self.transaction.prepare_cached(sql).doing(DOING)?;
+        let mut found = statement.query([]).doing(DOING)?;
+        let mut noted = 0;
+        while let Some(row) = found.next().doing(DOING)? {
+            *rows += 1;
+            noted += u64::from(ledger::forget_detached(self.transaction, self.import, &self.identity(table, row, 0)?)?);
+        }
+        total.detached.take(table, noted);
+        Ok(())
+    }
+
+    /// Who a row is, as a keyed hash: in a foreign schema its key can be an address.
+    fn identity(&self, table: &str, row: &Row<'_>, from: usize) -> Result<Identity, PurgeError> {
+        let mut text = table.to_owned();
+        for at in from..row.as_ref().column_count() {
+            let value = row.get_ref(at).doing(DOING)?;
+            text.push_str(&format!("\u{1f}{}\u{1f}", value.data_type()));
+            match value {
+                rusqlite::types::ValueRef::Null => {}
+                rusqlite::types::ValueRef::Integer(n) => text.push_str(&n.to_string()),
+                rusqlite::types::ValueRef::Real(n) => text.push_str(&n.to_string()),
+                rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => text.push_str(&hex::encode(bytes)),
+            }
+        }
+        Ok(self.key.text(self.tenant, &text))
+    }
+}
+
+/// What names one row of a table: the columns of its primary key, else its row number.
+fn row_key(connection: &Connection, table: &str) -> Result<String, StoreError> {
+    let sql = "SELECT name FROM pragma_table_info(?1, 'main') WHERE pk > 0 ORDER BY pk";
+    let mut statement = connection.prepare_cached(sql).doing(DOING)?;
+    let columns = statement.query_map([table], |row| row.get::<_, String>(0)).doing(DOING)?.collect::<Result<Vec<_>, _>>().doing(DOING)?;
+    if columns.is_empty() {
+        return Ok("rowid".to_owned());
+    }
+    Ok(columns.iter().map(|column| name(column)).collect::<Vec<_>>().join(", "))
+}

@@ -1,0 +1,110 @@
+//! People who must not be erased, as a purge sees them.
+//!
+//! A row is exempt when whom it names is, or when any customer that it resolves to is: where a shared address has one exempt
+//! customer, none of them goes by that address. The first pass settles that with the exemptions of its moment. One that is
+//! added later counts from the next chunk on: that chunk first looks at all targets that are left, so that two customers of an
+//! address are judged alike though their chunks differ. Whoever went before it was added is gone.
+
+use std::collections::HashSet;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use rusqlite::{Connection, Transaction};
+
+use super::people::{People, Person};
+use super::{Engine, PurgeError};
+use crate::domain::{Identity, IdentityKey};
+use crate::store::ledger::{self, ImportRow, SuppressionKind};
+
+/// The exemptions of a tenant that hold now.
+pub(super) struct Exemptions<'a> {
+    connection: &'a Connection,
+    people: People<'a>,
+    key: &'a IdentityKey,
+    day: Date,
+    any: bool,
+}
+
+/// Targets read at a time when all that are left are looked at.
+const BATCH: u32 = 10_000;
+
+impl<'a> Exemptions<'a> {
+    pub(super) fn at(connection: &'a Connection, people: People<'a>, key: &'a IdentityKey, at: Timestamp) -> Result<Self, PurgeError> {
+        let day = at.to_zoned(TimeZone::UTC).date();
+        let any = ledger::any_exempt(connection, people.tenant, day)?;
+        Ok(Self { connection, people, key, day, any })
+    }
+
+    /// Whether this address, or this account and id, is exempt.
+    pub(super) fn cover(&self, kind: SuppressionKind, identity: Identity) -> Result<bool, PurgeError> {
+        Ok(self.any && ledger::is_exempt(self.connection, self.people.tenant, (kind, identity), self.day)?)
+    }
+
+    /// Whether this person is exempt, by whatever names them.
+    pub(super) fn cover_person(&self, person: &Person) -> Result<bool, PurgeError> {
+        if !self.any {
+            return Ok(false);
+        }
+        let named = [
+            (SuppressionKind::Pair, person.pair_identity(self.key, self.people.tenant)),
+            (SuppressionKind::Email, person.email_identity(self.key, self.people.tenant)),
+        ];
+        for (kind, identity) in named {
+            if identity.map_or(Ok(false), |identity| self.cover(kind, identity))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Engine {
+    /// Looks at all targets that are left, where an exemption was added since they were looked at last. False: the tenant has
+    /// never had one.
+    pub(super) fn heed_new_exemptions(&self, transaction: &Transaction<'_>, row: &ImportRow, at: Timestamp) -> Result<bool, PurgeError> {
+        let newest = ledger::newest_exemption(transaction, &row.tenant)?;
+        if newest == ledger::exemptions_seen(transaction, row.id)? {
+            return Ok(newest > 0);
+        }
+        let people = People::of(&self.plan, &row.tenant)?;
+        let exemptions = Exemptions::at(transaction, people, &self.key, at)?;
+        let by_key = people.by_key();
+        let mut addresses = HashSet::new();
+        self.each_left(transaction, row, |target| {
+            let mut exempt = false;
+            people.each(transaction, &by_key, &[&target.key], |person| {
+                if exemptions.cover_person(&person)? {
+                    exempt = true;
+                    addresses.extend(person.email_identity(&self.key, &row.tenant));
+                }
+                Ok(())
+            })?;
+            if exempt { Ok(ledger::mark_exempt(transaction, row.id, &target.key)?) } else { Ok(()) }
+        })?;
+        if !addresses.is_empty() {
+            self.each_left(transaction, row, |target| {
+                let shared = !target.flags.by_pair && addresses.contains(&target.identity);
+                if shared { Ok(ledger::mark_exempt(transaction, row.id, &target.key)?) } else { Ok(()) }
+            })?;
+        }
+        ledger::note_exemptions_seen(transaction, row.id, newest)?;
+        Ok(true)
+    }
+
+    #[expect(clippy::unused_self, reason = "a part of the engine's work")]
+    fn each_left(
+        &self,
+        transaction: &Transaction<'_>,
+        row: &ImportRow,
+        mut with: impl FnMut(&ledger::Target) -> Result<(), PurgeError>,
+    ) -> Result<(), PurgeError> {
+        let mut after = row.cursor.clone();
+        loop {
+            let targets = ledger::next_targets(transaction, row.id, after.as_ref(), BATCH)?;
+            let Some(last) = targets.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            targets.iter().try_for_each(&mut with)?;
+        }
+    }
+}

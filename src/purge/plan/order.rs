@@ -1,0 +1,167 @@
+//! Whether a plan is sound in itself, and the order in which it is worked: children before their parents.
+
+use super::{Action, Edge, Place, Plan, PlanError, Rule, Tenancy};
+
+impl Plan {
+    /// The rules, children before their parents. References that are only set to null do not count.
+    ///
+    /// # Errors
+    /// [`PlanError::Wrong`]: the first thing that makes no sense, or a circle.
+    pub fn children_first(&self) -> Result<Vec<&Rule>, PlanError> {
+        self.check_words()?;
+        let mut left: Vec<&Rule> = self.rules.iter().collect();
+        let mut ordered = Vec::with_capacity(left.len());
+        while !left.is_empty() {
+            let parent_of_one_left =
+                |rule: &&Rule| left.iter().any(|other| other.table != rule.table && other.leads().any(|edge| edge.parent == rule.table));
+            let Some(at) = left.iter().position(|rule| !parent_of_one_left(rule)) else {
+                let circle = circle(&left);
+                let rule = self.rules.iter().position(|rule| rule.table == circle[0]).map_or(Place::Whole, Place::Rule);
+                let what = format!("{} refer to each other in a circle; give one of these edges action = \"detach\"", circle.join(" → "));
+                return Err(rule.wrong(what));
+            };
+            ordered.push(left.remove(at));
+        }
+        Ok(ordered)
+    }
+
+    fn check_words(&self) -> Result<(), PlanError> {
+        let tables: Vec<_> = self.removed_tables().collect();
+        let place = |at: usize| at.checked_sub(tables.len() - self.rules.len()).map_or(Place::Whole, Place::Rule);
+        for (at, table) in tables.iter().enumerate() {
+            if tables[..at].iter().any(|other| other.eq_ignore_ascii_case(table)) {
+                return Err(place(at).wrong(format!("table \"{table}\" stands twice")));
+            }
+            if table.to_ascii_lowercase().starts_with("expunged_") {
+                return Err(place(at).wrong(format!("table \"{table}\" is the ledger's own")));
+            }
+        }
+        if let Some(account) = &self.account
+            && (account.columns.is_empty() || account.columns.len() != account.subject_columns.len())
+        {
+            return Err(Place::Account.wrong(format!("the columns of \"{}\" do not pair with the subject's", account.table)));
+        }
+        let of_subject = self.subject.edges.iter().map(|edge| (Place::Subject, &self.subject.table, edge));
+        let of_account =
+            self.account.iter().flat_map(|account| account.edges.iter().map(move |edge| (Place::Account, &account.table, edge)));
+        for (place, table, edge) in of_subject.chain(of_account) {
+            self.check_edge(place, table, edge)?;
+            if !matches!(edge.action, None | Some(Action::Detach)) {
+                return Err(place.wrong(format!(
+                    "\"{}\" would delete people who were not named: references of subjects and accounts can only be detached",
+                    edge.columns.join(", ")
+                )));
+            }
+        }
+        self.rules.iter().enumerate().try_for_each(|(at, rule)| self.check_rule(Place::Rule(at), rule))
+    }
+
+    fn check_rule(&self, place: Place, rule: &Rule) -> Result<(), PlanError> {
+        let table = &rule.table;
+        if rule.edges.is_empty() && rule.matches.is_empty() {
+            return Err(place.wrong(format!("table \"{table}\" has no edge and no match, so no row of it is reached")));
+        }
+        for edge in &rule.edges {
+            self.check_edge(place, table, edge)?;
+            if rule.action == Action::Overwrite && edge.action == Some(Action::Delete) {
+                return Err(place.wrong(format!("an edge of \"{table}\" would delete rows that the table's action overwrites")));
+            }
+            if matches!(edge.action, Some(Action::Overwrite | Action::Keep)) {
+                return Err(
+                    place.wrong(format!("an edge of \"{table}\" can be \"delete\" or \"detach\"; overwrite and keep are for the table"))
+                );
+            }
+        }
+        if rule.action == Action::Keep && rule.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
+            return Err(place.wrong(format!("table \"{table}\" is kept without a reason")));
+        }
+        if (rule.action == Action::Overwrite) == rule.sets.is_empty() {
+            return Err(place.wrong(format!("table \"{table}\": action = \"overwrite\" and [[table.set]] go together")));
+        }
+        if rule.action == Action::Detach {
+            if !rule.matches.is_empty() {
+                return Err(place.wrong(format!("table \"{table}\" cannot be detached by address: delete or overwrite it")));
+            }
+            if rule.orphans.is_none() && rule.edges.len() == 1 {
+                return Err(place.wrong(format!(
+                    "table \"{table}\" is detached by one key only: say orphans = \"keep\", or orphans = \"delete\" if its rows are to go"
+                )));
+            }
+            if rule.deletes_orphans() && rule.edges.iter().any(|edge| edge.parent == *table || edge.action.is_some()) {
+                return Err(
+                    place.wrong(format!("table \"{table}\": orphans = \"delete\" needs edges that are all alike and lead elsewhere"))
+                );
+            }
+        } else if rule.orphans.is_some() {
+            return Err(place.wrong(format!("table \"{table}\": orphans is a word of action = \"detach\"")));
+        }
+        if !rule.matches.is_empty() {
+            match (&self.subject.tenancy, &rule.tenant) {
+                (Tenancy::Column(_), None) => {
+                    return Err(place.wrong(format!(
+                        "table \"{table}\" is reached by address: name its tenant column, so that no other tenant's rows go"
+                    )));
+                }
+                (Tenancy::Sole(_), Some(_)) => {
+                    return Err(place.wrong(format!("table \"{table}\" names a tenant column, but the subject has none")));
+                }
+                _ => {}
+            }
+            if self.subject.address.is_none() {
+                return Err(place.wrong(format!("table \"{table}\" is reached by address, but the subject has no address column")));
+            }
+        }
+        let paths = rule.matches.iter().map(|m| &m.path).chain(rule.sets.iter().map(|set| &set.path)).flatten();
+        if let Some(path) = paths.into_iter().find(|path| !path.starts_with('$')) {
+            return Err(place.wrong(format!("\"{path}\" is no JSON path: they begin with $")));
+        }
+        for (at, set) in rule.sets.iter().enumerate() {
+            if rule.sets[..at].iter().any(|other| other.column.eq_ignore_ascii_case(&set.column)) {
+                return Err(place.wrong(format!("column \"{}\" of \"{table}\" is set twice", set.column)));
+            }
+            if self.edges().any(|edge| edge.parent == *table && edge.parent_columns.contains(&set.column)) {
+                return Err(place.wrong(format!("column \"{}\" of \"{table}\" is referred to, so it cannot be overwritten", set.column)));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_edge(&self, place: Place, table: &str, edge: &Edge) -> Result<(), PlanError> {
+        if edge.columns.is_empty() || edge.columns.len() != edge.parent_columns.len() {
+            return Err(place.wrong(format!("the columns of \"{table}\" do not pair with those of \"{}\"", edge.parent)));
+        }
+        let known = edge.parent == self.subject.table
+            || self.account.as_ref().is_some_and(|account| account.table == edge.parent)
+            || self.rule(&edge.parent).is_some();
+        if known { Ok(()) } else { Err(place.wrong(format!("\"{table}\" refers to \"{}\", which has no rule", edge.parent))) }
+    }
+
+    /// Every edge, the subject's own first.
+    pub fn edges(&self) -> impl Iterator<Item = &Edge> {
+        let account = self.account.iter().flat_map(|account| &account.edges);
+        self.subject.edges.iter().chain(account).chain(self.rules.iter().flat_map(|rule| &rule.edges))
+    }
+}
+
+impl Rule {
+    /// The edges by which being gone spreads to this table.
+    pub(crate) fn leads(&self) -> impl Iterator<Item = &Edge> {
+        self.edges.iter().filter(|edge| self.action_of(edge) != Action::Detach || self.deletes_orphans())
+    }
+}
+
+/// One circle among rules that each are the parent of another, its first table again at the end.
+fn circle(left: &[&Rule]) -> Vec<String> {
+    let child_of = |table: &str| left.iter().find(|other| other.table != table && other.leads().any(|edge| edge.parent == table));
+    let mut walked = vec![left[0].table.clone()];
+    loop {
+        let last = &walked[walked.len() - 1];
+        let Some(next) = child_of(last) else { return walked };
+        if let Some(from) = walked.iter().position(|table| *table == next.table) {
+            walked.push(next.table.clone());
+            // Walked from parents to children; told from children to parents, as edges point.
+            return walked[from..].iter().rev().cloned().collect();
+        }
+        walked.push(next.table.clone());
+    }
+}

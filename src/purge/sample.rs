@@ -1,0 +1,62 @@
+//! Columns that look like addresses, by looking at some rows of each table. It tells how many, never what stood there.
+
+use rusqlite::Connection;
+
+use super::shape::{Shape, rows};
+use super::sql::{in_main, name};
+use crate::store::StoreError;
+
+/// A column that looks like addresses.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct AddressColumn {
+    pub(super) table: String,
+    pub(super) column: String,
+    pub(super) like: u64,
+    pub(super) looked_at: u64,
+    /// Each is one address, and not a text that holds one.
+    pub(super) whole: bool,
+}
+
+/// Rows looked at, at each end of a table.
+const ROWS: u32 = 1_000;
+
+pub(super) fn address_columns(connection: &Connection, shape: &Shape) -> Result<Vec<AddressColumn>, StoreError> {
+    let mut found = Vec::new();
+    for table in &shape.tables {
+        let texts: Vec<_> = table.columns.iter().filter(|column| column.is_text()).map(|column| &column.name).collect();
+        if texts.is_empty() {
+            continue;
+        }
+        let (columns, from) = (texts.iter().map(|column| name(column)).collect::<Vec<_>>().join(", "), in_main(&table.name));
+        let key: Vec<_> = table.primary_key().iter().map(|column| format!("{} DESC", name(column))).collect();
+        let last = if key.is_empty() { String::new() } else { format!(" ORDER BY {}", key.join(", ")) };
+        let some = format!(
+            "SELECT * FROM (SELECT {columns} FROM {from} LIMIT {ROWS}) UNION ALL SELECT * FROM (SELECT {columns} FROM {from}{last} LIMIT {ROWS})"
+        );
+        let counts: Vec<_> = texts
+            .iter()
+            .map(|column| {
+                let column = name(column);
+                let like = format!("typeof({column}) = 'text' AND {column} LIKE '%_@_%._%'");
+                format!("coalesce(sum({like}), 0), coalesce(sum({like} AND {column} NOT GLOB '*[ {{\"]*'), 0)")
+            })
+            .collect();
+        let sql = format!("SELECT count(*), {} FROM ({some})", counts.join(", "));
+        let read = |row: &rusqlite::Row<'_>| (0..=texts.len() * 2).map(|at| row.get::<_, i64>(at)).collect::<Result<Vec<_>, _>>();
+        for numbers in rows(connection, &sql, [], read)? {
+            for (at, column) in texts.iter().enumerate() {
+                let (like, whole) = (numbers[1 + at * 2].unsigned_abs(), numbers[2 + at * 2].unsigned_abs());
+                if like > 0 {
+                    found.push(AddressColumn {
+                        table: table.name.clone(),
+                        column: (*column).clone(),
+                        like,
+                        looked_at: numbers[0].unsigned_abs(),
+                        whole: whole == like,
+                    });
+                }
+            }
+        }
+    }
+    Ok(found)
+}

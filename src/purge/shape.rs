@@ -1,0 +1,198 @@
+//! A database's shape, as SQLite tells it: tables, columns, keys, triggers. The ledger's own tables and SQLite's are left out.
+
+use rusqlite::Connection;
+
+use super::sql::{in_main, of};
+use crate::store::{Doing, StoreError};
+
+/// A database's shape.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    pub(super) tables: Vec<Table>,
+    pub(super) virtual_tables: Vec<String>,
+    pub(super) triggers: Vec<Trigger>,
+}
+
+/// An ordinary table.
+#[derive(Debug)]
+pub(super) struct Table {
+    pub(super) name: String,
+    pub(super) columns: Vec<Column>,
+    pub(super) keys: Vec<ForeignKey>,
+    /// Columns that are unique together, the primary key among them.
+    pub(super) uniques: Vec<Vec<String>>,
+}
+
+/// A column.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) declared: String,
+    pub(super) not_null: bool,
+    /// Its place in the primary key, from 1; 0 for none.
+    pub(super) primary: u32,
+    pub(super) generated: bool,
+}
+
+/// A declared key to another table.
+#[derive(Debug)]
+pub(super) struct ForeignKey {
+    pub(super) columns: Vec<String>,
+    pub(super) parent: String,
+    pub(super) parent_columns: Vec<String>,
+    /// `CASCADE`, `SET NULL`, `NO ACTION`, …
+    pub(super) on_delete: String,
+}
+
+/// A trigger that fires when rows of a table go or change.
+#[derive(Debug)]
+pub(super) struct Trigger {
+    pub(super) name: String,
+    pub(super) table: String,
+}
+
+const DOING: &str = "read the tables' shape";
+
+impl Shape {
+    pub(super) fn read(connection: &Connection) -> Result<Self, StoreError> {
+        let mut shape = Self::default();
+        let sql = "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')
+            AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'expunged\\_%' ESCAPE '\\' ORDER BY name";
+        for (name, kind, without_rowid) in rows(connection, sql, [], |row| <(String, String, bool)>::try_from(row))? {
+            if kind == "virtual" {
+                shape.virtual_tables.push(name);
+            } else {
+                shape.tables.push(Table::read(connection, name, without_rowid)?);
+            }
+        }
+        shape.name_parents();
+        let sql = "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger' ORDER BY name";
+        for (name, table, sql) in rows(connection, sql, [], |row| <(String, String, String)>::try_from(row))? {
+            if fires(&sql) {
+                shape.triggers.push(Trigger { name, table });
+            }
+        }
+        Ok(shape)
+    }
+
+    pub(super) fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|table| same(&table.name, name))
+    }
+
+    /// Tables as they are written where they are made; a key without columns means the other's primary key.
+    fn name_parents(&mut self) {
+        let primary: Vec<(String, Vec<String>)> = self.tables.iter().map(|table| (table.name.clone(), table.primary_key())).collect();
+        for key in self.tables.iter_mut().flat_map(|table| &mut table.keys) {
+            if let Some((name, columns)) = primary.iter().find(|(name, _)| same(name, &key.parent)) {
+                key.parent.clone_from(name);
+                if key.parent_columns.is_empty() {
+                    key.parent_columns.clone_from(columns);
+                }
+            }
+        }
+    }
+}
+
+impl Table {
+    fn read(connection: &Connection, name: String, without_rowid: bool) -> Result<Self, StoreError> {
+        let sql = r#"SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid"#;
+        let columns = rows(connection, sql, [&name], |row| {
+            let primary: u32 = row.get(3)?;
+            let not_null = row.get::<_, bool>(2)? || (primary > 0 && without_rowid);
+            Ok(Column { name: row.get(0)?, declared: row.get(1)?, not_null, primary, generated: row.get::<_, i64>(4)? > 0 })
+        })?;
+        let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new() };
+        let sql = r#"SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq"#;
+        let mut last = None;
+        for (id, parent, from, to, on_delete) in
+            rows(connection, sql, [&table.name], |row| <(i64, String, String, Option<String>, String)>::try_from(row))?
+        {
+            if last != Some(id) {
+                table.keys.push(ForeignKey { columns: Vec::new(), parent, parent_columns: Vec::new(), on_delete });
+                last = Some(id);
+            }
+            let key = table.keys.last_mut().expect("pushed with its first column");
+            key.columns.push(from);
+            key.parent_columns.extend(to);
+        }
+        let primary = table.primary_key();
+        table.uniques.extend((!primary.is_empty()).then_some(primary));
+        let sql = r#"SELECT name FROM pragma_index_list(?1, 'main') WHERE "unique" AND NOT partial"#;
+        for index in rows(connection, sql, [&table.name], |row| row.get::<_, String>(0))? {
+            let sql = "SELECT name FROM pragma_index_info(?1, 'main') ORDER BY seqno";
+            let columns = rows(connection, sql, [&index], |row| row.get::<_, Option<String>>(0))?;
+            table.uniques.extend(columns.into_iter().collect::<Option<Vec<String>>>());
+        }
+        Ok(table)
+    }
+
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| same(&column.name, name))
+    }
+
+    pub(super) fn primary_key(&self) -> Vec<String> {
+        let mut key: Vec<_> = self.columns.iter().filter(|column| column.primary > 0).collect();
+        key.sort_by_key(|column| column.primary);
+        key.into_iter().map(|column| column.name.clone()).collect()
+    }
+
+    /// Whether no two rows have the same values in these columns.
+    pub(super) fn is_unique(&self, columns: &[String]) -> bool {
+        self.uniques.iter().any(|unique| unique.iter().all(|one| columns.iter().any(|column| same(column, one))))
+    }
+}
+
+impl Column {
+    /// Whether it may hold a text.
+    pub(super) fn is_text(&self) -> bool {
+        let declared = self.declared.to_ascii_uppercase();
+        declared.is_empty() || ["CHAR", "TEXT", "CLOB", "JSON", "ANY", "CITEXT", "STRING"].iter().any(|word| declared.contains(word))
+    }
+}
+
+/// SQLite's identifiers are equal but for ASCII case.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    one.eq_ignore_ascii_case(other)
+}
+
+/// The same of lists of columns, in any order, pair by pair.
+pub(super) fn same_key(key: &ForeignKey, edge: &super::plan::Edge) -> bool {
+    let pairs = || std::iter::zip(&edge.columns, &edge.parent_columns);
+    same(&key.parent, &edge.parent)
+        && key.columns.len() == edge.columns.len()
+        && std::iter::zip(&key.columns, &key.parent_columns)
+            .all(|(from, to)| pairs().any(|(column, parent)| same(column, from) && same(parent, to)))
+}
+
+/// Whether looking for values in these columns reads the whole table: SQLite's planner is asked.
+pub(super) fn scans(connection: &Connection, table: &str, columns: &[String], collate: &str) -> Result<bool, StoreError> {
+    let is: Vec<_> = columns.iter().zip(1..).map(|(column, at)| format!("{} = ?{at}{collate}", of(table, column))).collect();
+    let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {} WHERE {}", in_main(table), is.join(" AND "));
+    let details = rows(connection, &sql, rusqlite::params_from_iter(columns.iter().map(|_| 1)), |row| row.get::<_, String>("detail"))?;
+    Ok(details.iter().any(|step| step.starts_with("SCAN")))
+}
+
+/// How many rows a table has; no more than `most` are counted.
+pub(super) fn count_rows(connection: &Connection, table: &str, most: u64) -> Result<u64, StoreError> {
+    let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {most})", in_main(table));
+    connection.query_row(&sql, [], |row| row.get::<_, i64>(0)).doing(DOING).map(i64::unsigned_abs)
+}
+
+pub(super) fn rows<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare(sql).doing(DOING)?;
+    let found = statement.query_map(parameters, read).doing(DOING)?;
+    found.collect::<Result<_, _>>().doing(DOING)
+}
+
+/// Whether a trigger may fire on a DELETE or an UPDATE; where its text is odd, it may.
+fn fires(sql: &str) -> bool {
+    let head = sql.to_ascii_uppercase();
+    let head = head.split_once("BEGIN").map_or(head.as_str(), |(head, _)| head);
+    let words: Vec<_> = head.split_whitespace().collect();
+    !words.contains(&"INSERT") || words.contains(&"DELETE") || words.contains(&"UPDATE")
+}

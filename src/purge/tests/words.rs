@@ -1,0 +1,236 @@
+//! Each word of a plan, on a small database.
+
+use rusqlite::Connection;
+
+use super::world::{World, at, row, rows, tenant};
+use crate::domain::{IdentityKey, Outcome, Settings};
+use crate::purge::{Ending, Engine, Plan, PurgeError};
+use crate::store::Create;
+
+const PEOPLE: &str = "
+CREATE TABLE people (id INTEGER PRIMARY KEY, owner TEXT, mail TEXT);
+INSERT INTO people VALUES (1, 'acme', 'One@x.example'), (2, 'acme', 'two@x.example'), (3, 'acme', 'two@x.example'), (4, 'other', 'one@x.example'), (5, 'acme', 'five@x.example');
+";
+
+const SUBJECT: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { column = 'owner' }\naddress = { column = 'mail' }\naccount = 'owner'\nid = 'id'\n";
+
+fn world(sql: &str, plan: &str) -> World {
+    let plan = Plan::parse(&format!("{SUBJECT}{plan}")).unwrap();
+    assert_eq!(Plan::parse(&plan.to_text()), Ok(plan.clone()), "{}", plan.to_text());
+    let engine = Engine::new(plan, IdentityKey::new([7; 32])).unwrap();
+    let world = World { folder: tempfile::TempDir::new().unwrap(), engine, create: Create::LedgerOnly };
+    Connection::open(world.path()).unwrap().execute_batch(&format!("{PEOPLE}{sql}")).unwrap();
+    world.open();
+    world.engine.fits(world.read().connection(), 100).unwrap();
+    world
+}
+
+/// Purges in chunks of one and of all; both must come to what the check says. Gives the table's dump.
+fn purged(sql: &str, plan: &str, files: &[&str], table: &str) -> String {
+    let mut dumps = Vec::new();
+    for chunk in [1, 100] {
+        let world = world(sql, plan);
+        let matched = world.matched(&rows(files), Settings::default());
+        let (_, checked) = world.checked(&matched);
+        let came = world.purge(&matched, chunk);
+        assert_eq!(came, checked, "chunks of {chunk}");
+        let counts =
+            [("removed", &came.progress.removed), ("detached", &came.progress.detached), ("overwritten", &came.progress.overwritten)];
+        let counted: Vec<_> = counts.iter().map(|(word, counts)| (word, counts.get(table))).filter(|(_, n)| *n > 0).collect();
+        let told: Vec<_> = counted.iter().map(|(word, n)| format!("{word} {n}\n")).collect();
+        dumps.push(told.concat() + &world.dump(table));
+    }
+    assert_eq!(dumps[0], dumps[1]);
+    dumps.remove(0)
+}
+
+#[test]
+fn overwrites_with_null_text_number_and_a_hash_that_stays_equal() {
+    let sql = "CREATE TABLE bills (id INTEGER PRIMARY KEY, person INTEGER, name TEXT, street TEXT, code TEXT, extra TEXT);
+        INSERT INTO bills VALUES (1, 1, 'One', 'a', 'same', '{\"to\": \"One@x.example\", \"n\": 1}'), (2, 2, 'Two', 'b', 'same', 'no json'), (3, 5, 'Five', 'c', 'same', NULL),
+            (4, 1, NULL, NULL, NULL, '{\"n\": 2}');";
+    let plan = "[[table]]\nname = 'bills'\naction = 'overwrite'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]
+        set = [{ column = 'person', to = { number = 0 } }, { column = 'name', to = { text = 'erased' } }, { column = 'street', to = 'null' }, { column = 'code', to = 'hash' },
+            { column = 'extra', path = '$.to', to = 'null' }]";
+    let dump = purged(sql, plan, &["one@x.example", "two@x.example"], "bills");
+    let hash = IdentityKey::new([7; 32]).text(&tenant("acme"), "same").to_string();
+    let expected = format!(
+        "overwritten 3\nbills|1|0|erased||{hash}|{{\"to\":null,\"n\":1}}\nbills|2|0|erased||{hash}|no json\nbills|3|5|Five|c|same|\nbills|4|0|erased|||{{\"n\": 2}}\n"
+    );
+    assert_eq!(dump, expected);
+}
+
+#[test]
+fn finds_rows_by_address_in_text_and_in_json_and_never_another_tenants() {
+    let sql = "CREATE TABLE letters (id INTEGER PRIMARY KEY, owner TEXT, mail TEXT, body TEXT);
+        INSERT INTO letters VALUES (1, 'acme', ' ONE@X.example', NULL), (2, 'other', 'one@x.example', NULL), (3, 'acme', NULL, '{\"a\":[{\"m\":\"One@x.example\"}]}'),
+            (4, 'acme', 'someone@x.example', '{'), (5, 'acme', 'two@x.example', NULL), (6, 'acme', 'xone@x.example', '{\"a\":\"one@x.example\"}');";
+    let plan = "[[table]]\nname = 'letters'\naction = 'delete'\ntenant = 'owner'\nmatch = [{ column = 'mail' }, { column = 'body', path = '$.a[0].m' }]";
+    let dump = purged(sql, plan, &["one@x.example"], "letters");
+    assert!(dump.starts_with("removed 2\nletters|2|"), "{dump}");
+    assert_eq!(dump.lines().count(), 5);
+}
+
+#[test]
+fn an_address_that_somebody_who_stays_has_as_well_keeps_its_rows_until_the_last_one_goes() {
+    let sql =
+        "CREATE TABLE letters (id INTEGER PRIMARY KEY, owner TEXT, mail TEXT); INSERT INTO letters VALUES (1, 'acme', 'two@x.example');";
+    for compare in ["normalised", "nocase", "exact"] {
+        let plan = format!(
+            "[[table]]\nname = 'letters'\naction = 'delete'\ntenant = 'owner'\nmatch = [{{ column = 'mail', compare = '{compare}' }}]"
+        );
+        assert_eq!(purged(sql, &plan, &["acme/2"], "letters"), "letters|1|acme|two@x.example\n", "{compare}");
+        assert_eq!(purged(sql, &plan, &["acme/2", "acme/3"], "letters"), "removed 1\n", "{compare}");
+    }
+}
+
+#[test]
+fn keeps_with_a_reason_and_reaches_through_what_is_kept() {
+    let sql = "CREATE TABLE bills (id INTEGER PRIMARY KEY, person INTEGER); INSERT INTO bills VALUES (1, 1), (2, 5);
+        CREATE TABLE notes (id INTEGER PRIMARY KEY, bill INTEGER); INSERT INTO notes VALUES (1, 1), (2, 2), (3, NULL);";
+    let plan = "[[table]]\nname = 'bills'\naction = 'keep'\nreason = 'ten years by law'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]
+        [[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['bill'], parent = 'bills', parent_columns = ['id'] }]";
+    assert_eq!(purged(sql, plan, &["one@x.example"], "bills"), "bills|1|1\nbills|2|5\n");
+    assert_eq!(purged(sql, plan, &["one@x.example"], "notes"), "removed 1\nnotes|2|2\nnotes|3|\n");
+}
+
+#[test]
+fn a_table_that_refers_to_itself_goes_with_all_that_hangs_on_it_or_is_detached() {
+    let sql = "CREATE TABLE posts (id INTEGER PRIMARY KEY, person INTEGER, above INTEGER);
+        INSERT INTO posts VALUES (1, 1, 6), (2, 5, 1), (3, 5, 2), (4, 2, 3), (5, 5, NULL), (6, 5, 5);";
+    let plan = |action: &str| {
+        format!(
+            "[[table]]\nname = 'posts'\naction = 'delete'\nedges = [{{ columns = ['person'], parent = 'people', parent_columns = ['id'] }}, {{ columns = ['above'], parent = 'posts', parent_columns = ['id'], action = '{action}' }}]"
+        )
+    };
+    assert_eq!(purged(sql, &plan("delete"), &["one@x.example"], "posts"), "removed 4\nposts|5|5|\nposts|6|5|5\n");
+    assert_eq!(
+        purged(sql, &plan("detach"), &["one@x.example", "two@x.example"], "posts"),
+        "removed 2\ndetached 1\nposts|2|5|\nposts|3|5|2\nposts|5|5|\nposts|6|5|5\n"
+    );
+}
+
+#[test]
+fn detached_rows_are_counted_exactly_when_a_later_target_is_gone_and_when_the_import_stops() {
+    let sql = "CREATE TABLE pairs (id INTEGER PRIMARY KEY, a INTEGER, b INTEGER); INSERT INTO pairs VALUES (1, 1, 2), (2, 1, 5), (3, 2, 1), (4, 5, 1), (5, 1, NULL);";
+    let plan = "[[table]]\nname = 'pairs'\naction = 'detach'\nedges = [{ columns = ['a'], parent = 'people', parent_columns = ['id'] }, { columns = ['b'], parent = 'people', parent_columns = ['id'] }]";
+    for gone in [false, true] {
+        let world = world(sql, plan);
+        let import = world.begin(&world.matched(&rows(&["one@x.example", "acme/2", "acme/5"]), Settings::default()));
+        assert!(world.engine.chunk(&mut world.open(), import, 1, at(1)).unwrap().more);
+        let came = if gone {
+            world.sql("DELETE FROM people WHERE id IN (2, 5)");
+            while world.engine.chunk(&mut world.open(), import, 1, at(1)).unwrap().more {}
+            world.finish(import, &Ending::Completed)
+        } else {
+            world.finish(import, &Ending::Stopped { reason: "cancelled".to_owned(), message: "cancelled".to_owned() })
+        };
+        assert_eq!((came.progress.removed.get("pairs"), came.progress.detached.get("pairs")), (1, 4), "{gone}");
+    }
+}
+
+#[test]
+fn subjects_that_stay_lose_their_references_to_those_who_go() {
+    let sql = "ALTER TABLE people ADD COLUMN friend INTEGER; ALTER TABLE people ADD COLUMN home INTEGER; CREATE TABLE homes (id INTEGER PRIMARY KEY, person INTEGER);
+        INSERT INTO homes VALUES (7, 1), (8, 5); UPDATE people SET friend = 1, home = 7 WHERE id IN (2, 5); UPDATE people SET friend = 2, home = 7 WHERE id = 1;";
+    let plan = "edges = [{ columns = ['friend'], parent = 'people', parent_columns = ['id'] }, { columns = ['home'], parent = 'homes', parent_columns = ['id'] }]
+        [[table]]\nname = 'homes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+    let dump = purged(sql, plan, &["one@x.example", "acme/2"], "people");
+    assert_eq!(
+        dump,
+        "removed 2\ndetached 1\npeople|3|acme|two@x.example||\npeople|4|other|one@x.example||\npeople|5|acme|five@x.example||\n"
+    );
+}
+
+#[test]
+fn a_reference_that_a_trigger_brings_back_rolls_the_chunk_back() {
+    let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER); INSERT INTO notes VALUES (1, 1);
+        CREATE TRIGGER again BEFORE DELETE ON notes BEGIN SELECT RAISE(IGNORE); END;";
+    let plan = "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]\n[accepted]\ntriggers = ['again']";
+    let world = world(sql, plan);
+    let import = world.begin(&world.matched(&rows(&["one@x.example"]), Settings::default()));
+    let before = world.dump("*");
+    let failed = world.engine.chunk(&mut world.open(), import, 10, at(1));
+    assert!(matches!(failed, Err(PurgeError::StillReferred(table)) if table == "notes"));
+    assert_eq!(world.dump("*"), before);
+}
+
+#[test]
+fn text_and_blob_keys_serve_as_integers_do() {
+    let sql = "DROP TABLE people; CREATE TABLE people (id, owner TEXT, mail TEXT, PRIMARY KEY (id)) WITHOUT ROWID;
+        INSERT INTO people VALUES ('k1', 'acme', 'one@x.example'), (x'0102', 'acme', 'two@x.example'), (7, 'acme', 'seven@x.example');
+        CREATE TABLE notes (n INTEGER PRIMARY KEY, person); INSERT INTO notes VALUES (1, 'k1'), (2, x'0102'), (3, 7), (4, '7');";
+    let plan =
+        "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+    assert_eq!(purged(sql, plan, &["one@x.example", "two@x.example"], "notes"), "removed 2\nnotes|3|7\nnotes|4|7\n");
+}
+
+#[test]
+fn names_the_line_of_what_is_wrong() {
+    let check = |plan: &str, expected: &str| assert_eq!(Plan::parse(&format!("{SUBJECT}{plan}")).unwrap_err().to_string(), expected);
+    let edge = "edges = [{ columns = ['p'], parent = 'people', parent_columns = ['id'] }]";
+    check(
+        "tabel = 1",
+        "line 8: unknown field `tabel`, expected one of `table`, `key`, `tenancy`, `address`, `account`, `id`, `names`, `edges`",
+    );
+    check(
+        "[[table]]\nname = 'a'\naction = 'CHOOSE: delete | detach'\n[[table]]\nname = 'b'\naction = 'CHOOSE: keep'",
+        "line 10: not chosen yet: write one of delete | detach\nline 13: not chosen yet: write one of keep",
+    );
+    check(
+        "[[table]]\nname = 'a'\naction = 'remove'",
+        "line 10: unknown variant `remove`, expected one of `delete`, `detach`, `overwrite`, `keep`",
+    );
+    check("\n[[table]]\nname = 'a'\naction = 'delete'", "line 10: table \"a\" has no edge and no match, so no row of it is reached");
+    check(&format!("[[table]]\nname = 'a'\naction = 'keep'\n{edge}"), "line 9: table \"a\" is kept without a reason");
+    check(
+        &format!("[[table]]\nname = 'a'\naction = 'detach'\n{edge}"),
+        "line 9: table \"a\" is detached by one key only: say orphans = \"keep\", or orphans = \"delete\" if its rows are to go",
+    );
+    check(
+        &format!("[[table]]\nname = 'a'\naction = 'overwrite'\n{edge}"),
+        "line 9: table \"a\": action = \"overwrite\" and [[table.set]] go together",
+    );
+    check(
+        "[[table]]\nname = 'a'\naction = 'delete'\nmatch = [{ column = 'm' }]",
+        "line 9: table \"a\" is reached by address: name its tenant column, so that no other tenant's rows go",
+    );
+    check(
+        "edges = [{ columns = ['boss'], parent = 'people', parent_columns = ['id'], action = 'delete' }]",
+        "line 1: \"boss\" would delete people who were not named: references of subjects and accounts can only be detached",
+    );
+    check(
+        &format!("[[table]]\nname = 'a'\naction = 'delete'\n{edge}\n[[table]]\nname = 'A'\naction = 'delete'\n{edge}"),
+        "line 13: table \"A\" stands twice",
+    );
+}
+
+#[test]
+fn a_circle_is_refused_by_name_and_broken_by_an_edge_that_is_detached() {
+    let plan = |own: &str| {
+        format!(
+            "[[table]]\nname = 'teams'\naction = 'delete'\nedges = [{{ columns = ['person'], parent = 'people', parent_columns = ['id'] }}, {{ columns = ['room'], parent = 'rooms', parent_columns = ['id']{own} }}]
+            [[table]]\nname = 'rooms'\naction = 'delete'\nedges = [{{ columns = ['team'], parent = 'teams', parent_columns = ['id'] }}]"
+        )
+    };
+    let refused = Plan::parse(&format!("{SUBJECT}{}", plan(""))).unwrap_err().to_string();
+    assert_eq!(refused, "line 9: teams → rooms → teams refer to each other in a circle; give one of these edges action = \"detach\"");
+    let sql = "CREATE TABLE teams (id INTEGER PRIMARY KEY, person INTEGER, room INTEGER); CREATE TABLE rooms (id INTEGER PRIMARY KEY, team INTEGER);
+        INSERT INTO teams VALUES (1, 1, 1), (2, 5, 1), (3, 5, 2); INSERT INTO rooms VALUES (1, 1), (2, 3);";
+    assert_eq!(purged(sql, &plan(", action = 'detach'"), &["one@x.example"], "teams"), "removed 1\ndetached 1\nteams|2|5|\nteams|3|5|2\n");
+}
+
+#[test]
+fn a_table_changed_between_match_and_chunk_fails_the_chunk_and_nothing_has_happened() {
+    let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER); INSERT INTO notes VALUES (1, 1);";
+    let plan =
+        "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+    let world = world(sql, plan);
+    let import = world.begin(&world.matched(&[row(2, "one@x.example")], Settings::default()));
+    world.sql("ALTER TABLE notes RENAME TO remarks");
+    assert!(world.engine.chunk(&mut world.open(), import, 10, at(1)).is_err());
+    assert_eq!(world.dump("people").lines().count(), 5);
+    world.sql("ALTER TABLE remarks RENAME TO notes");
+    world.engine.chunk(&mut world.open(), import, 10, at(1)).unwrap();
+    assert_eq!(world.finish(import, &Ending::Completed).outcomes, [Outcome::Deleted]);
+}

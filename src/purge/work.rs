@@ -1,0 +1,95 @@
+//! What a plan does, in order, for a person to read.
+
+use serde::Serialize;
+
+use super::plan::{Action, Plan, PlanError, Rule};
+
+/// What is done to one table.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct WorkStep {
+    /// Its place in the order of work, from 1.
+    pub order: usize,
+    /// The table.
+    pub table: String,
+    /// What is done.
+    pub deed: String,
+    /// Why it stays as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What it refers to.
+    pub edges: Vec<WorkEdge>,
+    /// Columns by which rows are found by address.
+    pub by_address: Vec<String>,
+}
+
+/// A reference of a table.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct WorkEdge {
+    /// The referring columns.
+    pub columns: Vec<String>,
+    /// The table referred to.
+    pub parent: String,
+    /// What is done to rows that hold it.
+    pub deed: String,
+}
+
+impl Plan {
+    /// What is done, the subject first; [`WorkStep::order`] is the order of work.
+    ///
+    /// # Errors
+    /// [`PlanError::Wrong`].
+    pub fn work(&self) -> Result<Vec<WorkStep>, PlanError> {
+        let ordered = self.children_first()?;
+        let step = |order, table: &str, deed: String, edges| WorkStep {
+            order,
+            table: table.to_owned(),
+            deed,
+            reason: None,
+            edges,
+            by_address: Vec::new(),
+        };
+        let own = self.subject.edges.iter().map(|edge| WorkEdge {
+            columns: edge.columns.clone(),
+            parent: edge.parent.clone(),
+            deed: "set to null".to_owned(),
+        });
+        let mut steps = vec![step(ordered.len() + 1, &self.subject.table, "the people; delete".to_owned(), own.collect())];
+        steps.extend(self.account.as_ref().map(|account| {
+            let edge = WorkEdge {
+                columns: account.columns.clone(),
+                parent: self.subject.table.clone(),
+                deed: "delete with the last one".to_owned(),
+            };
+            step(ordered.len() + 2, &account.table, "delete with the last person".to_owned(), vec![edge])
+        }));
+        for (at, rule) in ordered.iter().enumerate() {
+            let edges = rule.edges.iter().map(|edge| WorkEdge {
+                columns: edge.columns.clone(),
+                parent: edge.parent.clone(),
+                deed: deed(rule, rule.action_of(edge)),
+            });
+            let mut step = step(at + 1, &rule.table, deed(rule, rule.action), edges.collect());
+            step.by_address =
+                rule.matches.iter().map(|m| m.path.as_ref().map_or(m.column.clone(), |path| format!("{} {path}", m.column))).collect();
+            if !step.by_address.is_empty() {
+                step.deed = format!("{}, by address in {}", step.deed, step.by_address.join(", "));
+            }
+            step.reason.clone_from(&rule.reason);
+            steps.push(step);
+        }
+        Ok(steps)
+    }
+}
+
+fn deed(rule: &Rule, action: Action) -> String {
+    match action {
+        Action::Delete => "delete".to_owned(),
+        Action::Detach if rule.deletes_orphans() => "set to null; delete the row when nobody is left".to_owned(),
+        Action::Detach => "set to null".to_owned(),
+        Action::Overwrite => {
+            let columns: Vec<_> = rule.sets.iter().map(|set| set.column.as_str()).collect();
+            format!("overwrite {}", columns.join(", "))
+        }
+        Action::Keep => format!("keep: {}", rule.reason.as_deref().unwrap_or_default()),
+    }
+}

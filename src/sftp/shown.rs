@@ -1,0 +1,100 @@
+//! How files, paths and failures are shown to a sender.
+//!
+//! Every text that leaves here is fit for the sender: no path of the server, no cause, no address.
+
+use tracing::warn;
+
+use crate::domain::FileState;
+use crate::report::Status;
+use crate::sftp::engine::Entry;
+use crate::sftp::place::absolute;
+use crate::sftp::wire::{Attributes, Code, Refusal};
+use crate::spool::{self, ErrorKind, SpoolError};
+use crate::telemetry;
+
+/// What a sender may do with an entry, as permission bits show it.
+#[derive(Clone, Copy)]
+pub(super) enum Rights {
+    Read,
+    Write,
+}
+
+pub(super) const UPLOAD_MODE: u32 = 0o600;
+
+pub(super) fn attributes_of(entry: &spool::Entry, rights: Rights) -> Attributes {
+    match (entry.is_dir, rights) {
+        (true, Rights::Write) => Attributes::folder(seconds(entry.mtime_s), 0o700),
+        (true, Rights::Read) => Attributes::folder(seconds(entry.mtime_s), 0o500),
+        (false, Rights::Write) => Attributes::file(entry.size, seconds(entry.mtime_s), UPLOAD_MODE),
+        (false, Rights::Read) => Attributes::file(entry.size, seconds(entry.mtime_s), 0o400),
+    }
+}
+
+pub(super) fn folder_attributes(now: jiff::Timestamp, rights: Rights) -> Attributes {
+    let entry = spool::Entry { name: String::new(), size: 0, mtime_s: now.as_second(), is_dir: true };
+    attributes_of(&entry, rights)
+}
+
+pub(super) fn listed(entry: &spool::Entry, rights: Rights) -> Entry {
+    Entry { name: entry.name.clone().into_bytes(), attributes: attributes_of(entry, rights) }
+}
+
+pub(super) fn too_large(bytes_max: u64) -> Refusal {
+    Refusal::failure(format!("an upload may have {bytes_max} bytes at most"))
+}
+
+/// A path as it may be told: one that holds an `@` may hold an address.
+pub(super) fn shown(path: &[u8]) -> String {
+    let path = telemetry::printable(&String::from_utf8_lossy(&absolute(path)));
+    match path.split_once('@') {
+        Some(_) => format!("{}/?", path.split('/').take(2).filter(|part| !part.contains('@')).collect::<Vec<_>>().join("/")),
+        None => path.chars().take(PATH_CHARS_MAX).collect(),
+    }
+}
+
+/// Seconds since 1970 as version 3 carries them.
+pub(super) fn seconds(seconds: i64) -> u32 {
+    u32::try_from(seconds.clamp(0, i64::from(u32::MAX))).expect("clamped")
+}
+
+pub(super) fn nanoseconds(nanoseconds: i128) -> u32 {
+    seconds(i64::try_from(nanoseconds / 1_000_000_000).unwrap_or_default())
+}
+
+/// The status of a file that was just delivered.
+pub(super) fn waiting_status() -> Vec<u8> {
+    Status::waiting(FileState::Waiting, jiff::Timestamp::now()).to_json().into_bytes()
+}
+
+/// The spool's failure in words for the sender. What an operator must know of is logged, here and only here.
+pub(super) fn refusal(error: SpoolError) -> Refusal {
+    let code = match error.kind() {
+        ErrorKind::NotFound => Code::NoSuchFile,
+        ErrorKind::Permission => Code::PermissionDenied,
+        _ => Code::Failure,
+    };
+    if matches!(error.kind(), ErrorKind::Permission | ErrorKind::NoSpace | ErrorKind::Medium) {
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        warn!(%error, cause, "file call failed");
+    }
+    Refusal::new(code, error.to_string())
+}
+
+/// Longest path that is told, in characters.
+const PATH_CHARS_MAX: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_is_told_holds_no_address_and_no_control_character() {
+        let check = |path: &[u8], expected: &str| assert_eq!(shown(path), expected);
+        check(b"june.csv", "/inbox/june.csv");
+        check(b"/inbox/ann@x.example.csv", "/inbox/?");
+        check(b"/ann@x.example/y.csv", "/?");
+        check(b"a\nb\x1b[0m", "/inbox/a\\nb\\u{1b}[0m");
+        check(b"\xff", "/inbox/\u{fffd}");
+        assert_eq!(shown(&[b'a'; 4000]).len(), 300);
+    }
+}

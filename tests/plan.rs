@@ -1,0 +1,217 @@
+//! A database of one's own, from the first look at its keys to people erased from it by upload, through the real program.
+
+#![expect(clippy::unwrap_used, reason = "a test that fails says where")]
+
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::support;
+use crate::world::World;
+
+/// The Chinook sample database's schema, its names and keys, with rows of our own.
+const CHINOOK: &str = r#"
+CREATE TABLE Artist (ArtistId INTEGER PRIMARY KEY, Name NVARCHAR(120));
+CREATE TABLE Album (AlbumId INTEGER PRIMARY KEY, Title NVARCHAR(160) NOT NULL, ArtistId INTEGER NOT NULL REFERENCES Artist (ArtistId));
+CREATE TABLE Genre (GenreId INTEGER PRIMARY KEY, Name NVARCHAR(120));
+CREATE TABLE MediaType (MediaTypeId INTEGER PRIMARY KEY, Name NVARCHAR(120));
+CREATE TABLE Track (TrackId INTEGER PRIMARY KEY, Name NVARCHAR(200) NOT NULL, AlbumId INTEGER REFERENCES Album (AlbumId),
+    MediaTypeId INTEGER NOT NULL REFERENCES MediaType (MediaTypeId), GenreId INTEGER REFERENCES Genre (GenreId), UnitPrice NUMERIC NOT NULL);
+CREATE TABLE Playlist (PlaylistId INTEGER PRIMARY KEY, Name NVARCHAR(120));
+CREATE TABLE PlaylistTrack (PlaylistId INTEGER NOT NULL REFERENCES Playlist, TrackId INTEGER NOT NULL REFERENCES Track, PRIMARY KEY (PlaylistId, TrackId));
+CREATE TABLE Employee (EmployeeId INTEGER PRIMARY KEY, LastName NVARCHAR(20) NOT NULL, ReportsTo INTEGER REFERENCES Employee (EmployeeId), Email NVARCHAR(60));
+CREATE TABLE Customer (CustomerId INTEGER PRIMARY KEY, FirstName NVARCHAR(40) NOT NULL, LastName NVARCHAR(20) NOT NULL, Company NVARCHAR(80),
+    Email NVARCHAR(60) NOT NULL, SupportRepId INTEGER REFERENCES Employee (EmployeeId));
+CREATE TABLE Invoice (InvoiceId INTEGER PRIMARY KEY, CustomerId INTEGER NOT NULL REFERENCES Customer (CustomerId), InvoiceDate DATETIME NOT NULL,
+    BillingAddress NVARCHAR(70), BillingCity NVARCHAR(40), Total NUMERIC NOT NULL);
+CREATE TABLE InvoiceLine (InvoiceLineId INTEGER PRIMARY KEY, InvoiceId INTEGER NOT NULL REFERENCES Invoice (InvoiceId),
+    TrackId INTEGER NOT NULL REFERENCES Track (TrackId), UnitPrice NUMERIC NOT NULL, Quantity INTEGER NOT NULL);
+CREATE INDEX IFK_InvoiceCustomerId ON Invoice (CustomerId); CREATE INDEX IFK_InvoiceLineInvoiceId ON InvoiceLine (InvoiceId);
+INSERT INTO Artist VALUES (1, 'AC/DC'); INSERT INTO Album VALUES (1, 'For Those About To Rock', 1);
+INSERT INTO MediaType VALUES (1, 'MPEG'); INSERT INTO Track VALUES (1, 'Evil Walks', 1, 1, NULL, 0.99);
+INSERT INTO Employee VALUES (1, 'Adams', NULL, 'andrew@chinookcorp.example'), (2, 'Edwards', 1, 'nancy@chinookcorp.example');
+INSERT INTO Customer VALUES (0, 'Erased', 'Customer', NULL, '', NULL);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 59)
+INSERT INTO Customer SELECT i, 'First' || i, 'Last' || i, NULL, 'Person' || i || '@Mail.example', 1 + i % 2 FROM n;
+INSERT INTO Invoice SELECT CustomerId * 10 + 1, CustomerId, '2026-01-01', 'Street ' || CustomerId, 'City', 9.9 FROM Customer WHERE CustomerId > 0;
+INSERT INTO Invoice SELECT CustomerId * 10 + 2, CustomerId, '2026-02-01', 'Street ' || CustomerId, 'City', 1.5 FROM Customer WHERE CustomerId > 0;
+INSERT INTO InvoiceLine (InvoiceId, TrackId, UnitPrice, Quantity) SELECT InvoiceId, 1, 0.99, 1 FROM Invoice;
+"#;
+
+fn chinook(path: &std::path::Path) -> Connection {
+    let c = Connection::open(path).unwrap();
+    c.execute_batch(CHINOOK).unwrap();
+    c.busy_timeout(Duration::from_secs(30)).unwrap();
+    c
+}
+
+/// The derived plan, its choices made: bills are kept without the person, as the books require.
+fn choose(derived: &str) -> String {
+    let mut table = "";
+    let mut plan = String::new();
+    for line in derived.lines() {
+        table = line.strip_prefix("name = ").unwrap_or(table);
+        let line = match (table, line) {
+            ("\"Invoice\"", line) if line.contains("CHOOSE") => {
+                "action = \"overwrite\"\nset = [{ column = \"CustomerId\", to = { number = 0 } }, { column = \"BillingAddress\", to = \"null\" }]"
+            }
+            ("\"InvoiceLine\"", line) if line.contains("CHOOSE") => "action = \"keep\"\nreason = \"part of a bill\"",
+            ("\"Employee\"", line) if line.contains("CHOOSE") => "action = \"keep\"\nreason = \"our own people\"",
+            _ => line,
+        };
+        plan += &format!("{line}\n");
+    }
+    plan
+}
+
+/// A world whose store is Chinook, with its plan.
+fn world() -> (World, Connection) {
+    let world = World::new();
+    world.tenant("acme");
+    let c = chinook(&world.outside("app.db"));
+    let (db, plan) = (world.outside("app.db"), world.outside("plan.toml"));
+    let derived = world.run(&["plan", "derive", "--db", db.to_str().unwrap(), "--subject", "Customer", "--tenant", "acme"]).exits(0).stdout;
+    std::fs::write(&plan, choose(&derived)).unwrap();
+    world.set("store", "database", &format!("{:?}", db.to_str().unwrap()));
+    world.set("store", "plan", &format!("{:?}", plan.to_str().unwrap()));
+    world.set("pipeline", "settle_seconds", "0");
+    (world, c)
+}
+
+fn count(c: &Connection, sql: &str) -> i64 {
+    c.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn a_derived_plan_does_not_load_before_every_choice_is_made_and_names_their_lines() {
+    let world = support::World::new();
+    chinook(&world.path("app.db"));
+    let ran = world.expunged(["plan", "derive", "--db", "app.db", "--subject", "Customer", "--out", "plan.toml"]).exits(0);
+    ran.says("4 choices to make");
+    let text = world.read("plan.toml");
+    let lines: Vec<_> = (1..).zip(text.lines()).filter(|(_, line)| line.contains("\"CHOOSE")).map(|(n, _)| n).collect();
+    let mut ran = world.expunged(["plan", "check", "--db", "app.db", "--plan", "plan.toml"]).exits(2);
+    for line in lines {
+        ran = ran.warns(&format!("line {line}: not chosen yet"));
+    }
+    world.expunged(["plan", "derive", "--db", "app.db", "--subject", "Nobody"]).exits(4);
+    world.expunged(["plan", "derive", "--db", "app.db", "--subject", "Customer", "--out", "plan.toml"]).exits(1);
+}
+
+#[test]
+fn a_check_names_what_is_in_the_way_and_what_mends_it() {
+    let (world, c) = world();
+    world.run(&["plan", "check"]).exits(0).says("the plan fits the database; nothing was found").says("ReadWritePaths=");
+    c.execute_batch("CREATE TABLE Note (Id INTEGER PRIMARY KEY, CustomerId INTEGER REFERENCES Customer, Text TEXT)").unwrap();
+    world.run(&["plan", "check"]).exits(1).warns("\"Note\" (CustomerId) refers to \"Customer\", and the plan has no rule for it");
+    c.execute_batch("DROP TABLE Note; DROP INDEX IFK_InvoiceCustomerId").unwrap();
+    world.run(&["plan", "check"]).exits(1).warns("CREATE INDEX \"Invoice_by_CustomerId\" ON \"Invoice\" (\"CustomerId\");");
+    world.set("store", "unindexed_rows_max", "10");
+    world.run(&["plan", "check", "--json"]).exits(1).says("\"fits\": false").says("has more than 10 rows");
+    c.execute_batch("CREATE INDEX i ON Invoice (CustomerId); CREATE TRIGGER t AFTER DELETE ON Customer BEGIN SELECT 1; END").unwrap();
+    world.run(&["plan", "check"]).exits(1).warns("trigger \"t\" on \"Customer\"");
+    c.execute_batch("DROP TRIGGER t; CREATE VIRTUAL TABLE Search USING fts5(text)").unwrap();
+    world.run(&["plan", "check"]).exits(1).warns("\"Search\" is a virtual table").says("the plan fits");
+    c.execute_batch("DROP TABLE Search; CREATE TABLE Log (line TEXT); INSERT INTO Log VALUES ('sent to ann@x.example')").unwrap();
+    let ran = world.run(&["plan", "check"]).exits(1).warns("\"Log\".\"line\" looks like addresses (");
+    assert!(!ran.to_string().contains("ann@x.example"));
+}
+
+#[test]
+fn the_order_of_work_is_shown_as_a_tree_and_the_built_in_plan_as_its_own_text() {
+    let (world, _) = world();
+    let shown = world.run(&["plan", "show"]).exits(0).stdout;
+    assert!(shown.contains("Customer: the people; delete\n└─ "), "{shown}");
+    assert!(shown.contains("Invoice (CustomerId): overwrite CustomerId, BillingAddress\n   └─ "), "{shown}");
+    let text = world.run(&["plan", "show", "--toml"]).exits(0).stdout;
+    world.write("again.toml", &text);
+    assert_eq!(world.run(&["plan", "show", "--toml", "--plan", "again.toml"]).exits(0).stdout, text);
+    let builtin = support::World::initialised();
+    builtin.expunged(["plan", "show", "--toml"]).exits(0).says("name = \"referrals\"\naction = \"detach\"");
+    builtin.expunged(["load", "--help"]);
+}
+
+#[test]
+fn people_of_an_applications_database_are_erased_while_it_reads_and_writes() {
+    let (mut world, c) = world();
+    let mode = c.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap();
+    let copy = world.outside("copy.db");
+    c.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    world.start();
+    // The application goes on meanwhile.
+    let (path, (stop, stopped)) = (world.outside("app.db"), std::sync::mpsc::channel::<()>());
+    let application = std::thread::spawn(move || {
+        let c = Connection::open(path).unwrap();
+        c.busy_timeout(Duration::from_secs(30)).unwrap();
+        let (mut longest, mut writes) = (Duration::ZERO, 0_i64);
+        while stopped.recv_timeout(Duration::from_millis(1)).is_err_and(|error| error == std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let began = Instant::now();
+            c.execute("INSERT INTO Playlist (Name) VALUES ('mix')", []).unwrap();
+            count(&c, "SELECT count(*) FROM Customer");
+            (longest, writes) = (longest.max(began.elapsed()), writes + 1);
+        }
+        (longest, writes)
+    });
+    let list: String = (1..=59).step_by(2).map(|n| format!("PERSON{n}@mail.example\n")).collect();
+    world.put("acme", "june.csv", format!("Customer Email\n{list}nobody@mail.example\nbad\n"));
+    let report = world.report("acme", "june.csv");
+    drop(stop);
+    let (_, writes) = application.join().unwrap();
+    assert_eq!(count(&c, "SELECT count(*) FROM Playlist"), writes);
+    assert_eq!(
+        report["rows"],
+        serde_json::json!({ "read": 32, "deleted": 30, "not_found": 1, "duplicate": 0, "invalid": 1, "exempt": 0, "skipped": 0 })
+    );
+    assert_eq!(report["removed"]["Customer"], 30);
+    assert_eq!(report["overwritten"], serde_json::json!({ "Invoice": 60 }));
+    assert_eq!(c.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap(), mode);
+
+    // By hand, on the copy.
+    let copy = Connection::open(copy).unwrap();
+    copy.execute_batch(
+        "UPDATE Invoice SET CustomerId = 0, BillingAddress = NULL WHERE CustomerId % 2 = 1; DELETE FROM Customer WHERE CustomerId % 2 = 1",
+    )
+    .unwrap();
+    for table in ["Artist", "Album", "Genre", "MediaType", "Track", "PlaylistTrack", "Employee", "Customer", "Invoice", "InvoiceLine"] {
+        let rows = |c: &Connection| {
+            let mut statement = c.prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
+            let columns = statement.column_count();
+            let row = |row: &rusqlite::Row<'_>| Ok((0..columns).map(|at| format!("{:?}", row.get_ref(at).unwrap())).collect::<Vec<_>>());
+            statement.query_map([], row).unwrap().map(Result::unwrap).collect::<Vec<_>>()
+        };
+        assert_eq!(rows(&c), rows(&copy), "{table}");
+    }
+    assert_eq!(world.stop().code(), Some(0));
+}
+
+#[test]
+fn a_plan_that_does_not_fit_pauses_purging_and_not_receiving_and_goes_on_when_mended() {
+    let (mut world, c) = world();
+    c.execute_batch("ALTER TABLE Invoice RENAME COLUMN BillingAddress TO Street").unwrap();
+    world.start();
+    world.put("acme", "june.csv", "Customer Email\nperson1@mail.example\n");
+    let status = world
+        .eventually("the status says why", || world.status("acme", "june.csv").filter(|status| status["reason"] == "plan_does_not_fit"));
+    assert_eq!(status["state"], "waiting", "{status}");
+    world.put("acme", "july.csv", "Customer Email\nperson2@mail.example\n");
+    assert_eq!(count(&c, "SELECT count(*) FROM Customer"), 60);
+    assert_eq!(world.log().matches("purging paused").count(), 1, "{}", world.log());
+    c.execute_batch("ALTER TABLE Invoice RENAME COLUMN Street TO BillingAddress").unwrap();
+    let report = world.report("acme", "june.csv");
+    assert_eq!((&report["rows"]["deleted"], &report["reason"]), (&serde_json::json!(1), &serde_json::Value::Null));
+    world.report("acme", "july.csv");
+    assert_eq!(count(&c, "SELECT count(*) FROM Customer"), 58);
+}
+
+#[test]
+fn a_plan_for_one_tenant_rejects_anothers_file_and_a_participant_file_that_it_has_no_columns_for() {
+    let (mut world, c) = world();
+    world.tenant("other");
+    world.start();
+    world.put("other", "june.csv", "Customer Email\nperson1@mail.example\n");
+    let report = world.report("other", "june.csv");
+    assert_eq!((&report["status"], &report["reason"]), (&serde_json::json!("rejected"), &serde_json::json!("plan_cannot_serve")));
+    world.put("acme", "june.csv", "accountId,id\na,b\n");
+    assert_eq!(world.report("acme", "june.csv")["reason"], "plan_cannot_serve");
+    assert_eq!(count(&c, "SELECT count(*) FROM Customer"), 60);
+}
