@@ -88,6 +88,8 @@ pub enum Wake {
     Delivered(TenantName, Delivered),
     /// Something changed in this tenant's drop folders.
     Changed(TenantName),
+    /// A drop folder of this tenant was removed or moved away: another may stand there by now, and nobody watches it.
+    Unwatched(TenantName),
     /// Events were lost: look everywhere.
     Rescan,
     /// These are the tenants from now on.
@@ -128,6 +130,8 @@ pub struct Pipeline {
     running: HashMap<ImportId, Running>,
     /// To be scanned before the next slice.
     changed: BTreeSet<TenantName>,
+    /// Whose folders are to be watched anew.
+    unwatched: BTreeSet<TenantName>,
     /// When a settling or waiting file may be ripe.
     ripe_at: BTreeMap<TenantName, Instant>,
     /// Files that cannot be taken and were warned about once.
@@ -166,6 +170,7 @@ impl Pipeline {
             settling: Settling::new(options.settle),
             turns: Turns::default(),
             running: HashMap::new(),
+            unwatched: BTreeSet::new(),
             ripe_at: BTreeMap::new(),
             warned: BTreeSet::new(),
             fitting: Fitting::default(),
@@ -254,6 +259,10 @@ impl Pipeline {
                 self.changed.insert(tenant);
             }
             Wake::Changed(tenant) => {
+                self.changed.insert(tenant);
+            }
+            Wake::Unwatched(tenant) => {
+                self.unwatched.insert(tenant.clone());
                 self.changed.insert(tenant);
             }
             Wake::Rescan => self.changed.extend(self.tenants.keys().cloned()),
