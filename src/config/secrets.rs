@@ -38,7 +38,7 @@ pub fn read_identity_key(file: &Path) -> Result<IdentityKey, SecretError> {
     Ok(IdentityKey::new(bytes))
 }
 
-/// Reads a key by which senders know this host: ed25519, or RSA of at least [`HOST_RSA_BITS_MIN`] bits, in OpenSSH's format,
+/// Reads a key by which senders know this host: ed25519, or RSA of at least `HOST_RSA_BITS_MIN` bits, in OpenSSH's format,
 /// without a passphrase.
 ///
 /// # Errors
