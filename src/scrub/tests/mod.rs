@@ -1,0 +1,3 @@
+//! Pages of real SQLite files.
+
+mod structure;
