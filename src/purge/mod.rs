@@ -21,6 +21,7 @@ mod people;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod traces;
 
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey};
 use crate::store::StoreError;

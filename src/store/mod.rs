@@ -130,6 +130,15 @@ pub struct Store {
     _sweep: Option<Sweep>,
 }
 
+/// Which rows of a table belong to someone who was not purged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Living {
+    /// The table.
+    pub table: String,
+    /// An SQL condition on a row, its columns qualified by the table.
+    pub condition: String,
+}
+
 /// What a truncating checkpoint came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Checkpoint {
