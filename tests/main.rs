@@ -6,6 +6,7 @@ mod layers;
 mod load;
 mod main_job;
 mod people;
+mod scrub;
 mod support;
 mod systemd;
 mod world;

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::args::ImportsCommand;
 use super::{Exit, Failure, Scene, store, summary};
 use crate::domain::{ImportId, Tally, TenantName};
-use crate::report::Report;
+use crate::report::{Report, ScrubReceipt};
 use crate::store::ledger::{self, ImportRow};
 
 pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failure> {
@@ -56,12 +56,15 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
     let row =
         row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
     let report: Option<Report> = row.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
+    let scrub = ledger::scrub_receipt(store.connection(), import).map_err(|error| store::failure(&error))?;
+    let receipt: Option<ScrubReceipt> = scrub.as_ref().and_then(|text| serde_json::from_str(text.as_deref()?).ok());
     if json {
         scene.terminal.json(&Shown {
             listed: Listed::new(&row),
             by: row.requested_by.as_deref(),
             case: row.request_case.as_deref(),
             report: report.as_ref(),
+            scrub: receipt.as_ref(),
         })?;
         return Ok(Exit::Done);
     }
@@ -77,6 +80,7 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         ("sha256", row.sha256.clone()),
         ("by", row.requested_by.clone()),
         ("case", row.request_case.clone()),
+        ("scrub", scrub.map(|_| scrub_word(receipt.as_ref()))),
     ] {
         lines.extend(value.map(|value| format!("{word:<9} {value}")));
     }
@@ -87,6 +91,14 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         summary::print(&scene.terminal, report)?;
     }
     Ok(Exit::Done)
+}
+
+fn scrub_word(receipt: Option<&ScrubReceipt>) -> String {
+    match receipt {
+        None => "to come".to_owned(),
+        Some(receipt) if receipt.clean => format!("{} nothing is left", seconds(receipt.finished_at)),
+        Some(receipt) => format!("{} something is left: see the receipt", seconds(receipt.finished_at)),
+    }
 }
 
 #[derive(Serialize)]
@@ -131,6 +143,7 @@ struct Shown<'a> {
     by: Option<&'a str>,
     case: Option<&'a str>,
     report: Option<&'a Report>,
+    scrub: Option<&'a ScrubReceipt>,
 }
 
 fn seconds(time: Timestamp) -> String {

@@ -18,10 +18,10 @@ use crate::store::ledger::{self, ImportRow};
 use crate::store::{Store, StoreError};
 
 /// How often a waiting command looks whether the daemon is done.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a command waits for a running daemon to take up its request. DESIGN section 3 promises a second.
-const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) fn check(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
@@ -231,7 +231,7 @@ fn wait_for(store: &Store, request: i64) -> Result<ImportRow, Failure> {
 }
 
 /// The person behind the command: the login behind sudo, where there is one.
-fn asked_by() -> String {
+pub(super) fn asked_by() -> String {
     let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
     name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }

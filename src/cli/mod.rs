@@ -14,6 +14,7 @@ mod init;
 mod lists;
 mod load;
 mod owner;
+mod scrub;
 mod serve;
 mod store;
 mod summary;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ServeArgs};
+pub use args::{CheckArgs, CustomersCommand, DemoArgs, ImportsCommand, LoadArgs, LoadKind, PurgeArgs, ReadingArgs, ScrubArgs, ServeArgs};
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
 pub use tenant::TenantCommand;
@@ -76,6 +77,8 @@ pub enum Command {
     /// What happened to a file
     #[command(subcommand)]
     Imports(ImportsCommand),
+    /// Search the store for traces of purged people now
+    Scrub(ScrubArgs),
     /// Fill the built-in store from a CSV or JSONL file
     Load(LoadArgs),
     /// Find people, and show everything held about one
@@ -125,6 +128,7 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Check(args) => lists::check(scene, args),
         Command::Purge(args) => lists::purge(scene, args),
         Command::Imports(command) => imports::run(scene, command),
+        Command::Scrub(args) => scrub::run(scene, args),
         Command::Load(args) => load::run(scene, args),
         Command::Customers(command) => customers::run(scene, command),
     }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::purge::PurgeError;
+use crate::scrub::ScrubError;
 use crate::spool::SpoolError;
 use crate::store::StoreError;
 
@@ -19,6 +20,9 @@ pub enum Fault {
     /// The engine.
     #[error("the purge failed")]
     Purge(#[from] PurgeError),
+    /// The scrub.
+    #[error("the scrub failed")]
+    Scrub(#[from] ScrubError),
     /// Reading the claimed file.
     #[error("the file cannot be read")]
     Medium(#[from] io::Error),
@@ -53,6 +57,7 @@ impl Fault {
         match self {
             Self::Store(error) => error.busy(),
             Self::Purge(error) => error.busy(),
+            Self::Scrub(error) => error.busy(),
             _ => false,
         }
     }

@@ -28,6 +28,14 @@ const RESULTS: &str = ".results.csv";
 #[derive(Debug)]
 pub(super) struct Running {
     pace: Pace,
+    /// Whom it takes is sealed.
+    sealed: bool,
+}
+
+impl Running {
+    fn new() -> Self {
+        Self { pace: Pace::new(), sealed: false }
+    }
 }
 
 /// Whether an import needs another slice.
@@ -92,7 +100,7 @@ impl Pipeline {
             Mode::Purge => {
                 self.engine.begin(&mut self.store, row.id, &matched)?;
                 info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
-                self.running.insert(row.id, Running { pace: Pace::new() });
+                self.running.insert(row.id, Running::new());
                 self.publish(&folders, row, State::Purging, None)?;
             }
         }
@@ -143,7 +151,11 @@ impl Pipeline {
     fn chunk(&mut self, row: &ImportRow) -> Result<Step, Fault> {
         let shared = self.turns.contended();
         let wish = if shared { self.options.chunk_shared } else { self.options.chunk_alone };
-        let running = self.running.entry(row.id).or_insert_with(|| Running { pace: Pace::new() });
+        if row.cursor.is_none() && !self.running.get(&row.id).is_some_and(|running| running.sealed) {
+            self.seal(row.id)?;
+            self.running.entry(row.id).or_insert_with(Running::new).sealed = true;
+        }
+        let running = self.running.entry(row.id).or_insert_with(Running::new);
         let targets = running.pace.targets();
         let began = Instant::now();
         let done = self.engine.chunk(&mut self.store, row.id, targets, Self::now())?;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
 use super::import::file_name;
+use super::scrubbing::SCRUB;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, ImportId, Mode, Settings, TenantName};
 use crate::spool::Folders;
@@ -59,13 +60,17 @@ impl Pipeline {
         Ok(())
     }
 
-    /// One request and the import that it becomes. Requests that cannot be taken are answered with why, and passed over.
+    /// One request and the import that it becomes. A scrub is answered when it has ended. Requests that cannot be taken are
+    /// answered with why, and passed over.
     fn take_request(&mut self) -> Result<Option<(PurgeRequest, ImportId)>, Fault> {
         loop {
             let at = Self::now();
             let tenants = &self.tenants;
             let taken = self.store.write("take a request", |tx| {
                 let Some(row) = ledger::take_request(tx, at)? else { return Ok::<_, Fault>(None) };
+                if row.kind == SCRUB {
+                    return Ok(Some(Taken::Scrub(row.id)));
+                }
                 let new = understood(&row).and_then(|request| {
                     if tenants.contains_key(&request.tenant) { Ok(request) } else { Err(format!("no tenant \"{}\"", request.tenant)) }
                 });
@@ -73,21 +78,38 @@ impl Pipeline {
                     Ok(request) => {
                         let import = ledger::insert(tx, &new_import(&request, &row, at))?;
                         ledger::finish_request(tx, row.id, &serde_json::json!({ "import": import }), at)?;
-                        Ok(Some(Ok((request, import))))
+                        Ok(Some(Taken::Purge(Box::new((request, import)))))
                     }
                     Err(why) => {
                         ledger::finish_request(tx, row.id, &serde_json::json!({ "error": why }), at)?;
-                        Ok(Some(Err(row.id)))
+                        Ok(Some(Taken::Refused(row.id)))
                     }
                 }
             })?;
             match taken {
                 None => return Ok(None),
-                Some(Ok(taken)) => return Ok(Some(taken)),
-                Some(Err(request)) => warn!(request, "request refused"),
+                Some(Taken::Purge(taken)) => return Ok(Some(*taken)),
+                Some(Taken::Scrub(request)) => {
+                    info!(request, "scrub asked for");
+                    self.scrubbing.ask(request);
+                }
+                Some(Taken::Refused(request)) => warn!(request, "request refused"),
             }
         }
     }
+}
+
+/// What became of a request.
+enum Taken {
+    Purge(Box<(PurgeRequest, ImportId)>),
+    Scrub(i64),
+    Refused(i64),
+}
+
+/// `expunged scrub`: search the store now.
+#[must_use]
+pub fn scrub_request(by: String) -> ledger::NewRequest {
+    ledger::NewRequest { kind: SCRUB.to_owned(), body: serde_json::json!({}), by }
 }
 
 /// The import that a request became, or `None` while it waits or when it was refused.

@@ -69,6 +69,15 @@ pub enum Step {
     Idle,
 }
 
+/// Whether a scrub begins although no import waits for one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// Only for imports that wait.
+    IfWaiting,
+    /// Someone asked for it.
+    Anyway,
+}
+
 /// Times through the file before a scrub ends whatever it still finds: someone else keeps writing.
 const WALKS_MAX: u32 = 3;
 
@@ -118,18 +127,19 @@ impl Scrubber {
         &self.vault
     }
 
-    /// Begins a scrub of every archived import that waits for one, unless one is open. False: nothing waits.
+    /// Begins a scrub of every archived import that waits for one, unless one is open. False: nothing waits, and none was
+    /// wished for anyway.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn begin(&mut self, store: &mut Store, at: Timestamp) -> Result<bool, StoreError> {
+    pub fn begin(&mut self, store: &mut Store, wish: Wish, at: Timestamp) -> Result<bool, StoreError> {
         if ledger::open_scrub(store.connection())?.is_some() {
             return Ok(true);
         }
         let progress = Progress::new(self.method).to_text();
         store.write("begin a scrub", |tx| {
             let imports: Vec<ImportId> = ledger::unscrubbed(tx)?.iter().map(|waiting| waiting.import).collect();
-            if imports.is_empty() {
+            if imports.is_empty() && wish == Wish::IfWaiting {
                 return Ok(false);
             }
             ledger::begin_scrub(tx, &imports, &progress, at).map(|_| true)
@@ -167,7 +177,12 @@ impl Scrubber {
         for import in ledger::covered(store.connection(), row.id)? {
             let number = u32::try_from(sought.len()).map_err(io::Error::other)?;
             let mut of = progress::Identifiers { import, searched: false, many: 0, too_short: 0 };
-            of.searched = self.vault.each(import, |text| if needles.add(number, text) { of.many += 1 } else { of.too_short += 1 })?;
+            let add = |text: &str| if needles.add(number, text) { of.many += 1 } else { of.too_short += 1 };
+            of.searched = match self.vault.each(import, add) {
+                // Damaged, or of another key: the receipt says that they were not searched for.
+                Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => false,
+                searched => searched?,
+            };
             sought.push(of);
         }
         let mut progress = Progress::from_text(&row.progress, self.method);

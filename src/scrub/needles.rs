@@ -15,7 +15,7 @@ use crate::domain::Email;
 pub const ID_BYTES_MIN: usize = 8;
 
 /// Identifiers of purged people, and whose they were.
-pub struct Needles {
+pub(super) struct Needles {
     key: u64,
     found_in: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
     /// Sets of imports, by number.
@@ -38,7 +38,7 @@ impl std::fmt::Debug for Needles {
 impl Needles {
     /// Nobody yet.
     #[must_use]
-    pub fn new(key: u64) -> Self {
+    pub(super) fn new(key: u64) -> Self {
         Self {
             key,
             found_in: HashMap::default(),
@@ -51,7 +51,7 @@ impl Needles {
     }
 
     /// Looks for this one too. False: it is too short to be looked for.
-    pub fn add(&mut self, import: u32, identifier: &str) -> bool {
+    pub(super) fn add(&mut self, import: u32, identifier: &str) -> bool {
         let hash = if let Ok(email) = Email::parse(identifier) {
             self.addresses = true;
             self.hash(ADDRESS, email.as_str().as_bytes())
@@ -79,18 +79,18 @@ impl Needles {
 
     /// Whether there is anyone to look for.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.found_in.is_empty()
     }
 
     /// Imports of a set that a search named.
     #[must_use]
-    pub fn imports(&self, set: u32) -> &[u32] {
+    pub(super) fn imports(&self, set: u32) -> &[u32] {
         &self.sets[set as usize]
     }
 
     /// Names the sets of the identifiers that a value holds. A set may be named more than once.
-    pub fn search(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
+    pub(super) fn search(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
         self.search_plain(value, hit);
         if memchr(b'\\', value).is_some() {
             let plain = without_escapes(value);

@@ -38,23 +38,23 @@ pub(super) enum Tell {
 
 /// What a walk saw.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Tally {
+pub(super) struct Tally {
     /// Pages looked at.
-    pub pages: u64,
+    pub(super) pages: u64,
     /// Those of tables and indexes.
-    pub btree_pages: u64,
+    pub(super) btree_pages: u64,
     /// Those that hold the rest of long rows, as rows name them.
-    pub overflow_pages: u64,
+    pub(super) overflow_pages: u64,
     /// Those of the free list.
-    pub free_pages: u64,
+    pub(super) free_pages: u64,
     /// Those that are none of these by themselves: overflow pages, if the file is sound.
-    pub other_pages: u64,
+    pub(super) other_pages: u64,
     /// Pages that held something where nothing is used.
-    pub dirty_pages: u64,
+    pub(super) dirty_pages: u64,
     /// Bytes of it, all zero now.
-    pub dirty_bytes: u64,
+    pub(super) dirty_bytes: u64,
     /// Pages that do not read as the file format says. Nothing was changed in them.
-    pub malformed_pages: u64,
+    pub(super) malformed_pages: u64,
 }
 
 impl Tally {

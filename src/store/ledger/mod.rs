@@ -23,7 +23,7 @@ pub use imports::{
 pub use requests::{NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request};
 pub use scrubs::{
     ScrubRow, Unscrubbed, begin_scrub, covered, end_scrub, note_unscrubbed, open_scrub, save_scrub, scrub, scrub_receipt, set_filed,
-    unfiled, unscrubbed,
+    unfiled, unfiled_scrub, unscrubbed,
 };
 pub use suppressions::{
     Suppression, SuppressionKind, drop_pending, is_suppressed, pend_suppression, settle_pending, suppress, suppressions,

@@ -163,6 +163,16 @@ pub fn scrub_receipt(connection: &Connection, import: ImportId) -> Result<Option
     connection.query_row(sql, [import.0], |row| row.get(0)).optional().doing("read a scrub receipt")
 }
 
+/// Whether an import waits for a scrub, or for its receipt's file.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn unfiled_scrub(connection: &Connection, import: ImportId) -> Result<bool, StoreError> {
+    let doing = "look for a receipt to be filed";
+    let mut statement = connection.prepare_cached("SELECT 1 FROM expunged_scrub_imports WHERE import = ?1 AND filed = 0").doing(doing)?;
+    statement.exists([import.0]).doing(doing)
+}
+
 fn select(connection: &Connection, rest: &str, parameter: i64) -> Result<Option<ScrubRow>, StoreError> {
     let doing = "read a scrub";
     let sql = format!("SELECT id, started_at, finished_at, progress, result FROM expunged_scrubs {rest}");
