@@ -172,7 +172,7 @@ pub(super) fn search_by_sql(connection: &Connection, needles: &Needles, living: 
         let rule = living.iter().find(|rule| rule.table.eq_ignore_ascii_case(&table));
         let condition = rule.map_or("0", |rule| &rule.condition);
         let mut rows = connection.prepare(&format!("SELECT ({condition}), * FROM main.{}", quoted(&table))).doing(doing)?;
-        let columns: Vec<String> = rows.column_names().into_iter().map(str::to_owned).collect();
+        let columns: Vec<String> = rows.column_names().map(str::to_owned).collect();
         let mut rows = rows.query([]).doing(doing)?;
         while let Some(row) = rows.next().doing(doing)? {
             let lives = row.get::<_, Option<bool>>(0).doing(doing)?.unwrap_or(false);

@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(vault.imports().unwrap(), [ImportId(42), ImportId(43)]);
         vault.remove(ImportId(42)).unwrap();
         vault.remove(ImportId(42)).unwrap();
-        assert_eq!(vault.each(ImportId(42), |_| ()).unwrap(), false);
+        assert!(!vault.each(ImportId(42), |_| ()).unwrap());
     }
 
     #[test]
