@@ -1,6 +1,6 @@
 //! The built binary: what `init` and `tenant` make, print and refuse, and their exit codes.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::support::World;
 
@@ -173,8 +173,7 @@ fn tenant_add_reads_a_key_from_standard_input() {
     world.key_pair("ed", &["-t", "ed25519"]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_expunged"));
     command.args(["tenant", "add", "acme", "--key", "-"]).current_dir(world.path(""));
-    command.stdin(Stdio::from(std::fs::File::open(world.path("ed.pub")).unwrap()));
-    world.finish(command).exits(0).says("added tenant acme");
+    world.finish_with(command, &world.read("ed.pub")).exits(0).says("added tenant acme");
 }
 
 #[test]

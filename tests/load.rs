@@ -25,14 +25,14 @@ fn load(world: &World, kind: &str, file: &str, content: &str) -> Ran {
 fn with_input(world: &World, args: &[&str], input: &str) -> Ran {
     world.write("input", input);
     let mut command = Command::new(env!("CARGO_BIN_EXE_expunged"));
-    command.args(args).current_dir(world.path("")).stdin(Stdio::from(std::fs::File::open(world.path("input")).unwrap()));
+    command.args(args).current_dir(world.path("")).stdin(Stdio::from(std::fs::File::open(world.path("input")).expect("its input")));
     world.finish(command)
 }
 
 /// The rows of a query, values joined by bars, null as a dash.
 fn rows(world: &World, sql: &str) -> Vec<String> {
-    let store = Connection::open_with_flags(world.path("data/store.db"), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
-    let mut statement = store.prepare(sql).unwrap();
+    let store = Connection::open_with_flags(world.path("data/store.db"), OpenFlags::SQLITE_OPEN_READ_WRITE).expect("the store");
+    let mut statement = store.prepare(sql).expect("a statement");
     let columns = statement.column_count();
     let value = |row: &rusqlite::Row<'_>, at: usize| match row.get_unwrap(at) {
         rusqlite::types::Value::Null => "-".to_owned(),
@@ -40,7 +40,7 @@ fn rows(world: &World, sql: &str) -> Vec<String> {
         rusqlite::types::Value::Text(text) => text,
         other => panic!("{other:?}"),
     };
-    let rows = statement.query_map([], |row| Ok((0..columns).map(|at| value(row, at)).collect::<Vec<_>>().join("|"))).unwrap();
+    let rows = statement.query_map([], |row| Ok((0..columns).map(|at| value(row, at)).collect::<Vec<_>>().join("|"))).expect("rows");
     rows.map(Result::unwrap).collect()
 }
 
@@ -217,13 +217,13 @@ fn whoever_is_suppressed_is_refused() {
 fn start(world: &World, file: &str) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_expunged"));
     command.args(["load", "customers", file, "--tenant", "acme"]).current_dir(world.path(""));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("a command that runs")
 }
 
 /// Spins until a condition holds; `false` when the process ended first.
 fn while_it_runs(child: &mut Child, condition: impl Fn() -> bool) -> bool {
     while !condition() {
-        if child.try_wait().unwrap().is_some() {
+        if child.try_wait().expect("a process of ours").is_some() {
             return false;
         }
         std::thread::yield_now();
@@ -232,8 +232,8 @@ fn while_it_runs(child: &mut Child, condition: impl Fn() -> bool) -> bool {
 }
 
 fn kill(mut child: Child) {
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill().expect("a process to kill");
+    child.wait().expect("a killed process");
 }
 
 const MANY: usize = 60_000;
@@ -250,7 +250,7 @@ fn many() -> String {
 fn found_of_many(world: &World) -> usize {
     assert_eq!(rows(world, "PRAGMA integrity_check"), ["ok"]);
     assert_eq!(rows(world, "PRAGMA foreign_key_check"), Vec::<String>::new());
-    rows(world, "SELECT count(*) FROM customers WHERE accountId LIKE 'B%'")[0].parse().unwrap()
+    rows(world, "SELECT count(*) FROM customers WHERE accountId LIKE 'B%'")[0].parse().expect("a number")
 }
 
 #[test]

@@ -1,11 +1,22 @@
 //! The tests of the whole: one binary, so that it is linked once.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::type_complexity, reason = "tables of cases")]
 
+mod addresses;
+mod bad_input;
+mod by_hand;
 mod cli;
+mod cut;
+mod dialects;
+mod interop;
 mod kills;
 mod layers;
+mod limits;
 mod load;
 mod main_job;
 mod people;
+mod picking_up;
+mod scale;
 mod scrub;
 mod support;
 mod systemd;

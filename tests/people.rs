@@ -84,3 +84,15 @@ pub(crate) fn rows(world: &World, tenant: &str) -> Vec<String> {
     .flat_map(|query| world.sql_lines(query))
     .collect()
 }
+
+/// Asserts that these rows are those, and shows no more than what differs.
+pub(crate) fn same(found: &[String], expected: &[String], context: impl FnOnce() -> String) {
+    if found == expected {
+        return;
+    }
+    let less = |these: &[String], those: &[String]| {
+        let those: std::collections::HashSet<&String> = those.iter().collect();
+        these.iter().filter(|row| !those.contains(row)).take(20).map(|row| format!("\n  {row}")).collect::<String>()
+    };
+    panic!("{}\nmissing:{}\nunexpected:{}", context(), less(expected, found), less(found, expected));
+}

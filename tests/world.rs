@@ -25,9 +25,27 @@ pub(crate) struct World {
 impl World {
     /// `expunged init` in a fresh folder, listening on a free loopback port.
     pub(crate) fn new() -> Self {
-        let world = Self { scratch: support::World::new(), daemon: None, address: None, starts: 0 };
-        world.scratch.expunged(["init", "home", "--listen", "127.0.0.1:0"]).exits(0);
-        world
+        Self::within(support::World::new())
+    }
+
+    /// The same in memory: for tests that sync thousands of times.
+    pub(crate) fn in_memory() -> Self {
+        Self::within(support::World::in_memory())
+    }
+
+    fn within(scratch: support::World) -> Self {
+        scratch.expunged(["init", "home", "--listen", "127.0.0.1:0"]).exits(0);
+        Self { scratch, daemon: None, address: None, starts: 0 }
+    }
+
+    /// A world of its own that holds what this one holds now. Nothing may run in this one.
+    pub(crate) fn fork(&self) -> Self {
+        assert!(self.daemon.is_none(), "a daemon runs");
+        let fork = Self { scratch: support::World::in_memory(), daemon: None, address: None, starts: self.starts };
+        let mut command = Command::new("cp");
+        command.arg("-a").arg(self.outside(".")).arg(fork.outside(""));
+        fork.scratch.finish(command).exits(0);
+        fork
     }
 
     /// The folder that `init` made.
@@ -98,7 +116,8 @@ impl World {
         self.run(&["tenant", "add", name, "--key", public.to_str().expect("UTF-8")]).exits(0);
     }
 
-    fn key(&self, tenant: &str) -> PathBuf {
+    /// The private key of a tenant, in OpenSSH's format; the public one is beside it.
+    pub(crate) fn key(&self, tenant: &str) -> PathBuf {
         self.outside(&format!("{tenant}.key"))
     }
 
@@ -111,8 +130,18 @@ impl World {
     /// Starts the daemon and waits until it is ready.
     pub(crate) fn start(&mut self) {
         self.start_by(|world| world.command(&["serve"]));
-        let world: &Self = self;
-        self.address = Some(world.eventually("the daemon says that it is ready", || ready_address(&world.log())));
+        self.wait_for_address();
+    }
+
+    /// The same under a limit, as `prlimit` takes it.
+    pub(crate) fn start_limited(&mut self, limit: &str) {
+        self.start_by(|world| {
+            let serve = world.command(&["serve"]);
+            let mut command = Command::new("prlimit");
+            command.arg(limit).arg(serve.get_program()).args(serve.get_args());
+            command
+        });
+        self.wait_for_address();
     }
 
     /// Starts the daemon in a way of one's own, and does not wait.
@@ -130,6 +159,7 @@ impl World {
         let mut child = self.daemon.take().expect("a daemon runs");
         child.kill().expect("killable");
         child.wait().expect("ends");
+        self.address = None;
     }
 
     /// SIGTERM, and its exit status.
@@ -175,38 +205,44 @@ impl World {
         self.outside(&format!("log-{}", self.starts))
     }
 
-    /// The options with which any OpenSSH client reaches the daemon as this tenant.
-    pub(crate) fn ssh_options(&self, tenant: &str) -> Vec<String> {
-        let key = self.key(tenant);
-        let mut args: Vec<String> = vec!["-P".into(), self.address().port().to_string(), "-i".into(), key.display().to_string()];
-        for option in [
-            "BatchMode=yes",
-            "IdentitiesOnly=yes",
-            "StrictHostKeyChecking=no",
-            "UserKnownHostsFile=/dev/null",
-            "GlobalKnownHostsFile=/dev/null",
-            "LogLevel=ERROR",
-        ] {
-            args.extend(["-o".into(), option.into()]);
-        }
-        args
+    /// A sender of this tenant.
+    pub(crate) fn sender(&self, tenant: &str) -> Sender {
+        Sender { tenant: tenant.to_owned(), key: self.key(tenant), folder: self.outside("") }
     }
 
-    /// The system's `sftp` in batch mode, not yet started; it reads its batch from standard input.
-    pub(crate) fn sftp_command(&self, tenant: &str) -> Command {
-        let mut command = Command::new("sftp");
-        command
-            .args(["-F", "none", "-b", "-"])
-            .args(self.ssh_options(tenant))
-            .arg(format!("{tenant}@127.0.0.1"))
-            .current_dir(self.outside(""));
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
+    /// The options with which any OpenSSH client reaches the daemon as this tenant.
+    pub(crate) fn ssh_options(&self, tenant: &str) -> Vec<String> {
+        ssh_options(self.address(), &self.key(tenant))
+    }
+
+    /// Waits for a command of any client.
+    pub(crate) fn finish(&self, mut command: Command) -> Ran {
+        command.current_dir(self.outside(""));
+        self.scratch.finish(command)
+    }
+
+    /// The same, with something on its standard input.
+    pub(crate) fn finish_with(&self, mut command: Command, input: &str) -> Ran {
+        command.current_dir(self.outside(""));
+        self.scratch.finish_with(command, input)
+    }
+
+    /// The fingerprint of the host key, as the daemon tells it: `SHA256:…`.
+    pub(crate) fn host_key(&self) -> String {
+        let log = self.log();
+        let start = log.find("SHA256:").expect("the daemon tells its host key");
+        log[start..].chars().take_while(|c| !c.is_whitespace() && *c != '"').collect()
     }
 
     /// Runs a batch in the system's `sftp`.
     pub(crate) fn sftp(&self, tenant: &str, batch: &str) -> Ran {
-        self.scratch.finish_with(self.sftp_command(tenant), batch)
+        self.scratch.finish_with(self.sender(tenant).sftp(self.address(), &[]), batch)
+    }
+
+    /// Waits until the daemon says where it listens.
+    pub(crate) fn wait_for_address(&mut self) {
+        let world: &Self = self;
+        self.address = Some(world.eventually("the daemon says that it is ready", || ready_address(&world.log())));
     }
 
     /// Puts this text under this name, whole.
@@ -290,9 +326,72 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         if let Some(mut child) = self.daemon.take() {
+            // Of a tracer, the daemon is a child.
+            signal("KILL", &children(child.id()));
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// Somebody who has a tenant's key. Can go to a thread of its own.
+#[derive(Clone)]
+pub(crate) struct Sender {
+    tenant: String,
+    key: PathBuf,
+    folder: PathBuf,
+}
+
+impl Sender {
+    /// The system's `sftp` in batch mode, not yet started; it reads its batch from standard input.
+    pub(crate) fn sftp(&self, address: SocketAddr, args: &[&str]) -> Command {
+        let mut command = Command::new("sftp");
+        command
+            .args(["-F", "none", "-b", "-"])
+            .args(ssh_options(address, &self.key))
+            .args(args)
+            .arg(format!("{}@127.0.0.1", self.tenant))
+            .current_dir(&self.folder);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Puts a local file. Whether the client was told that all is well.
+    pub(crate) fn puts(&self, address: SocketAddr, local: &Path, name: &str) -> bool {
+        let mut child = self.sftp(address, &[]).stderr(Stdio::null()).stdout(Stdio::null()).spawn().expect("sftp starts");
+        let batch = format!("put {} {name}\n", local.display());
+        // One that cannot connect may have ended by now.
+        let _ = std::io::Write::write_all(&mut child.stdin.take().expect("piped"), batch.as_bytes());
+        child.wait().expect("ends").success()
+    }
+}
+
+/// The options with which any OpenSSH client reaches a daemon with this key.
+fn ssh_options(address: SocketAddr, key: &Path) -> Vec<String> {
+    let mut args: Vec<String> = vec!["-P".into(), address.port().to_string(), "-i".into(), key.display().to_string()];
+    for option in [
+        "BatchMode=yes",
+        "IdentitiesOnly=yes",
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "GlobalKnownHostsFile=/dev/null",
+        "LogLevel=ERROR",
+    ] {
+        args.extend(["-o".into(), option.into()]);
+    }
+    args
+}
+
+/// The processes that this one started.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    listed.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// Sends a signal; to who is gone by now, nothing.
+pub(crate) fn signal(name: &str, pids: &[u32]) {
+    for pid in pids {
+        let _ = Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).stderr(Stdio::null()).status();
     }
 }
 

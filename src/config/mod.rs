@@ -18,7 +18,7 @@ pub use fault::{Fault, Faults};
 pub use keys::{KeyError, LoginKey, RSA_BITS_MIN, read_keys};
 pub use option::{Options, Slot, Visit, read_listen};
 pub use secrets::{SecretError, read_host_key, read_identity_key, read_seal_key};
-pub use sections::{LimitsSection, LogSection, PipelineSection, ScrubSection, SftpSection, StoreSection, TenantOptions};
+pub use sections::{LimitsSection, LogSection, PipelineSection, RetentionSection, ScrubSection, SftpSection, StoreSection, TenantOptions};
 pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
 
 use option::Reading;
@@ -43,6 +43,8 @@ pub struct Config {
     pub store: StoreSection,
     /// When the store is searched for traces.
     pub scrub: ScrubSection,
+    /// How long files are kept.
+    pub retention: RetentionSection,
     /// What a list may be.
     pub limits: LimitsSection,
     /// The log.
@@ -77,6 +79,7 @@ impl Config {
             pipeline: PipelineSection::default(),
             store: StoreSection::default(),
             scrub: ScrubSection::default(),
+            retention: RetentionSection::default(),
             limits: LimitsSection::default(),
             log: LogSection::default(),
             tenant_defaults: TenantOptions::default(),
@@ -154,13 +157,14 @@ impl Config {
     }
 
     /// Each section by name, in the order of the sample.
-    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 7] {
-        let [sftp, pipeline, store, scrub, limits, log, tenant_defaults] = SECTIONS;
+    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 8] {
+        let [sftp, pipeline, store, scrub, retention, limits, log, tenant_defaults] = SECTIONS;
         [
             (sftp, &mut self.sftp),
             (pipeline, &mut self.pipeline),
             (store, &mut self.store),
             (scrub, &mut self.scrub),
+            (retention, &mut self.retention),
             (limits, &mut self.limits),
             (log, &mut self.log),
             (tenant_defaults, &mut self.tenant_defaults),
@@ -211,7 +215,7 @@ fn read_text(file: &Path) -> Result<String, Faults> {
 }
 
 /// Sections of the main file, in the order of the sample.
-const SECTIONS: [&str; 7] = ["sftp", "pipeline", "store", "scrub", "limits", "log", "tenant_defaults"];
+const SECTIONS: [&str; 8] = ["sftp", "pipeline", "store", "scrub", "retention", "limits", "log", "tenant_defaults"];
 
 /// Largest config file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -143,6 +143,28 @@ impl Options for ScrubSection {
     }
 }
 
+/// `[retention]`: how long files are kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RetentionSection {
+    /// Days that originals and results are kept, which hold what the sender wrote.
+    pub originals_days: u64,
+    /// Days that reports are kept, which hold no id and no address.
+    pub reports_days: u64,
+}
+
+impl Default for RetentionSection {
+    fn default() -> Self {
+        Self { originals_days: 30, reports_days: 2_192 }
+    }
+}
+
+impl Options for RetentionSection {
+    fn each(&mut self, visit: &mut Visit<'_>) {
+        visit("originals_days", Slot::Number(&mut self.originals_days, 1..=36_500));
+        visit("reports_days", Slot::Number(&mut self.reports_days, 1..=36_500));
+    }
+}
+
 /// `[limits]`: what a list may be.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LimitsSection {

@@ -16,6 +16,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use russh::keys::HashAlg;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
@@ -96,6 +97,7 @@ impl Daemon {
     /// [`StartError`]: nothing was received or deleted.
     pub fn build(config: Config) -> Result<Self, StartError> {
         let lock = take_lock(&config)?;
+        allow_descriptors();
         let host_key = read_host_key(&config.host_key_file())?;
         let fingerprint = host_key.fingerprint(HashAlg::Sha256).to_string();
         let spool = Spool::new(config.tenant_folders_dir());
@@ -142,7 +144,8 @@ impl Daemon {
 
         let (raise, lowered) = shutdown::channel();
         let receiving = tokio::spawn(server.run(lowered));
-        let mut reload = Reload { seen: tenants_fingerprint(&config.tenants_dir).ok(), config, spool, logins, wakes: wakes.clone() };
+        let seen = tenants_fingerprint(&config.tenants_dir).ok();
+        let mut reload = Reload { settling: seen, seen, config, spool, logins, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
         let mut failed = false;
         loop {
@@ -244,6 +247,8 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
         rest_max: Duration::from_secs(300),
         scrub: ScrubOptions { after_rows: config.scrub.after_rows, after: Duration::from_secs(config.scrub.after_minutes * 60) },
+        originals_days: days(config.retention.originals_days),
+        reports_days: days(config.retention.reports_days),
     };
     let scrubber = Scrubber::new(&store, vault(config)?, engine.living())?;
     let tenants = tenants(config);
@@ -310,6 +315,7 @@ fn sftp_options(config: &Config) -> sftp::Options {
         idle_seconds: section.idle_seconds_max,
         reply_seconds: section.reply_seconds_max,
         handles_per_channel_max: size(section.handles_per_session_max),
+        upload_bytes_max: section.upload_bytes_max,
         grace_seconds: config.pipeline.drain_seconds,
         ..sftp::Options::default()
     }
@@ -317,6 +323,10 @@ fn sftp_options(config: &Config) -> sftp::Options {
 
 fn store_options(config: &Config) -> store::Options {
     store::Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS }
+}
+
+fn days(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 fn size(number: u64) -> usize {
@@ -334,6 +344,15 @@ fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>, alive: onesh
     })
 }
 
+/// Each connection needs five descriptors and each open file one: the soft limit, often 1024, is raised to the hard one.
+fn allow_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        // What runs out is waited for; see the accept loop.
+        debug!(%cause, "limit of descriptors not raised");
+    }
+}
+
 /// Tells the service manager, where there is one.
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(cause) = sd_notify::notify(states) {
@@ -344,6 +363,8 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
 /// What a reload changes: tenants, their logins and rules.
 struct Reload {
     seen: Option<TenantsFingerprint>,
+    /// What the last look found. A file that is being written is not read: half of it may be a sound tenant without its rules.
+    settling: Option<TenantsFingerprint>,
     config: Config,
     spool: Spool,
     logins: Logins,
@@ -353,9 +374,10 @@ struct Reload {
 impl Reload {
     fn if_changed(&mut self) {
         let found = tenants_fingerprint(&self.config.tenants_dir).ok();
-        if found != self.seen {
+        if found != self.seen && found == self.settling {
             self.now();
         }
+        self.settling = found;
     }
 
     /// A bad reload keeps the old settings and names the line.

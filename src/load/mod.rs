@@ -1,7 +1,7 @@
 //! Rows of an operator's file become rows of the built-in store.
 //!
 //! One file is one transaction: all of its good rows, or nothing. Bad rows are data: they are told by line and left out. A row
-//! whose key is there replaces it, and a customer keeps their key. Memory is bounded by the store's cache and one row.
+//! whose key is there replaces it, and a customer keeps their key. Memory is bounded by the store's cache and one batch.
 //! This module does not know where bytes come from, who watches, or what is erased.
 
 mod bad;
@@ -11,7 +11,7 @@ mod put;
 use std::io;
 
 use crate::domain::{Format, IdentityKey, Rejection, TenantName};
-use crate::records::table::{self, Table, TableReading};
+use crate::records::table::{self, Table, TableReading, TableRow};
 use crate::records::{Limits, ReadError};
 use crate::store::{Store, StoreError};
 
@@ -22,6 +22,10 @@ use put::{Put, Writer};
 
 /// Bad rows that are remembered; more are counted.
 pub const BAD_ROWS_MAX: usize = 1_000;
+
+/// Rows that are put together, by number and by size.
+const BATCH_ROWS: usize = 50_000;
+const BATCH_BYTES: usize = 16 << 20;
 
 /// Rows between two words on how far it is.
 const TELL_EVERY_ROWS: u64 = 1_024;
@@ -124,27 +128,61 @@ pub fn load<R: io::Read>(store: &mut Store, load: &Load<'_>, input: R, mut progr
 
 fn put_all<R: io::Read>(writer: &mut Writer<'_>, rows: Table<R>, progress: &mut impl FnMut(Progress)) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded::default();
+    let mut batch = Batch::default();
     for (read, row) in (1..).zip(rows) {
-        let row = row?;
-        let put = match row.values {
-            Ok(values) => writer.put(&values)?,
-            Err(error) => Err(error.into()),
-        };
-        match put {
-            Ok(Put::New) => loaded.new += 1,
-            Ok(Put::Replaced) => loaded.replaced += 1,
-            Err(fault) => {
-                loaded.bad += 1;
-                if loaded.bad_rows.len() < BAD_ROWS_MAX {
-                    loaded.bad_rows.push(BadRow { line: row.line, fault });
-                }
-            }
+        batch.take(row?);
+        if batch.rows.len() >= BATCH_ROWS || batch.bytes >= BATCH_BYTES {
+            batch.put(writer, &mut loaded)?;
         }
         if read % TELL_EVERY_ROWS == 0 {
             progress(Progress::Rows(read));
         }
     }
+    batch.put(writer, &mut loaded)?;
     Ok(loaded)
+}
+
+/// Rows that are put together, in order of key: an index is walked and not jumped about in.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<(u64, Vec<Option<String>>)>,
+    bytes: usize,
+    bad: Vec<BadRow>,
+}
+
+impl Batch {
+    fn take(&mut self, row: TableRow) {
+        match row.values {
+            Ok(values) => {
+                self.bytes += values.iter().flatten().map(String::len).sum::<usize>();
+                self.rows.push((row.line, values));
+            }
+            Err(error) => self.note(row.line, error.into()),
+        }
+    }
+
+    fn put(&mut self, writer: &mut Writer<'_>, loaded: &mut Loaded) -> Result<(), StoreError> {
+        // Stable: of rows with the same key the last one stays.
+        self.rows.sort_by(|(_, one), (_, other)| writer.order(one, other));
+        for (line, values) in std::mem::take(&mut self.rows) {
+            match writer.put(&values)? {
+                Ok(Put::New) => loaded.new += 1,
+                Ok(Put::Replaced) => loaded.replaced += 1,
+                Err(fault) => self.note(line, fault),
+            }
+        }
+        self.bytes = 0;
+        self.bad.sort_by_key(|bad| bad.line);
+        loaded.bad += self.bad.len() as u64;
+        let room = BAD_ROWS_MAX - loaded.bad_rows.len();
+        loaded.bad_rows.extend(self.bad.drain(..).take(room));
+        Ok(())
+    }
+
+    fn note(&mut self, line: u64, fault: Fault) {
+        self.bytes += size_of::<BadRow>();
+        self.bad.push(BadRow { line, fault });
+    }
 }
 
 #[cfg(test)]

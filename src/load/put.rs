@@ -1,5 +1,7 @@
 //! Puts rows into the tables, one at a time: looks up whom a row names, then inserts it or replaces the one of its key.
 
+use std::cmp::Ordering;
+
 use rusqlite::{OptionalExtension, Statement, ToSql, Transaction};
 
 use super::bad::{BadReason, Fault};
@@ -83,6 +85,17 @@ impl<'t> Writer<'t> {
             },
         };
         Ok(Self { people, rows })
+    }
+
+    /// The order in which rows are put: that of the tables' keys, all of it, so that rows of one key keep theirs.
+    pub(super) fn order(&self, one: &[Option<String>], other: &[Option<String>]) -> Ordering {
+        let columns = match self.rows {
+            Rows::Customers { .. } => [0, 1, 1],
+            Rows::OfOne { account, key, .. } => [account, account + 1, key],
+            // Their place is a hash of the id: no order of ours walks it.
+            Rows::Referrals { .. } => return Ordering::Equal,
+        };
+        columns.map(|at| &one[at]).cmp(&columns.map(|at| &other[at]))
     }
 
     /// Puts a row: a value for each of the kind's columns, keys present.

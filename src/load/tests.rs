@@ -166,6 +166,17 @@ fn every_kind_loads_from_both_formats_and_replaces() {
 }
 
 #[test]
+fn of_rows_with_one_key_the_last_of_the_file_stays() {
+    let mut world = World::peopled();
+    assert_eq!(world.csv(Kind::Customers, "accountId,id,firstName\nB,2,b\nA,3,z\nB,2,a\nA,3,y\n"), "2+2");
+    assert_eq!(world.csv(Kind::Events, "id,accountId,userId,name\nf,A,2,z\ne,A,1,c\nf,A,2,a\ne,A,1,b\n"), "2+2");
+    assert_eq!(world.csv(Kind::Referrals, "id,referrerAccountId,referrerId\nf,A,2\nf,A,3\nf,A,1\n"), "1+2");
+    assert_eq!(world.rows("SELECT firstName FROM customers WHERE firstName NOT NULL ORDER BY 1"), ["a", "y"]);
+    assert_eq!(world.rows("SELECT name FROM events ORDER BY 1"), ["a", "b"]);
+    assert_eq!(world.rows("SELECT referrer FROM referrals"), ["1"]);
+}
+
+#[test]
 fn bad_rows_are_told_by_line_and_left_out() {
     let mut world = World::peopled();
     assert_eq!(

@@ -10,13 +10,14 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
+use super::expire;
 use super::pace::Pace;
 use super::reading::{ReadingOf, reading_of};
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
 use crate::purge::{Ended, Ending, InputRow, MatchError};
 use crate::records::{self, ReadError, Reading};
-use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Status, Why};
+use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
 use crate::store::ledger::{self, BadRow, FileFacts, ImportRow, RowCustomers};
 
@@ -93,8 +94,9 @@ impl Pipeline {
         match row.mode {
             Mode::Check => {
                 let checked = self.engine.check(self.store.connection(), &matched)?;
-                let at = Self::now();
-                let ended = self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| report(ended).to_json())?;
+                let (at, keep) = (Self::now(), self.options.originals_days);
+                let ended =
+                    self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| report(ended, keep).to_json())?;
                 tell_end(&ended);
             }
             Mode::Purge => {
@@ -138,8 +140,9 @@ impl Pipeline {
         self.store.write("note an import's file", |tx| ledger::note_file(tx, row.id, facts))?;
         let ending = Ending::Rejected { reason: rejection.code.clone(), message: rejection.message.clone() };
         let error = ReportError { line: rejection.line, column: None, reason: rejection.code.clone(), message: rejection.message.clone() };
+        let keep = self.options.originals_days;
         let ended = self.engine.finish(&mut self.store, row.id, &ending, Self::now(), |ended| {
-            let mut report = report(ended);
+            let mut report = report(ended, keep);
             report.errors = vec![error];
             report.to_json()
         })?;
@@ -163,7 +166,8 @@ impl Pipeline {
             running.pace.learn(began.elapsed(), wish);
             return Ok(Step::More);
         }
-        let ended = self.engine.finish(&mut self.store, row.id, &Ending::Completed, Self::now(), |ended| report(ended).to_json())?;
+        let keep = self.options.originals_days;
+        let ended = self.engine.finish(&mut self.store, row.id, &Ending::Completed, Self::now(), |ended| report(ended, keep).to_json())?;
         self.running.remove(&row.id);
         tell_end(&ended);
         Ok(Step::More)
@@ -177,7 +181,9 @@ impl Pipeline {
         let mut write_report = |out: &mut dyn Write| out.write_all(text.as_bytes());
         if !folders.has_ended(&place)? {
             let claimed = claimed_file(&folders, row)?;
-            for sidecar in folders.claimed()?.into_iter().filter(|file| file.import() == row.id && file.name() != claimed.name()) {
+            // Only a file that a checksum spoke for has one beside it: listing `processing` for each of many files takes its time.
+            let beside = if row.expected_sha256.is_some() { folders.claimed()? } else { Vec::new() };
+            for sidecar in beside.into_iter().filter(|file| file.import() == row.id && file.name() != claimed.name()) {
                 match place.end {
                     End::Archive => sidecar.archive(place.day, &mut [])?,
                     End::Rejected | End::Held => sidecar.reject(place.day, &mut [])?,
@@ -270,15 +276,20 @@ impl Pipeline {
             report,
             message: row.message.clone(),
         };
-        Ok(folders.publish_status(&file_name(row)?, status.to_json().as_bytes())?)
+        folders.publish_status_of_claimed(&file_name(row)?, status.to_json().as_bytes())?;
+        Ok(())
     }
 }
 
 /// Where an ended import's file goes: the UTC day of its arrival.
 pub(super) fn place_of(row: &ImportRow) -> Result<ArchivedFile, Fault> {
     let end = if row.state == State::Rejected { End::Rejected } else { End::Archive };
-    let day = row.received_at.to_zoned(jiff::tz::TimeZone::UTC).date();
-    Ok(ArchivedFile { end, day, import: row.id, name: file_name(row)? })
+    Ok(ArchivedFile { end, day: arrival_day(row), import: row.id, name: file_name(row)? })
+}
+
+/// The UTC day of arrival.
+fn arrival_day(row: &ImportRow) -> jiff::civil::Date {
+    row.received_at.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
 pub(super) fn file_name(row: &ImportRow) -> Result<FileName, Fault> {
@@ -324,7 +335,7 @@ pub(super) fn warnings(rows: u64, recommended: u64) -> Vec<String> {
 }
 
 /// The report of an ended import, out of the ledger's row alone: the same row gives the same bytes.
-fn report(ended: &Ended) -> Report {
+fn report(ended: &Ended, originals_days: u32) -> Report {
     let row = &ended.import;
     Report {
         import: row.id,
@@ -350,10 +361,17 @@ fn report(ended: &Ended) -> Report {
         would_hold: None,
         errors: report_errors(&row.errors),
         errors_omitted: row.errors_omitted,
-        retained: Vec::new(),
+        retained: retained(row, originals_days),
         plan: row.plan.clone().unwrap_or_default(),
         previous: ended.previous.clone(),
     }
+}
+
+/// What the sender wrote, and how long it is kept beside the report.
+fn retained(row: &ImportRow, originals_days: u32) -> Vec<Retained> {
+    let until = expire::last_day(arrival_day(row), originals_days);
+    let kept: &[&str] = if row.state == State::Rejected { &["original"] } else { &["original", "results"] };
+    kept.iter().map(|what| Retained { what: (*what).to_owned(), until }).collect()
 }
 
 fn tell_end(ended: &Ended) {

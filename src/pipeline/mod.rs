@@ -5,6 +5,7 @@
 //! make one scan. This module knows the time and waits; what to delete it leaves to `purge`, how to move files to `spool`.
 //! It has never heard of SFTP: a hint that a file was delivered whole reaches it through the wiring.
 
+mod expire;
 mod fault;
 mod import;
 mod pace;
@@ -63,6 +64,10 @@ pub struct Options {
     pub rest_max: Duration,
     /// When scrubs begin.
     pub scrub: ScrubOptions,
+    /// Days that originals and results are kept.
+    pub originals_days: u32,
+    /// Days that reports are kept.
+    pub reports_days: u32,
 }
 
 /// Something that may mean work.
@@ -119,6 +124,7 @@ pub struct Pipeline {
     warned: BTreeSet<(TenantName, String)>,
     scan_at: Instant,
     requests_at: Instant,
+    expire_at: Instant,
     watch: Option<Watch>,
     wakes: Receiver<Wake>,
     waker: Sender<Wake>,
@@ -126,6 +132,9 @@ pub struct Pipeline {
 
 /// How often commands' requests are looked for. DESIGN section 3: a request is taken up within a second.
 const REQUESTS_EVERY: Duration = Duration::from_millis(500);
+
+/// How often it is looked for what has been kept long enough.
+const EXPIRE_EVERY: Duration = Duration::from_secs(3600);
 
 impl Pipeline {
     /// The pipeline at rest.
@@ -151,6 +160,7 @@ impl Pipeline {
             warned: BTreeSet::new(),
             scan_at: now + options.scan_interval,
             requests_at: now,
+            expire_at: now,
             watch: None,
             wakes,
             waker,
@@ -278,6 +288,10 @@ impl Pipeline {
         let ripe: Vec<TenantName> = self.ripe_at.iter().filter(|(_, at)| **at <= now).map(|(tenant, _)| tenant.clone()).collect();
         self.changed.extend(ripe);
         self.scan_changed();
+        if now >= self.expire_at {
+            self.expire_at = now + EXPIRE_EVERY;
+            self.expire();
+        }
         if now >= self.requests_at {
             self.requests_at = now + REQUESTS_EVERY;
             if let Err(fault) = self.take_requests() {

@@ -6,7 +6,7 @@ use tracing::{info, warn};
 
 use super::settle::{Place, Stamp};
 use super::{Fault, Pipeline};
-use crate::domain::{FileName, FileState, Mode, Settings, TenantName};
+use crate::domain::{FileName, FileState, Mode, Settings, State, TenantName};
 use crate::report::Status;
 use crate::spool::{DropFolder, Folders, InboxFile, Sidecar, SpoolError};
 use crate::store::ledger::{self, NewImport, Origin};
@@ -138,7 +138,9 @@ impl Pipeline {
         }
         info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = new.mode.as_str(), "file received");
         self.turns.push(tenant, import);
-        Ok(())
+        // From now on the status is this file's, however long it is queued: an earlier import of the name says no more.
+        let row = ledger::require(self.store.connection(), import)?;
+        self.publish(folders, &row, State::Received, None)
     }
 
     fn unsettled(&mut self, place: &Place, file: &InboxFile, now: Instant) -> Option<Duration> {

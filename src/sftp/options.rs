@@ -31,6 +31,8 @@ pub struct Options {
     pub channels_per_session_max: usize,
     /// Files and folders open at once in one channel.
     pub handles_per_channel_max: usize,
+    /// Size of one upload.
+    pub upload_bytes_max: u64,
     /// Requests received while a reply is being sent, in one channel.
     pub backlog_bytes_max: usize,
     /// Time that CLOSE waits for an earlier file of the same name to be claimed.
@@ -59,6 +61,7 @@ impl Default for Options {
             keepalive_seconds: 15,
             channels_per_session_max: 4,
             handles_per_channel_max: 64,
+            upload_bytes_max: 4 << 30,
             backlog_bytes_max: 8 << 20,
             close_wait_milliseconds: 2000,
             taken_seconds: 60,

@@ -257,7 +257,8 @@ fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
             cipher::AES_192_CTR,
             cipher::AES_128_CTR,
         ]),
-        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM]),
+        // The last two are for libssh2 before 1.11, which Debian 12's and Ubuntu 22.04's curl is made with.
+        mac: Cow::Borrowed(&[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HMAC_SHA256, mac::HMAC_SHA512]),
         compression: Cow::Borrowed(&[compression::NONE]),
     };
     Config {

@@ -31,12 +31,14 @@ pub(crate) struct Receiving {
     taken: Taken,
     hints: Hints,
     close_wait: Duration,
+    upload_bytes_max: u64,
 }
 
 impl Receiving {
     pub(crate) fn new(options: &Options, hints: Hints) -> Self {
         let taken = Taken::new(Duration::from_secs(options.taken_seconds), options.taken_max);
-        Self { taken, hints, close_wait: Duration::from_millis(options.close_wait_milliseconds) }
+        let close_wait = Duration::from_millis(options.close_wait_milliseconds);
+        Self { taken, hints, close_wait, upload_bytes_max: options.upload_bytes_max }
     }
 }
 
@@ -186,6 +188,12 @@ impl Tree for TenantTree {
             let end = writing.upload.entry().size;
             writing.upload.refuse_write(end, 1);
             return Err(Refusal::failure("the offset is too large"));
+        }
+        let most = self.receiving.upload_bytes_max;
+        if writing.upload.end_of_write(offset, bytes.len() as u64) > most {
+            let end = writing.upload.entry().size;
+            writing.upload.refuse_write(end, 1);
+            return Err(Refusal::failure(format!("an upload may have {most} bytes at most")));
         }
         writing.upload.write_at(offset, bytes).map_err(refusal)
     }

@@ -104,6 +104,11 @@ impl Dir {
         }
     }
 
+    /// Removes an empty folder.
+    pub(super) fn remove_folder(&self, name: &str) -> io::Result<()> {
+        Ok(fs::unlinkat(&self.0, component(name)?, AtFlags::REMOVEDIR)?)
+    }
+
     /// Moves to a name that is free, else fails with `EXIST`.
     pub(super) fn move_to(&self, name: &str, to: &Self, to_name: &str) -> io::Result<()> {
         Ok(fs::renameat_with(&self.0, component(name)?, &to.0, component(to_name)?, RenameFlags::NOREPLACE)?)

@@ -11,6 +11,7 @@
 //! processing             ID-NAME: owned by an import                    claimed
 //! archive, rejected, held  DAY/ID-NAME and its companions               ended
 //! status                 NAME.json, recent.log                          status
+//! archive, rejected      what has been kept long enough                 expired
 //! ```
 //!
 //! This module does not know what is in a file, what time it is, or who is logged in. It never waits but for the disk.
@@ -22,6 +23,7 @@ mod dir;
 mod ended;
 mod entries;
 mod error;
+mod expired;
 mod inbox;
 mod notes;
 mod rename;
@@ -46,6 +48,7 @@ pub use coverage::RANGES_MAX;
 pub use ended::{ArchivedFile, Companion, End};
 pub use entries::{Entry, Partial, Renamed, Replace};
 pub use error::{ErrorKind, SpoolError};
+pub use expired::Expired;
 pub use inbox::{InboxFile, Problem, Scan, Sidecar};
 pub use notes::SEAMS_MAX;
 pub use sidecar::{CHECKSUM_BYTES_MAX, Checksum};

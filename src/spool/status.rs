@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::PoisonError;
 
 use super::dir::Durable;
-use super::{Folders, SpoolError};
+use super::{DropFolder, Folders, SpoolError};
 use crate::domain::FileName;
 
 /// `recent.log` is cut to the newer half beyond this.
@@ -17,7 +17,27 @@ impl Folders {
     /// # Errors
     /// The medium's.
     pub fn publish_status(&self, name: &FileName, json: &[u8]) -> Result<(), SpoolError> {
+        let _one_at_a_time = self.writers().status.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(self.folder("status")?.replace(&status_name(name), json, Durable::No)?)
+    }
+
+    /// The same for an import, of which the file is claimed: unless another file of that name waits by now, of which the
+    /// status speaks then. Whether it was written.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn publish_status_of_claimed(&self, name: &FileName, json: &[u8]) -> Result<bool, SpoolError> {
+        let [inbox, check] = DropFolder::ALL.map(|drop| (drop, name.clone()));
+        // A close tells and delivers with its name's slot locked: here either both are seen or neither.
+        self.writers().with_both(&inbox, &check, |_, _| {
+            for drop in DropFolder::ALL {
+                if self.drop_folder(drop)?.stat(name.as_str())?.is_some() {
+                    return Ok(false);
+                }
+            }
+            self.publish_status(name, json)?;
+            Ok(true)
+        })
     }
 
     /// What `status/NAME.json` says now.
@@ -87,6 +107,39 @@ mod tests {
         assert_eq!(world.folders.read_status(&name("june.csv")).expect("read"), Some(b"{2}".to_vec()));
         assert_eq!(world.tree("status"), ["june.csv.json"]);
         assert_eq!(world.folders.read_status(&name("july.csv")).expect("read"), None);
+    }
+
+    #[test]
+    fn the_status_of_an_earlier_file_does_not_cover_that_of_one_that_waits() {
+        let world = World::new();
+        let june = name("june.csv");
+        assert!(world.folders.publish_status_of_claimed(&june, b"{1}").expect("written"));
+        for drop in DropFolder::ALL {
+            world.put(drop, "june.csv", b"a\n");
+            world.folders.publish_status(&june, b"{waiting}").expect("written");
+            assert!(!world.folders.publish_status_of_claimed(&june, b"{1}").expect("looked"));
+            assert_eq!(world.folders.read_status(&june).expect("read"), Some(b"{waiting}".to_vec()));
+            world.folders.remove(drop, &june).expect("removed");
+        }
+        assert!(world.folders.publish_status_of_claimed(&june, b"{1}").expect("written"));
+    }
+
+    #[test]
+    fn two_who_tell_of_one_name_do_not_meet() {
+        let world = World::new();
+        std::thread::scope(|scope| {
+            for text in [b"{1}", b"{2}"] {
+                let folders = world.folders.clone();
+                scope.spawn(move || {
+                    for _ in 0..500 {
+                        folders.publish_status(&name("june.csv"), text).expect("written");
+                    }
+                });
+            }
+        });
+        let left = world.folders.read_status(&name("june.csv")).expect("read").expect("there");
+        assert!(left == b"{1}" || left == b"{2}");
+        assert_eq!(world.tree("status"), ["june.csv.json"]);
     }
 
     #[test]

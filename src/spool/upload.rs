@@ -176,6 +176,12 @@ impl Upload {
         self.coverage.lose(offset, len.max(1));
     }
 
+    /// Where a write of so many bytes at this offset would end.
+    #[must_use]
+    pub fn end_of_write(&self, offset: u64, len: u64) -> u64 {
+        (if self.append { self.coverage.size() } else { offset }).saturating_add(len)
+    }
+
     fn write_covered(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SpoolError> {
         let len = bytes.len() as u64;
         self.touched = true;

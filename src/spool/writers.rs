@@ -15,6 +15,8 @@ pub(super) struct Writers {
     slots: Mutex<HashMap<Key, Arc<Slot>>>,
     /// Held while `recent.log` is written.
     pub(super) recent: Mutex<()>,
+    /// Held while a status is written: senders and imports may have one of the same name to tell.
+    pub(super) status: Mutex<()>,
 }
 
 /// A name in a drop folder.

@@ -24,9 +24,19 @@ pub(crate) struct Ran {
 
 impl World {
     /// An empty one.
-    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
     pub(crate) fn new() -> Self {
-        let mut dir = TempDir::with_prefix("expunged-test-").expect("a scratch folder");
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// An empty one in memory, where there is such a folder: for tests that sync thousands of times on a disk that others use too.
+    pub(crate) fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if memory.is_dir() { Self::within(memory) } else { Self::new() }
+    }
+
+    #[expect(clippy::print_stderr, reason = "whoever keeps a world must learn where it is")]
+    fn within(folder: &Path) -> Self {
+        let mut dir = TempDir::with_prefix_in("expunged-test-", folder).expect("a scratch folder");
         if std::env::var_os("EXPUNGED_KEEP").is_some() {
             dir.disable_cleanup(true);
             eprintln!("kept: {}", dir.path().display());
@@ -127,6 +137,12 @@ impl Ran {
         self
     }
 
+    /// Asserts that a text was said on either.
+    pub(crate) fn shows(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text) || self.stderr.contains(text), "expected: {text}\n{self}");
+        self
+    }
+
     /// Asserts that standard error holds a text.
     pub(crate) fn warns(self, text: &str) -> Self {
         assert!(self.stderr.contains(text), "expected on stderr: {text}\n{self}");
@@ -154,12 +170,22 @@ fn list(root: &Path, folder: &Path, lines: &mut Vec<String>) {
 }
 
 /// Whether a program is there. Says aloud that a test is skipped; where `EXPUNGED_TEST_ALL` is set, a skip is a failure.
-#[expect(clippy::print_stderr, reason = "a skipped test must not look like one that passed")]
 pub(crate) fn have(program: &str) -> bool {
     let found = std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| folder.join(program).is_file()));
     if !found {
-        assert!(std::env::var_os("EXPUNGED_TEST_ALL").is_none(), "{program} is not installed, and no test may be skipped here");
-        eprintln!("SKIPPED: {program} is not installed");
+        missing(&format!("{program} is not installed"));
     }
     found
+}
+
+/// Says aloud that a test is skipped for want of something that can be installed; a failure where `EXPUNGED_TEST_ALL` is set.
+pub(crate) fn missing(why: &str) {
+    assert!(std::env::var_os("EXPUNGED_TEST_ALL").is_none(), "{why}, and no test may be skipped here");
+    skip(why);
+}
+
+/// Says aloud that a test is skipped for want of something that the machine cannot give.
+#[expect(clippy::print_stderr, reason = "a skipped test must not look like one that passed")]
+pub(crate) fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
 }

@@ -24,8 +24,9 @@ use frame::Next;
 /// Longest body of one READ or WRITE that is advertised and answered. OpenSSH's own: 256 KiB less 1 KiB.
 pub const TRANSFER_BYTES_MAX: u32 = 261_120;
 
-/// Output at which an engine stops taking requests. One reply may go beyond it by [`TRANSFER_BYTES_MAX`].
-pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Output at which an engine stops taking requests. One reply may go beyond it by [`TRANSFER_BYTES_MAX`]. Less than one large
+/// READ, so that what was read is still in the processor's cache when it is encrypted, and no reply is copied as the output grows.
+pub const OUTPUT_BYTES_MAX: usize = 192 << 10;
 
 /// One SFTP conversation over a tree.
 pub struct Engine<T: Tree> {

@@ -1,6 +1,8 @@
 //! The requests of SFTP version 3, one by one: read the fields, ask the tree, write the reply.
 
-use crate::sftp::engine::{Engine, Framing, Open, OpenFlags, Overwrite, TRANSFER_BYTES_MAX, Tree, frame, listing, no_handle, number_of};
+use crate::sftp::engine::{
+    Engine, Framing, OUTPUT_BYTES_MAX, Open, OpenFlags, Overwrite, TRANSFER_BYTES_MAX, Tree, frame, listing, no_handle, number_of,
+};
 use crate::sftp::wire::{self, Attributes, Code, Reader, Refusal, Short, Writer};
 
 /// The version that is spoken.
@@ -234,6 +236,10 @@ impl<T: Tree> Engine<T> {
         let (tree, file) = self.file(handle)?;
         let length = length.min(TRANSFER_BYTES_MAX) as usize;
         let start = out.len();
+        if length >= 4096 {
+            // Once for all replies that still fit, and not doubling by doubling.
+            out.reserve(OUTPUT_BYTES_MAX.saturating_sub(start) + length + 32);
+        }
         Writer::new(out, wire::DATA).u32(id).u32(0).end();
         let body = out.len();
         out.resize(body + length, 0);

@@ -47,6 +47,7 @@ fn openssh_moves_64_mebibytes_each_way_unchanged_with_any_cipher_and_while_rekey
         &["-o", "Ciphers=aes128-gcm@openssh.com"][..],
         &["-o", "Ciphers=chacha20-poly1305@openssh.com", "-o", "RekeyLimit=16M"],
         &["-o", "Ciphers=aes256-ctr", "-B", "32768", "-R", "256"],
+        &["-o", "RekeyLimit=1M", "-o", "Compression=yes", "-R", "512"],
     ]
     .into_iter()
     .enumerate()

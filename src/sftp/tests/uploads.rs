@@ -18,7 +18,8 @@ fn an_upload_is_delivered_when_it_is_closed_and_can_be_looked_at_after_it_is_tak
         file.shutdown().await.unwrap();
         assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\nann@x.example\n");
         assert_eq!(world.hints(), ["acme inbox june.csv 20"]);
-        assert!(std::fs::read_to_string(world.path("status/june.csv.json")).unwrap().contains("\"state\":\"waiting\""));
+        let status: serde_json::Value = serde_json::from_slice(&std::fs::read(world.path("status/june.csv.json")).unwrap()).unwrap();
+        assert_eq!(status["state"], "waiting");
         assert_eq!(world.claim(DropFolder::Inbox), 1);
         assert_eq!(sftp.metadata("june.csv").await.unwrap().size, Some(20));
         let times = FileAttributes { atime: Some(5), mtime: Some(6), ..FileAttributes::empty() };
@@ -177,6 +178,22 @@ fn twenty_sessions_upload_at_once_and_every_file_arrives_whole() {
         for (sender, number) in (0..20_u8).flat_map(|sender| (0..4).map(move |number| (sender, number))) {
             assert!(std::fs::read(world.path(&format!("inbox/{sender}-{number}.csv"))).unwrap() == vec![sender; 100_000]);
         }
+    });
+}
+
+#[test]
+fn an_upload_may_reach_its_limit_and_not_pass_it() {
+    run(async {
+        let world = World::with(Options { upload_bytes_max: 20, ..Options::default() });
+        let (_handle, sftp) = world.sftp().await;
+        let mut file = sftp.create("fits.csv").await.unwrap();
+        file.write_all(b"email\nann@x.example\n").await.unwrap();
+        file.shutdown().await.unwrap();
+        let mut file = sftp.create("long.csv").await.unwrap();
+        file.write_all(b"email\n").await.unwrap();
+        file.write_all(b"anne@x.example\n").await.and(file.flush().await).unwrap_err();
+        assert!(file.shutdown().await.is_err(), "a client that goes on does not deliver the rest");
+        assert_eq!(world.hints(), ["acme inbox fits.csv 20"]);
     });
 }
 

@@ -1,0 +1,80 @@
+//! What has been kept long enough: day by day, out of `archive` and `rejected`.
+
+use jiff::civil::Date;
+
+use super::{End, Folders, SpoolError};
+
+/// What a day's folder loses.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expired {
+    /// Originals and results, which hold what the sender wrote. Reports stay.
+    Originals,
+    /// All of it, and the folder.
+    Everything,
+}
+
+impl Folders {
+    /// The days that have a folder, oldest first.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn days(&self, end: End) -> Result<Vec<Date>, SpoolError> {
+        let names = self.folder(end.as_str())?.names()?;
+        let mut days: Vec<Date> = names.iter().filter_map(|raw| std::str::from_utf8(raw).ok()?.parse().ok()).collect();
+        days.sort();
+        Ok(days)
+    }
+
+    /// Removes what has expired of a day; how many files. A kill in between leaves the rest for the next time.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn expire(&self, end: End, day: Date, expired: Expired) -> Result<u64, SpoolError> {
+        let root = self.folder(end.as_str())?;
+        let folder = root.sub(&day.to_string())?;
+        let mut removed = 0;
+        for raw in folder.names()? {
+            let Ok(name) = std::str::from_utf8(&raw) else { continue };
+            if expired == Expired::Everything || !kept_with_reports(name) {
+                removed += u64::from(folder.unlink(name)?);
+            }
+        }
+        if removed > 0 {
+            folder.sync()?;
+        }
+        if expired == Expired::Everything && folder.names()?.is_empty() {
+            root.remove_folder(&day.to_string())?;
+            root.sync()?;
+        }
+        Ok(removed)
+    }
+}
+
+/// Companions that hold no id and no address.
+fn kept_with_reports(name: &str) -> bool {
+    [".report.json", ".scrub.json", ".sig"].iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::*;
+    use super::*;
+
+    #[test]
+    fn originals_and_results_go_first_and_reports_with_the_folder() {
+        let world = World::new();
+        let folders = world.spool.tenant(&world.tenant).expect("there");
+        let day: Date = "2026-11-21".parse().expect("a day");
+        let at = world.path("archive/2026-11-21");
+        std::fs::create_dir_all(&at).expect("made");
+        for name in ["1-june.csv", "1-june.csv.results.csv", "1-june.csv.report.json", "1-june.csv.scrub.json"] {
+            std::fs::write(at.join(name), "x").expect("written");
+        }
+        assert_eq!(folders.days(End::Archive).expect("read"), [day]);
+        assert_eq!(folders.expire(End::Archive, day, Expired::Originals).expect("done"), 2);
+        assert_eq!(folders.expire(End::Archive, day, Expired::Originals).expect("done"), 0);
+        assert!(at.join("1-june.csv.report.json").exists() && at.join("1-june.csv.scrub.json").exists());
+        assert_eq!(folders.expire(End::Archive, day, Expired::Everything).expect("done"), 2);
+        assert!(!at.exists() && folders.days(End::Archive).expect("read").is_empty());
+    }
+}
