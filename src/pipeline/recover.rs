@@ -31,6 +31,7 @@ impl Pipeline {
             self.spool.tenant(&tenant)?.sweep()?;
             self.recover_tenant(&tenant, &mut found)?;
         }
+        self.recover_scrubs()?;
         if found != Recovered::default() {
             info!(
                 resumed = found.resumed,
