@@ -271,6 +271,58 @@ fn a_delivery_killed_at_any_call_loses_nothing_and_does_nothing_twice() {
     assert!(kills >= 6 && unheard >= 4, "{kills} kills, {unheard} of them before the answer: the calls are not seen");
 }
 
+#[test]
+fn a_purge_by_hand_killed_at_any_call_is_whole_or_nothing_after_the_next_start() {
+    if !have("strace") {
+        return;
+    }
+    let prepared = prepared();
+    let before = people::rows(&prepared, "acme");
+    let purge = |world: &World, tracer: &[String]| {
+        let list = world.write("list.csv", EMAILS);
+        let mut command = Command::new(tracer.first().map_or(EXPUNGED, String::as_str));
+        command.args(tracer.iter().skip(1)).arg("--config").arg(world.home().join("expunged.toml"));
+        command.arg("purge").arg(list).args(["--tenant", "acme", "--yes", "3"]);
+        command.output().expect("it runs").status.code()
+    };
+    let expected = {
+        let world = prepared.fork();
+        assert_eq!(purge(&world, &[]), Some(3), "done, one row invalid");
+        people::rows(&world, "acme")
+    };
+    let mut outcomes = (0, 0);
+    for call in CALLS.into_iter().chain(["unlink"]) {
+        for nth in 1.. {
+            let mut world = prepared.fork();
+            let injected = [format!("trace={call}"), "-e".to_owned(), format!("inject={call}:signal=KILL:when={nth}"), EXPUNGED.to_owned()];
+            let tracer = ["strace", "-f", "-qq", "-o", "/dev/null", "-e"].map(str::to_owned).into_iter().chain(injected);
+            let ended = purge(&world, &tracer.collect::<Vec<_>>());
+            world.start();
+            world.eventually("what was begun ends", || {
+                let open = "SELECT (SELECT count(*) FROM expunged_imports WHERE NOT archived) + (SELECT count(*) FROM expunged_requests WHERE result IS NULL)";
+                (world.sql::<i64>(open) == 0).then_some(())
+            });
+            world.stop();
+            let found = people::rows(&world, "acme");
+            let nothing = found == before;
+            if !nothing {
+                people::same(&found, &expected, || format!("after a kill at {call} {nth}\n{}", world.picture()));
+                let archived = world.files("acme", "archive").iter().filter(|name| name.ends_with("-list.csv")).count();
+                assert_eq!(archived, 1, "after a kill at {call} {nth}\n{}", world.picture());
+            }
+            let lists = std::fs::read_dir(world.home().join("data/requests")).into_iter().flatten().count();
+            assert_eq!(lists, 0, "no list is left behind after a kill at {call} {nth}\n{}", world.picture());
+            assert!(world.files("acme", "processing").is_empty(), "after a kill at {call} {nth}\n{}", world.picture());
+            if ended == Some(3) {
+                assert!(!nothing, "it said that it was done");
+                break;
+            }
+            if nothing { outcomes.0 += 1 } else { outcomes.1 += 1 }
+        }
+    }
+    assert!(outcomes.0 >= 2 && outcomes.1 >= 5, "{outcomes:?}: the calls are not seen");
+}
+
 /// Whether the traced daemon comes as far as listening.
 fn listens(world: &mut World) -> bool {
     let pid = world.pid();

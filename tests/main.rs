@@ -26,4 +26,5 @@ mod scale;
 mod scrub;
 mod support;
 mod systemd;
+mod trouble;
 mod world;

@@ -39,6 +39,15 @@ pub(crate) fn load(world: &World, tenant: &str, count: usize) {
     }
 }
 
+/// Customers without history, quickly: `count` of them.
+pub(crate) fn load_bare(world: &World, tenant: &str, count: usize) {
+    let mut customers = String::from("accountId,id,email\n");
+    for n in 0..count {
+        let _ = writeln!(customers, "{},{},{}", account(n), id(n), email(tenant, n));
+    }
+    world.load("customers", tenant, &customers);
+}
+
 pub(crate) fn account(n: usize) -> String {
     format!("A{}", n / 2)
 }

@@ -1,20 +1,9 @@
 //! Much at once, as far as a build server bears it in a debug build. Larger numbers are the bench's.
 
-use std::fmt::Write as _;
-
 use serde_json::Value;
 
 use crate::people;
 use crate::world::World;
-
-/// Customers without history, quickly: `count` of them.
-fn load_bare(world: &World, tenant: &str, count: usize) {
-    let mut customers = String::from("accountId,id,email\n");
-    for n in 0..count {
-        let _ = writeln!(customers, "{},{},{}", people::account(n), people::id(n), people::email(tenant, n));
-    }
-    world.load("customers", tenant, &customers);
-}
 
 /// Every import ended and archived, and so many of them.
 fn archived(world: &World, count: i64) -> bool {
@@ -36,7 +25,7 @@ fn total(reports: &[Value], outcome: &str) -> u64 {
 fn fifty_thousand_rows_against_two_hundred_thousand_customers() {
     let mut world = World::new();
     world.tenant("acme");
-    load_bare(&world, "acme", 200_000);
+    people::load_bare(&world, "acme", 200_000);
     world.start();
     let mut list = people::email_csv("acme", (0..200_000).step_by(5));
     list.push_str(&people::email_csv("nobody", 0..5_000)["Customer Email\n".len()..]);
@@ -64,7 +53,7 @@ fn twenty_files_at_once_from_five_tenants() {
     let tenants = ["acme", "acme-2", "berta", "caesar", "dora"];
     for tenant in tenants {
         world.tenant(tenant);
-        load_bare(&world, tenant, 500);
+        people::load_bare(&world, tenant, 500);
     }
     world.start();
     let address = world.address();
@@ -93,7 +82,7 @@ fn a_thousand_files_that_came_while_the_daemon_was_down() {
     world.set("pipeline", "settle_seconds", "0");
     for tenant in ["acme", "acme-2"] {
         world.tenant(tenant);
-        load_bare(&world, tenant, 1_000);
+        people::load_bare(&world, tenant, 1_000);
         for n in 0..500 {
             let path = world.folder(tenant, "inbox").join(format!("night{n}.csv"));
             std::fs::write(path, people::email_csv(tenant, [n, n + 1])).expect("writable");

@@ -1,5 +1,6 @@
 //! The purge against hand-written SQL: alternating runs on the same data, medians, ratios.
 //!
+//! `--customers N --rows N` takes one case, `--only ours,P1` some sides, `--rounds N` other than three rounds.
 //! `cargo bench --bench purge -- --quick` takes the small store only. Without `--quick` the store of two million customers is
 //! made and purged too, which takes an hour and 20 GB of disk. The sides:
 //!
@@ -36,6 +37,7 @@ fn main() {
     let rounds = value(&args, "--rounds").unwrap_or(3);
     let dir = std::env::var_os("EXPUNGED_BENCH_DIR").map_or_else(|| PathBuf::from("target/bench-purge"), PathBuf::from);
     std::fs::create_dir_all(&dir).expect("the bench's folder can be made");
+    let only: Option<String> = value(&args, "--only");
     let mut plan = vec![(Size { customers: 200_000 }, vec![1, 1_000, 50_000])];
     if !quick {
         plan.push((Size { customers: 2_000_000 }, vec![1, 100_000, 500_000]));
@@ -46,9 +48,11 @@ fn main() {
     for (size, cases) in plan {
         let stores = generate::stores(&dir, size);
         for rows in cases {
-            case(&dir, &stores, size, rows, rounds);
+            case(&dir, &stores, size, (rows, rounds), only.as_deref());
         }
-        view::application(&dir, &stores, size);
+        if only.is_none() {
+            view::application(&dir, &stores, size);
+        }
     }
 }
 
@@ -61,7 +65,7 @@ fn value<T: std::str::FromStr>(args: &[String], name: &str) -> Option<T> {
 type Run<'a> = Box<dyn Fn() -> Measure + 'a>;
 
 /// One list on one store: every side in turn, forwards and backwards, medians of all rounds.
-fn case(dir: &Path, stores: &generate::Stores, size: Size, rows: usize, rounds: usize) {
+fn case(dir: &Path, stores: &generate::Stores, size: Size, (rows, rounds): (usize, usize), only: Option<&str>) {
     let list = generate::list(dir, size, rows);
     let nobody = generate::strangers(dir, rows);
     let mut sides: Vec<(&str, Run<'_>)> = vec![
@@ -73,6 +77,9 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, rows: usize, rounds: 
     ];
     if rows <= 1_000 {
         sides.push(("naive", Box::new(|| peers::one_by_one(dir, &stores.ordinary, &list))));
+    }
+    if let Some(only) = only {
+        sides.retain(|(name, _)| only.split(',').any(|wanted| wanted == *name));
     }
     let mut measured: BTreeMap<&str, Vec<Measure>> = BTreeMap::new();
     for round in 0..rounds {
@@ -91,7 +98,7 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, rows: usize, rounds: 
         "{:<12} {:>9} {:>9} {:>10} {:>10} {:>11} {:>8} {:>8}",
         "side", "wall s", "cpu s", "rows/s", "peak MiB", "written MB", "wall/P1", "cpu/P1"
     );
-    let base = measure::median(&measured["P1"]);
+    let base = measured.get("P1").map(|all| measure::median(all));
     for (name, _) in &sides {
         let m = measure::median(&measured[name]);
         println!(
@@ -101,8 +108,8 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, rows: usize, rounds: 
             rows as f64 / m.wall,
             m.peak_mib,
             m.written_mb,
-            m.wall / base.wall,
-            m.cpu / base.cpu.max(0.01),
+            base.map_or(f64::NAN, |base| m.wall / base.wall),
+            base.map_or(f64::NAN, |base| m.cpu / base.cpu.max(0.01)),
         );
     }
     if rows == 1 {

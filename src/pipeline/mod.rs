@@ -94,6 +94,8 @@ pub enum Wake {
     Delivered(TenantName, Delivered),
     /// Something changed in this tenant's drop folders.
     Changed(TenantName),
+    /// A drop folder of this tenant was removed or moved away: another may stand there by now, and nobody watches it.
+    Unwatched(TenantName),
     /// Events were lost: look everywhere.
     Rescan,
     /// These are the tenants from now on.
@@ -137,6 +139,8 @@ pub struct Pipeline {
     scrubbing: Scrubbing,
     /// To be scanned before the next slice.
     changed: BTreeSet<TenantName>,
+    /// Whose folders are to be watched anew.
+    unwatched: BTreeSet<TenantName>,
     /// When a settling or waiting file may be ripe.
     ripe_at: BTreeMap<TenantName, Instant>,
     /// Files that cannot be taken and were warned about once.
@@ -176,6 +180,7 @@ impl Pipeline {
             turns: Turns::default(),
             running: HashMap::new(),
             scrubbing: Scrubbing::new(scrubber, options.scrub),
+            unwatched: BTreeSet::new(),
             ripe_at: BTreeMap::new(),
             warned: BTreeSet::new(),
             fitting: Fitting::default(),
@@ -273,6 +278,10 @@ impl Pipeline {
             Wake::Changed(tenant) => {
                 self.changed.insert(tenant);
             }
+            Wake::Unwatched(tenant) => {
+                self.unwatched.insert(tenant.clone());
+                self.changed.insert(tenant);
+            }
             Wake::Rescan => self.changed.extend(self.tenants.keys().cloned()),
             Wake::Tenants(tenants) => self.adopt_tenants(tenants),
             Wake::Plan(engine) => {
@@ -334,14 +343,20 @@ impl Pipeline {
     }
 
     fn scan_changed(&mut self) {
-        for tenant in std::mem::take(&mut self.changed) {
+        while let Some(tenant) = self.changed.pop_first() {
             self.ripe_at.remove(&tenant);
             if !self.tenants.contains_key(&tenant) {
                 continue;
             }
             if let Err(fault) = self.take_files(&tenant) {
                 warn!(%tenant, cause = %fault.chain(), "scan failed");
-                self.ripe_at.insert(tenant, Instant::now() + self.options.settle.max(Duration::from_secs(1)));
+                let again = Instant::now() + self.options.settle.max(Duration::from_secs(1));
+                self.ripe_at.insert(tenant, again);
+                if fault.passing() {
+                    // The store is held by another writer: each further tenant would wait for it as long, and a stop would too.
+                    self.ripe_at.extend(std::mem::take(&mut self.changed).into_iter().map(|tenant| (tenant, again)));
+                    return;
+                }
             }
         }
     }

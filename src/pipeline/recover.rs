@@ -17,6 +17,8 @@ pub struct Recovered {
     pub withdrawn: usize,
     /// Files in processing that the ledger does not know: back in the inbox.
     pub put_back: usize,
+    /// Lists of commands that were killed before they had asked: removed.
+    pub swept: usize,
 }
 
 impl Pipeline {
@@ -32,11 +34,13 @@ impl Pipeline {
             self.recover_tenant(&tenant, &mut found)?;
         }
         self.recover_scrubs()?;
+        found.swept = self.sweep_requests()?;
         if found != Recovered::default() {
             info!(
                 resumed = found.resumed,
                 withdrawn = found.withdrawn,
                 put_back = found.put_back,
+                swept = found.swept,
                 "folders and ledger brought into agreement"
             );
         }
@@ -73,7 +77,13 @@ impl Pipeline {
 
     /// A row whose file did not come: the kill fell between the ledger's row and the move.
     fn never_claimed(&mut self, folders: &Folders, row: &ImportRow) -> Result<bool, Fault> {
-        if row.state != State::Received || folders.claimed_file(row.id, &file_name(row)?)?.is_some() {
+        if row.state != State::Received {
+            return Ok(false);
+        }
+        if folders.claimed_file(row.id, &file_name(row)?)?.is_some() {
+            if row.origin == Origin::Command {
+                requests::forget_list(self, row)?;
+            }
             return Ok(false);
         }
         if row.origin == Origin::Command {

@@ -3,6 +3,7 @@
 //! The row and the import it becomes are tied together in one transaction; the bytes follow and can follow again.
 
 use std::fs::{self, File};
+use std::io;
 
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
@@ -73,10 +74,35 @@ impl Pipeline {
                     info!(request, "scrub asked for");
                     self.scrubbing.ask(request);
                 }
-                Taken::Refused(request) => warn!(request, "request refused"),
+                Taken::Refused(row) => {
+                    warn!(request = row.id, "request refused");
+                    if let Some(list) = list_of(&row) {
+                        // It is kept for nobody. What cannot be removed now, the next start sweeps.
+                        let _ = fs::remove_file(self.requests_dir.join(list));
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// Removes lists that no request needs: those of commands that were killed before they had asked. A command that is about
+    /// to ask learns that its list was lost.
+    pub(super) fn sweep_requests(&self) -> Result<usize, Fault> {
+        let needed: Vec<String> = ledger::unended_requests(self.store.connection())?.iter().filter_map(list_of).collect();
+        let listed = match fs::read_dir(&self.requests_dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            listed => listed?,
+        };
+        let mut swept = 0;
+        for entry in listed {
+            let entry = entry?;
+            if needed.iter().all(|stored| entry.file_name() != stored.as_str()) {
+                fs::remove_file(entry.path())?;
+                swept += 1;
+            }
+        }
+        Ok(swept)
     }
 
     /// Brings back the file of an import that goes on, so that folders and status say so at once.
@@ -119,8 +145,9 @@ impl Pipeline {
                 Ok(Asked::Scrub) => return Ok(Some(Taken::Scrub(row.id))),
                 Err(why) => Err(why),
             };
-            let (taken, answer) = taken.unwrap_or_else(|why| (Taken::Refused(row.id), serde_json::json!({ "error": why })));
-            ledger::finish_request(tx, row.id, &answer, at)?;
+            let id = row.id;
+            let (taken, answer) = taken.unwrap_or_else(|why| (Taken::Refused(row), serde_json::json!({ "error": why })));
+            ledger::finish_request(tx, id, &answer, at)?;
             Ok(Some(taken))
         })
     }
@@ -138,7 +165,7 @@ enum Taken {
     Purge(PurgeRequest, ImportId),
     Decided(DecideRequest, TenantName, String),
     Scrub(i64),
-    Refused(i64),
+    Refused(RequestRow),
 }
 
 /// `expunged scrub`: search the store now.
@@ -171,6 +198,16 @@ pub(super) fn adopt_again(pipeline: &mut Pipeline, folders: &Folders, row: &Impo
     }
 }
 
+/// Removes what a command's import was adopted from, where a kill fell between.
+pub(super) fn forget_list(pipeline: &Pipeline, row: &ImportRow) -> Result<(), Fault> {
+    let request = ledger::request_of_import(pipeline.store.connection(), row.id)?;
+    let Some(list) = request.as_ref().and_then(list_of) else { return Ok(()) };
+    match fs::remove_file(pipeline.requests_dir.join(list)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 fn adopt(pipeline: &mut Pipeline, folders: &Folders, row: &ImportRow, request: &PurgeRequest) -> Result<bool, Fault> {
     let path = pipeline.requests_dir.join(request.stored.as_str());
     let Ok(file) = File::open(&path) else {
@@ -181,6 +218,14 @@ fn adopt(pipeline: &mut Pipeline, folders: &Folders, row: &ImportRow, request: &
     folders.adopt(row.id, &file_name(row)?, file)?;
     fs::remove_file(&path)?;
     Ok(true)
+}
+
+/// The name of the file that a request came with.
+fn list_of(row: &RequestRow) -> Option<String> {
+    match understood(row) {
+        Ok(Asked::Purge(request)) => Some(request.stored),
+        Ok(Asked::Decide(_) | Asked::Scrub) | Err(_) => None,
+    }
 }
 
 fn understood(row: &RequestRow) -> Result<Asked, String> {

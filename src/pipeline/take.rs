@@ -21,12 +21,18 @@ struct Vouching<'a> {
 impl Pipeline {
     /// Scans both drop folders of a tenant and claims what is ripe.
     pub(super) fn take_files(&mut self, tenant: &TenantName) -> Result<(), Fault> {
+        if self.unwatched.remove(tenant) {
+            self.spool.create_tenant(tenant)?;
+            info!(%tenant, "folders watched anew");
+            // Before the scan: what comes after it is heard, what came before it is seen.
+            self.watch_tenant(tenant);
+        }
         let folders = self.spool.tenant(tenant)?;
         for drop in DropFolder::ALL {
             let scan = folders.scan(drop)?;
             if scan.recreated {
-                info!(%tenant, folder = drop.as_str(), "folder made anew");
-                self.watch_folder(tenant, drop);
+                self.unwatched.insert(tenant.clone());
+                self.changed.insert(tenant.clone());
             }
             for (name, problem) in &scan.problems {
                 if self.warned.insert((tenant.clone(), name.clone())) {
@@ -178,7 +184,11 @@ impl Pipeline {
         if let Some(watch) = &mut self.watch
             && let Err(cause) = watch.follow(tenant, &path)
         {
-            warn!(%tenant, folder = drop.as_str(), %cause, "folder not watched: the timer finds its files");
+            // Tried again by the next scan.
+            self.unwatched.insert(tenant.clone());
+            if self.warned.insert((tenant.clone(), format!("watch of {}", drop.as_str()))) {
+                warn!(%tenant, folder = drop.as_str(), %cause, "folder not watched: the timer finds its files");
+            }
         }
     }
 }

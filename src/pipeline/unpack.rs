@@ -109,6 +109,8 @@ mod tests {
         damaged[trailer] ^= 1;
         check(&damaged, 99, Err("gzip_damaged"));
         check(b"Customer Email\na@b\n", 99, Err("gzip_damaged"));
-        check(&[whole, b"trailing".to_vec()].concat(), 99, Err("gzip_damaged"));
+        check(&[whole.clone(), b"trailing text".to_vec()].concat(), 99, Err("gzip_damaged"));
+        // Fewer bytes than a member's header has may be the start of one.
+        check(&[whole, b"trailing".to_vec()].concat(), 99, Err("gzip_cut"));
     }
 }

@@ -74,8 +74,12 @@ fn wakes_of(event: notify::Result<Event>, known: &HashMap<PathBuf, TenantName>) 
     if event.paths.is_empty() {
         return vec![Wake::Rescan];
     }
-    let whose = |path: &PathBuf| known.get(path).or_else(|| path.parent().and_then(|folder| known.get(folder)));
-    event.paths.iter().filter_map(whose).map(|tenant| Wake::Changed(tenant.clone())).collect()
+    let wake = |path: &PathBuf| match known.get(path) {
+        // The folder itself was removed or moved away, and the watch with it.
+        Some(tenant) => Some(Wake::Unwatched(tenant.clone())),
+        None => path.parent().and_then(|folder| known.get(folder)).map(|tenant| Wake::Changed(tenant.clone())),
+    };
+    event.paths.iter().filter_map(wake).collect()
 }
 
 #[cfg(test)]
@@ -104,8 +108,10 @@ mod tests {
         check(Ok(Event::new(moved).add_path("/d/acme/inbox/june.csv".into())), "Changed(TenantName(\"acme\"))");
         check(
             Ok(Event::new(EventKind::Remove(notify::event::RemoveKind::Folder)).add_path("/d/acme/inbox".into())),
-            "Changed(TenantName(\"acme\"))",
+            "Unwatched(TenantName(\"acme\"))",
         );
+        let away = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+        check(Ok(Event::new(away).add_path("/d/acme/inbox".into())), "Unwatched(TenantName(\"acme\"))");
         check(Ok(Event::new(moved).add_path("/d/other/inbox/june.csv".into())), "");
         check(Ok(Event::new(EventKind::Access(AccessKind::Read)).add_path("/d/acme/inbox/june.csv".into())), "");
     }

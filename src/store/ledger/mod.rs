@@ -27,7 +27,9 @@ pub use imports::{
     End, FileFacts, NewImport, Planned, digest, end, get, insert, list, newest_of_file, note_attempt, note_file, outcomes, plan,
     previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report, unarchived, withdraw,
 };
-pub use requests::{NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request};
+pub use requests::{
+    NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request, unended_requests,
+};
 pub use scrubs::{
     ScrubRow, Unscrubbed, begin_scrub, covered, end_scrub, note_unscrubbed, open_scrub, save_scrub, scrub, scrub_receipt, set_filed,
     unfiled, unfiled_scrub, unscrubbed,

@@ -74,6 +74,15 @@ pub fn open_requests(connection: &Connection) -> Result<Vec<RequestRow>, StoreEr
     select(connection, "WHERE finished_at IS NULL ORDER BY id", [])
 }
 
+/// Requests whose list is still needed: those without an answer, and those of imports that have not ended.
+///
+/// # Errors
+/// [`StoreError::Ledger`] when a cell does not read back.
+pub fn unended_requests(connection: &Connection) -> Result<Vec<RequestRow>, StoreError> {
+    let unended = "json_extract(result, '$.import') IN (SELECT id FROM expunged_imports WHERE archived = 0)";
+    select(connection, &format!("WHERE finished_at IS NULL OR {unended} ORDER BY id"), [])
+}
+
 /// Takes up the oldest request that no one has taken.
 ///
 /// # Errors
