@@ -51,7 +51,7 @@ fn read_digits(file: &Path) -> Result<[u8; 32], SecretError> {
     Ok(bytes)
 }
 
-/// Reads a key by which senders know this host: ed25519, or RSA of at least [`HOST_RSA_BITS_MIN`] bits, in OpenSSH's format,
+/// Reads a key by which senders know this host: ed25519, or RSA of at least `HOST_RSA_BITS_MIN` bits, in OpenSSH's format,
 /// without a passphrase.
 ///
 /// # Errors
