@@ -12,7 +12,7 @@
 //! 4  shutdown                   how the rim ends
 //!    ─────────────────────────  nothing below this line waits, or knows the time
 //! 3  spool                      folders and durable moves
-//! 2  purge  load                the rule of the product: rows + plan + store → outcomes
+//! 2  purge  load  scrub         the rule of the product: rows + plan + store → outcomes
 //! 1  records  report  store  guide   formats, storage, what senders are told
 //! 0  domain  telemetry          words, and how we speak
 //! ```
@@ -29,6 +29,7 @@ pub mod pipeline;
 pub mod purge;
 pub mod records;
 pub mod report;
+pub mod scrub;
 pub mod sftp;
 pub mod shutdown;
 pub mod spool;

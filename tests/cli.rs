@@ -19,7 +19,7 @@ fn init_makes_a_config_the_folders_and_the_keys() {
         Some(
             "here/data 700\n\
          here/data/keys 700\n\
-         here/data/keys/identity.key 600\n\
+         here/data/keys/identity.key 600\nhere/data/keys/scrub.key 600\n\
          here/data/keys/ssh_host_ed25519_key 600\n\
          here/data/keys/ssh_host_ed25519_key.pub 600\n\
          here/data/store.db 600\n\

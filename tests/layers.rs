@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Each module and its layer, as the picture has it.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("main", 9),
     ("cli", 9),
     ("daemon", 8),
@@ -16,6 +16,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("spool", 3),
     ("purge", 2),
     ("load", 2),
+    ("scrub", 2),
     ("records", 1),
     ("report", 1),
     ("store", 1),

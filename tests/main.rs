@@ -23,6 +23,7 @@ mod people;
 mod picking_up;
 mod plan;
 mod scale;
+mod scrub;
 mod support;
 mod systemd;
 mod trouble;

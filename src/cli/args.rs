@@ -183,6 +183,21 @@ pub struct PurgeArgs {
     pub json: bool,
 }
 
+/// Arguments of `scrub`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Search the store for traces of purged people now, and zero every byte that no row uses",
+    after_help = "The daemon does this by itself, [scrub] in the config says when. Beside a running daemon the command asks it, without one it \
+                  works in its place. Each import that is covered gets a receipt beside its report, NAME.scrub.json.\n\n\
+                  Examples:\n  expunged scrub\n  expunged scrub --json\n\n\
+                  Exit codes: 0 done, nothing left; 1 failed; 2 usage or configuration; 3 done, something is left: see the receipts"
+)]
+pub struct ScrubArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `customers …`
 #[derive(Debug, Subcommand)]
 pub enum CustomersCommand {

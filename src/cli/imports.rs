@@ -7,7 +7,7 @@ use super::args::ImportsCommand;
 use super::{Exit, Failure, Scene, decide, store, summary};
 use crate::domain::{ImportId, Tally, TenantName};
 use crate::pipeline::Verdict;
-use crate::report::Report;
+use crate::report::{Report, ScrubReceipt};
 use crate::store::ledger::{self, ImportRow};
 
 pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failure> {
@@ -62,6 +62,8 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
     let report: Option<Report> = row.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let decisions = ledger::decisions(store.connection(), import).map_err(|error| store::failure(&error))?;
+    let scrub = ledger::scrub_receipt(store.connection(), import).map_err(|error| store::failure(&error))?;
+    let receipt: Option<ScrubReceipt> = scrub.as_ref().and_then(|text| serde_json::from_str(text.as_deref()?).ok());
     if json {
         scene.terminal.json(&Shown {
             listed: Listed::new(&row),
@@ -70,6 +72,7 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
             message: row.message.as_deref(),
             decisions: decisions.iter().map(Said::new).collect(),
             report: report.as_ref(),
+            scrub: receipt.as_ref(),
         })?;
         return Ok(Exit::Done);
     }
@@ -87,6 +90,7 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         ("sha256", row.sha256.clone()),
         ("by", row.requested_by.clone()),
         ("case", row.request_case.clone()),
+        ("scrub", scrub.map(|_| scrub_word(receipt.as_ref()))),
     ] {
         lines.extend(value.map(|value| format!("{word:<9} {value}")));
     }
@@ -101,6 +105,14 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         summary::print(&scene.terminal, report)?;
     }
     Ok(Exit::Done)
+}
+
+fn scrub_word(receipt: Option<&ScrubReceipt>) -> String {
+    match receipt {
+        None => "to come".to_owned(),
+        Some(receipt) if receipt.clean => format!("{} nothing is left", seconds(receipt.finished_at)),
+        Some(receipt) => format!("{} something is left: see the receipt", seconds(receipt.finished_at)),
+    }
 }
 
 #[derive(Serialize)]
@@ -147,6 +159,7 @@ struct Shown<'a> {
     message: Option<&'a str>,
     decisions: Vec<Said<'a>>,
     report: Option<&'a Report>,
+    scrub: Option<&'a ScrubReceipt>,
 }
 
 #[derive(Serialize)]

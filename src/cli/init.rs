@@ -113,10 +113,11 @@ fn make(config: &Config, listen: SocketAddr) -> Result<(String, String), (String
     for folder in [&config.tenants_dir, &config.data_dir, &config.keys_dir(), &config.tenant_folders_dir()] {
         files::create_private_folder(folder).map_err(at(folder))?;
     }
-    let identity = config.identity_key_file();
-    if !identity.exists() {
-        let text = random().map(|key| format!("{}\n", hex::encode(key)));
-        text.and_then(|text| files::create(&identity, text.as_bytes(), 0o600)).map_err(at(&identity))?;
+    for key_file in [config.identity_key_file(), config.seal_key_file()] {
+        if !key_file.exists() {
+            let text = random().map(|key| format!("{}\n", hex::encode(key)));
+            text.and_then(|text| files::create(&key_file, text.as_bytes(), 0o600)).map_err(at(&key_file))?;
+        }
     }
     let host = config.host_key_file();
     let fingerprint = host_key(&host).map_err(at(&host))?;

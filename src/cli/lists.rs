@@ -19,10 +19,10 @@ use crate::store::ledger::{self, ImportRow};
 use crate::store::{Store, StoreError};
 
 /// How often a waiting command looks whether the daemon is done.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// How long a command waits for a running daemon to take up its request. DESIGN section 3 promises a second.
-const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
+pub(super) const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) fn check(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;

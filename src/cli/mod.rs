@@ -18,6 +18,7 @@ mod load;
 mod owner;
 mod plan;
 mod sample;
+mod scrub;
 mod serve;
 mod store;
 mod summary;
@@ -33,7 +34,7 @@ use clap::{Parser, Subcommand};
 
 pub use args::{
     CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ExemptionsCommand, ImportsCommand, LoadArgs, LoadKind, PersonArgs, PurgeArgs,
-    ReadingArgs, SampleArgs, SampleKind, ServeArgs, SuppressionsCommand,
+    ReadingArgs, SampleArgs, SampleKind, ScrubArgs, ServeArgs, SuppressionsCommand,
 };
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
@@ -96,6 +97,8 @@ pub enum Command {
     /// People who must not be registered again
     #[command(subcommand)]
     Suppressions(SuppressionsCommand),
+    /// Search the store for traces of purged people now
+    Scrub(ScrubArgs),
     /// Fill the built-in store from a CSV or JSONL file
     Load(LoadArgs),
     /// Find people, and show everything held about one
@@ -149,6 +152,7 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Plan(command) => plan::run(scene, command),
         Command::Exemptions(command) => exemptions::run(scene, command),
         Command::Suppressions(command) => suppressions::run(scene, command),
+        Command::Scrub(args) => scrub::run(scene, args),
         Command::Load(args) => load::run(scene, args),
         Command::Customers(command) => customers::run(scene, command),
     }

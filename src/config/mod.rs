@@ -17,8 +17,10 @@ use std::path::{Path, PathBuf};
 pub use fault::{Fault, Faults};
 pub use keys::{KeyError, LoginKey, RSA_BITS_MIN, read_keys};
 pub use option::{Options, Slot, Visit, read_listen};
-pub use secrets::{SecretError, read_host_key, read_identity_key};
-pub use sections::{BadRows, LimitsSection, LogSection, PipelineSection, RetentionSection, SftpSection, StoreSection, TenantOptions};
+pub use secrets::{SecretError, read_host_key, read_identity_key, read_seal_key};
+pub use sections::{
+    BadRows, LimitsSection, LogSection, PipelineSection, RetentionSection, ScrubSection, SftpSection, StoreSection, TenantOptions,
+};
 pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
 
 use option::Reading;
@@ -41,6 +43,8 @@ pub struct Config {
     pub pipeline: PipelineSection,
     /// The database.
     pub store: StoreSection,
+    /// When the store is searched for traces.
+    pub scrub: ScrubSection,
     /// How long files are kept.
     pub retention: RetentionSection,
     /// What a list may be.
@@ -76,6 +80,7 @@ impl Config {
             sftp: SftpSection::default(),
             pipeline: PipelineSection::default(),
             store: StoreSection::default(),
+            scrub: ScrubSection::default(),
             retention: RetentionSection::default(),
             limits: LimitsSection::default(),
             log: LogSection::default(),
@@ -156,6 +161,18 @@ impl Config {
         self.keys_dir().join("identity.key")
     }
 
+    /// The key by which identifiers are sealed until they were searched for.
+    #[must_use]
+    pub fn seal_key_file(&self) -> PathBuf {
+        self.keys_dir().join("scrub.key")
+    }
+
+    /// The folder of sealed identifiers.
+    #[must_use]
+    pub fn sealed_dir(&self) -> PathBuf {
+        self.data_dir.join("scrub")
+    }
+
     /// The folder of the tenants' folders.
     #[must_use]
     pub fn tenant_folders_dir(&self) -> PathBuf {
@@ -163,12 +180,13 @@ impl Config {
     }
 
     /// Each section by name, in the order of the sample.
-    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 7] {
-        let [sftp, pipeline, store, retention, limits, log, tenant_defaults] = SECTIONS;
+    fn sections(&mut self) -> [(&'static str, &mut dyn Options); 8] {
+        let [sftp, pipeline, store, scrub, retention, limits, log, tenant_defaults] = SECTIONS;
         [
             (sftp, &mut self.sftp),
             (pipeline, &mut self.pipeline),
             (store, &mut self.store),
+            (scrub, &mut self.scrub),
             (retention, &mut self.retention),
             (limits, &mut self.limits),
             (log, &mut self.log),
@@ -240,7 +258,7 @@ fn read_text(file: &Path) -> Result<String, Faults> {
 }
 
 /// Sections of the main file, in the order of the sample.
-const SECTIONS: [&str; 7] = ["sftp", "pipeline", "store", "retention", "limits", "log", "tenant_defaults"];
+const SECTIONS: [&str; 8] = ["sftp", "pipeline", "store", "scrub", "retention", "limits", "log", "tenant_defaults"];
 
 /// Largest config file, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use russh::keys::{Algorithm, PrivateKey};
 
 use crate::domain::IdentityKey;
+use crate::scrub::SealKey;
 
 /// Why a key could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -32,10 +33,22 @@ pub enum SecretError {
 /// # Errors
 /// [`SecretError`].
 pub fn read_identity_key(file: &Path) -> Result<IdentityKey, SecretError> {
+    read_digits(file).map(IdentityKey::new)
+}
+
+/// Reads the key by which identifiers are sealed: 64 hexadecimal digits.
+///
+/// # Errors
+/// [`SecretError`].
+pub fn read_seal_key(file: &Path) -> Result<SealKey, SecretError> {
+    read_digits(file).map(SealKey::new)
+}
+
+fn read_digits(file: &Path) -> Result<[u8; 32], SecretError> {
     let text = read(file)?;
     let mut bytes = [0; 32];
     hex::decode_to_slice(text.trim_ascii(), &mut bytes).map_err(|_| SecretError::Malformed(file.to_owned(), "64 hexadecimal digits"))?;
-    Ok(IdentityKey::new(bytes))
+    Ok(bytes)
 }
 
 /// Reads a key by which senders know this host: ed25519, or RSA of at least `HOST_RSA_BITS_MIN` bits, in OpenSSH's format,

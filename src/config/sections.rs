@@ -180,6 +180,28 @@ impl Options for StoreSection {
     }
 }
 
+/// `[scrub]`: when the store is searched for traces.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ScrubSection {
+    /// Purged database rows after which a scrub begins.
+    pub after_rows: u64,
+    /// Time after which a scrub begins for fewer.
+    pub after_minutes: u64,
+}
+
+impl Default for ScrubSection {
+    fn default() -> Self {
+        Self { after_rows: 10_000, after_minutes: 60 }
+    }
+}
+
+impl Options for ScrubSection {
+    fn each(&mut self, visit: &mut Visit<'_>) {
+        visit("after_rows", Slot::Number(&mut self.after_rows, 1..=1_000_000_000));
+        visit("after_minutes", Slot::Number(&mut self.after_minutes, 0..=43_200));
+    }
+}
+
 /// `[retention]`: how long files are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RetentionSection {

@@ -9,9 +9,11 @@ mod lock;
 mod logins;
 mod plan;
 
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -27,11 +29,14 @@ pub use lock::DataLock;
 pub use plan::{create, engine, plan, read_plan};
 
 use self::logins::Logins;
-use crate::config::{BadRows, Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, tenants_fingerprint};
+use crate::config::{
+    BadRows, Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, read_seal_key, tenants_fingerprint,
+};
 use crate::domain::TenantName;
-use crate::pipeline::{self, Parts, Pipeline, Rules, Wake};
+use crate::pipeline::{self, Parts, Pipeline, Rules, ScrubOptions, Wake};
 use crate::purge::{PlanError, PlanFaults};
 use crate::records::Limits;
+use crate::scrub::{Scrubber, Vault};
 use crate::sftp::{self, BindError, Bound, Hint, Server};
 use crate::shutdown;
 use crate::spool::{Spool, SpoolError};
@@ -279,13 +284,43 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         unindexed_rows_max: config.store.unindexed_rows_max,
         // Longer than SQLite's own busy handler ever sleeps between two tries.
         chunk_rest: if config.store.database.is_some() { Duration::from_millis(110) } else { Duration::ZERO },
+        scrub: ScrubOptions { after_rows: config.scrub.after_rows, after: Duration::from_secs(config.scrub.after_minutes * 60) },
         originals_days: days(config.retention.originals_days),
         reports_days: days(config.retention.reports_days),
     };
+    let scrubber = Scrubber::new(&store, vault(config)?, engine.living())?;
     let tenants = tenants(config);
-    let parts =
-        Parts { store, engine, key: read_identity_key(&config.identity_key_file())?, spool, requests_dir: requests_dir(config), tenants };
+    let parts = Parts {
+        store,
+        engine,
+        scrubber,
+        key: read_identity_key(&config.identity_key_file())?,
+        spool,
+        requests_dir: requests_dir(config),
+        tenants,
+    };
     Ok(Pipeline::new(options, parts))
+}
+
+/// Where identifiers are sealed until a scrub has searched for them. The key is made where `init` has not made it.
+fn vault(config: &Config) -> Result<Vault, StartError> {
+    let file = config.seal_key_file();
+    let fault = |source| StartError::File { path: file.clone(), source };
+    if file.metadata().map_or(true, |found| found.len() == 0) {
+        make_key(&file).map_err(fault)?;
+    }
+    let folder = config.sealed_dir();
+    Vault::open(&folder, read_seal_key(&file)?).map_err(|source| StartError::File { path: folder.clone(), source })
+}
+
+/// A key of 32 random bytes. Durable on return; a power cut before may leave an empty file.
+fn make_key(file: &Path) -> io::Result<()> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
+    let mut made = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(file)?;
+    made.write_all(format!("{}\n", hex::encode(bytes)).as_bytes())?;
+    made.sync_all()?;
+    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 fn tenants(config: &Config) -> std::collections::BTreeMap<TenantName, Rules> {

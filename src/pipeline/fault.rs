@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use crate::purge::{PlanError, PurgeError};
+use crate::scrub::ScrubError;
 use crate::spool::SpoolError;
 use crate::store::StoreError;
 
@@ -19,6 +20,9 @@ pub enum Fault {
     /// The engine.
     #[error("the purge failed")]
     Purge(#[from] PurgeError),
+    /// The scrub.
+    #[error("the scrub failed")]
+    Scrub(#[from] ScrubError),
     /// Reading the claimed file.
     #[error("the file cannot be read")]
     Medium(#[from] io::Error),
@@ -54,6 +58,7 @@ impl Fault {
             Self::Spool(_) => "folders_failed",
             Self::Store(_) => "store_failed",
             Self::Purge(_) => "purge_failed",
+            Self::Scrub(_) => "scrub_failed",
             Self::Medium(_) => "file_unreadable",
             Self::FileGone(_) => "file_gone",
             Self::FileChanged => "file_changed",
@@ -73,6 +78,7 @@ impl Fault {
         match self {
             Self::Store(error) => error.busy(),
             Self::Purge(error) => error.busy(),
+            Self::Scrub(error) => error.busy(),
             _ => false,
         }
     }

@@ -149,10 +149,11 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::{Options, Parts, Rules};
+    use super::super::{Options, Parts, Rules, ScrubOptions};
     use super::*;
     use crate::domain::{IdentityKey, Mode, Settings, SubjectKey, TenantName};
     use crate::purge::{Engine, InputRow, Plan};
+    use crate::scrub::{Scrubber, SealKey, Vault};
     use crate::spool::Spool;
     use crate::store::ledger::{NewImport, Origin};
     use crate::store::{self, Create, Store};
@@ -209,11 +210,14 @@ mod tests {
             rest_max: Duration::from_secs(1),
             unindexed_rows_max: 0,
             chunk_rest: Duration::ZERO,
+            scrub: ScrubOptions { after_rows: 1, after: Duration::ZERO },
             originals_days: 30,
             reports_days: 2_192,
         };
         let tenants = [(tenant, Rules::default())].into();
-        let parts = Parts { store, engine, key, spool, requests_dir: folder.path().join("requests"), tenants };
+        let vault = Vault::open(&folder.path().join("scrub"), SealKey::new([3; 32])).expect("a vault");
+        let scrubber = Scrubber::new(&store, vault, engine.living()).expect("a scrubber");
+        let parts = Parts { store, engine, scrubber, key, spool, requests_dir: folder.path().join("requests"), tenants };
         (folder, Pipeline::new(options, parts), import)
     }
 

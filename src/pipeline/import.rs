@@ -34,6 +34,14 @@ pub(super) const BAD_ROWS: &str = "bad_rows";
 #[derive(Debug)]
 pub(super) struct Running {
     pace: Pace,
+    /// Whom it takes is sealed.
+    sealed: bool,
+}
+
+impl Running {
+    fn new(scans: bool) -> Self {
+        Self { pace: Pace::new(scans), sealed: false }
+    }
 }
 
 /// Whether an import needs another slice.
@@ -119,7 +127,7 @@ impl Pipeline {
             Mode::Purge => {
                 self.engine.begin(&mut self.store, row.id, &matched)?;
                 info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
-                self.running.insert(row.id, Running { pace: Pace::new(self.fitting.scans()) });
+                self.running.insert(row.id, Running::new(self.fitting.scans()));
                 self.publish(&folders, row, State::Purging, None)?;
             }
         }
@@ -181,7 +189,11 @@ impl Pipeline {
         let shared = self.look_for_others()? || self.turns.contended();
         let scans = self.fitting.scans();
         let wish = if shared { self.options.chunk_shared } else { self.options.chunk_alone };
-        let running = self.running.entry(row.id).or_insert_with(|| Running { pace: Pace::new(scans) });
+        if row.cursor.is_none() && !self.running.get(&row.id).is_some_and(|running| running.sealed) {
+            self.seal(row.id)?;
+            self.running.entry(row.id).or_insert_with(|| Running::new(scans)).sealed = true;
+        }
+        let running = self.running.entry(row.id).or_insert_with(|| Running::new(scans));
         let targets = running.pace.targets();
         let began = Instant::now();
         let done = self.engine.chunk(&mut self.store, row.id, targets, Self::now())?;

@@ -16,6 +16,7 @@ mod reading;
 mod recover;
 mod rehearse;
 mod requests;
+mod scrubbing;
 mod settle;
 mod take;
 mod turns;
@@ -37,15 +38,18 @@ pub use fault::Fault;
 pub use reading::{ReadingOf, Rules, format_of, reading_of};
 pub use recover::Recovered;
 pub use rehearse::Rehearsal;
-pub use requests::{PurgeRequest, import_of};
+pub use requests::{PurgeRequest, import_of, scrub_request};
+pub use scrubbing::ScrubOptions;
 
 use crate::domain::{IdentityKey, ImportId, TenantName};
 use crate::purge::Engine;
+use crate::scrub::Scrubber;
 use crate::spool::{Delivered, Spool};
 use crate::store::{Store, ledger};
 
 use self::fit::Fitting;
 use self::import::{Running, Step};
+use self::scrubbing::Scrubbing;
 use self::settle::{Settling, Stamp};
 use self::turns::Turns;
 use self::watch::Watch;
@@ -75,6 +79,8 @@ pub struct Options {
     pub unindexed_rows_max: u64,
     /// How long the store is left alone between two chunks, so that an application's writers get their turn.
     pub chunk_rest: Duration,
+    /// When scrubs begin.
+    pub scrub: ScrubOptions,
     /// Days that originals and results are kept.
     pub originals_days: u32,
     /// Days that reports are kept.
@@ -106,6 +112,8 @@ pub struct Parts {
     pub store: Store,
     /// The rule of the product.
     pub engine: Engine,
+    /// What makes sure that nothing of them is left.
+    pub scrubber: Scrubber,
     /// For results that must not show a value.
     pub key: IdentityKey,
     /// Everyone's folders.
@@ -128,6 +136,7 @@ pub struct Pipeline {
     settling: Settling,
     turns: Turns,
     running: HashMap<ImportId, Running>,
+    scrubbing: Scrubbing,
     /// To be scanned before the next slice.
     changed: BTreeSet<TenantName>,
     /// Whose folders are to be watched anew.
@@ -157,7 +166,7 @@ impl Pipeline {
     pub fn new(options: Options, parts: Parts) -> Self {
         let (waker, wakes) = channel();
         let now = Instant::now();
-        let Parts { store, engine, key, spool, requests_dir, tenants } = parts;
+        let Parts { store, engine, scrubber, key, spool, requests_dir, tenants } = parts;
         Self {
             options,
             store,
@@ -170,6 +179,7 @@ impl Pipeline {
             settling: Settling::new(options.settle),
             turns: Turns::default(),
             running: HashMap::new(),
+            scrubbing: Scrubbing::new(scrubber, options.scrub),
             unwatched: BTreeSet::new(),
             ripe_at: BTreeMap::new(),
             warned: BTreeSet::new(),
@@ -224,6 +234,7 @@ impl Pipeline {
             }
             if self.step(next)? == Step::Over {
                 self.turns.done(&name);
+                self.import_over(next);
             }
         }
         Ok(())
@@ -232,10 +243,16 @@ impl Pipeline {
     /// Takes in all wakes that have come, waiting for one where there is nothing to do. True: stop.
     fn hear(&mut self) -> bool {
         let now = Instant::now();
-        let first = if self.turns.ready(now) {
+        let first = if self.turns.ready(now) || self.scrubbing.ready(now) {
             self.wakes.try_recv().map_err(|none| none == TryRecvError::Disconnected)
         } else {
-            let until = [Some(self.scan_at), Some(self.requests_at), self.ripe_at.values().min().copied(), self.turns.next_at()];
+            let until = [
+                Some(self.scan_at),
+                Some(self.requests_at),
+                self.ripe_at.values().min().copied(),
+                self.turns.next_at(),
+                self.scrubbing.next_at(),
+            ];
             let wait = until.into_iter().flatten().min().map_or(REQUESTS_EVERY, |at| at.saturating_duration_since(now));
             self.wakes.recv_timeout(wait).map_err(|none| none == RecvTimeoutError::Disconnected)
         };
@@ -268,6 +285,7 @@ impl Pipeline {
             Wake::Rescan => self.changed.extend(self.tenants.keys().cloned()),
             Wake::Tenants(tenants) => self.adopt_tenants(tenants),
             Wake::Plan(engine) => {
+                self.scrubbing.scrubber.set_living(engine.living());
                 self.engine = engine;
                 self.fitting = Fitting::default();
                 self.tell_fit();
@@ -343,9 +361,14 @@ impl Pipeline {
         }
     }
 
-    /// One slice of one import. A fault, a panic included, makes its tenant rest; nobody else.
+    /// One slice of one import, or of a scrub where none has work. A fault, a panic included, makes its tenant rest; nobody else.
     fn work(&mut self) {
-        let Some((tenant, import)) = self.turns.next(Instant::now()) else { return };
+        let Some((tenant, import)) = self.turns.next(Instant::now()) else {
+            if self.scrubbing.ready(Instant::now()) {
+                self.scrub_slice();
+            }
+            return;
+        };
         let step = std::panic::catch_unwind(AssertUnwindSafe(|| self.step(import))).unwrap_or(Err(Fault::Panic));
         match step {
             Ok(Step::More) => {
@@ -353,7 +376,10 @@ impl Pipeline {
                     self.forget_attempts(import);
                 }
             }
-            Ok(Step::Over) => self.turns.done(&tenant),
+            Ok(Step::Over) => {
+                self.turns.done(&tenant);
+                self.import_over(import);
+            }
             Err(fault) => {
                 self.running.remove(&import);
                 match self.give_up(import, &fault) {

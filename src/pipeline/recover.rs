@@ -33,6 +33,7 @@ impl Pipeline {
             self.spool.tenant(&tenant)?.sweep()?;
             self.recover_tenant(&tenant, &mut found)?;
         }
+        self.recover_scrubs()?;
         found.swept = self.sweep_requests()?;
         if found != Recovered::default() {
             info!(

@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::decide::{DECIDE, DecideRequest, decide};
 use super::import::file_name;
+use super::scrubbing::SCRUB;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, ImportId, Mode, Settings, TenantName};
 use crate::spool::Folders;
@@ -69,6 +70,17 @@ impl Pipeline {
                     self.turns.push(&tenant, import);
                     self.take_back(&tenant, import)?;
                 }
+                Taken::Scrub(request) => {
+                    info!(request, "scrub asked for");
+                    self.scrubbing.ask(request);
+                }
+                Taken::Refused(row) => {
+                    warn!(request = row.id, "request refused");
+                    if let Some(list) = list_of(&row) {
+                        // It is kept for nobody. What cannot be removed now, the next start sweeps.
+                        let _ = fs::remove_file(self.requests_dir.join(list));
+                    }
+                }
             }
         }
         Ok(())
@@ -104,58 +116,40 @@ impl Pipeline {
         self.publish(&folders, &row, row.state, None)
     }
 
-    /// One request and the import that it becomes. Requests that cannot be taken are answered with why, and passed over.
+    /// One request and what became of it. One that cannot be taken is answered with why, a scrub when it has ended.
     fn take_request(&mut self) -> Result<Option<Taken>, Fault> {
-        loop {
-            let at = Self::now();
-            let (tenants, engine, keep) = (&self.tenants, &self.engine, self.options.originals_days);
-            let taken = self.store.write("take a request", |tx| {
-                let Some(row) = ledger::take_request(tx, at)? else { return Ok::<_, Fault>(None) };
-                let known = |tenant: &TenantName| {
-                    if tenants.contains_key(tenant) { Ok(()) } else { Err(format!("no tenant \"{tenant}\"")) }
-                };
-                let taken = match understood(&row) {
-                    Ok(Asked::Purge(request)) => match known(&request.tenant) {
-                        Ok(()) => {
-                            let import = ledger::insert(tx, &new_import(&request, &row, at))?;
-                            Ok((Taken::Purge(request, import), serde_json::json!({ "import": import })))
-                        }
-                        Err(why) => Err(why),
-                    },
-                    Ok(Asked::Decide(request)) => {
-                        let owner = ledger::get(tx, request.import)?.map(|import| known(&import.tenant));
-                        let decided = match owner.unwrap_or(Ok(())) {
-                            Ok(()) => decide(tx, (engine, keep), &request, &row.by, at)?,
-                            Err(why) => Err(why),
-                        };
-                        let answer = serde_json::json!({ "decided": request.import });
-                        decided.map(|tenant| (Taken::Decided(request, tenant, row.by.clone()), answer))
+        let at = Self::now();
+        let (tenants, engine, keep) = (&self.tenants, &self.engine, self.options.originals_days);
+        self.store.write("take a request", |tx| {
+            let Some(row) = ledger::take_request(tx, at)? else { return Ok(None) };
+            let known = |tenant: &TenantName| {
+                if tenants.contains_key(tenant) { Ok(()) } else { Err(format!("no tenant \"{tenant}\"")) }
+            };
+            let taken = match understood(&row) {
+                Ok(Asked::Purge(request)) => match known(&request.tenant) {
+                    Ok(()) => {
+                        let import = ledger::insert(tx, &new_import(&request, &row, at))?;
+                        Ok((Taken::Purge(request, import), serde_json::json!({ "import": import })))
                     }
                     Err(why) => Err(why),
-                };
-                match taken {
-                    Ok((taken, answer)) => {
-                        ledger::finish_request(tx, row.id, &answer, at)?;
-                        Ok(Some(Ok(taken)))
-                    }
-                    Err(why) => {
-                        ledger::finish_request(tx, row.id, &serde_json::json!({ "error": why }), at)?;
-                        Ok(Some(Err(row)))
-                    }
+                },
+                Ok(Asked::Decide(request)) => {
+                    let owner = ledger::get(tx, request.import)?.map(|import| known(&import.tenant));
+                    let decided = match owner.unwrap_or(Ok(())) {
+                        Ok(()) => decide(tx, (engine, keep), &request, &row.by, at)?,
+                        Err(why) => Err(why),
+                    };
+                    let answer = serde_json::json!({ "decided": request.import });
+                    decided.map(|tenant| (Taken::Decided(request, tenant, row.by.clone()), answer))
                 }
-            })?;
-            match taken {
-                None => return Ok(None),
-                Some(Ok(taken)) => return Ok(Some(taken)),
-                Some(Err(row)) => {
-                    warn!(request = row.id, "request refused");
-                    if let Some(list) = list_of(&row) {
-                        // It is kept for nobody. What cannot be removed now, the next start sweeps.
-                        let _ = fs::remove_file(self.requests_dir.join(list));
-                    }
-                }
-            }
-        }
+                Ok(Asked::Scrub) => return Ok(Some(Taken::Scrub(row.id))),
+                Err(why) => Err(why),
+            };
+            let id = row.id;
+            let (taken, answer) = taken.unwrap_or_else(|why| (Taken::Refused(row), serde_json::json!({ "error": why })));
+            ledger::finish_request(tx, id, &answer, at)?;
+            Ok(Some(taken))
+        })
     }
 }
 
@@ -163,12 +157,21 @@ impl Pipeline {
 enum Asked {
     Purge(PurgeRequest),
     Decide(DecideRequest),
+    Scrub,
 }
 
-/// A request that was taken up.
+/// What became of a request.
 enum Taken {
     Purge(PurgeRequest, ImportId),
     Decided(DecideRequest, TenantName, String),
+    Scrub(i64),
+    Refused(RequestRow),
+}
+
+/// `expunged scrub`: search the store now.
+#[must_use]
+pub fn scrub_request(by: String) -> ledger::NewRequest {
+    ledger::NewRequest { kind: SCRUB.to_owned(), body: serde_json::json!({}), by }
 }
 
 /// How many people were confirmed for a list given by hand.
@@ -191,7 +194,7 @@ pub(super) fn adopt_again(pipeline: &mut Pipeline, folders: &Folders, row: &Impo
     let Some(found) = ledger::request_of_import(pipeline.store.connection(), row.id)? else { return Ok(false) };
     match understood(&found) {
         Ok(Asked::Purge(request)) => adopt(pipeline, folders, row, &request),
-        Ok(Asked::Decide(_)) | Err(_) => Ok(false),
+        Ok(Asked::Decide(_) | Asked::Scrub) | Err(_) => Ok(false),
     }
 }
 
@@ -221,7 +224,7 @@ fn adopt(pipeline: &mut Pipeline, folders: &Folders, row: &ImportRow, request: &
 fn list_of(row: &RequestRow) -> Option<String> {
     match understood(row) {
         Ok(Asked::Purge(request)) => Some(request.stored),
-        Ok(Asked::Decide(_)) | Err(_) => None,
+        Ok(Asked::Decide(_) | Asked::Scrub) | Err(_) => None,
     }
 }
 
@@ -229,6 +232,9 @@ fn understood(row: &RequestRow) -> Result<Asked, String> {
     let unread = |_| "the request does not read back".to_owned();
     if row.kind == DECIDE {
         return serde_json::from_value(row.body.clone()).map(Asked::Decide).map_err(unread);
+    }
+    if row.kind == SCRUB {
+        return Ok(Asked::Scrub);
     }
     if row.kind != PURGE {
         return Err(format!("unknown request \"{}\"", row.kind));

@@ -207,7 +207,7 @@ impl Engine {
     }
 }
 
-fn identity(person: &Person, target: &Target, identities: &IdentityKey, people: &People<'_>) -> Option<Identity> {
+pub(super) fn identity(person: &Person, target: &Target, identities: &IdentityKey, people: &People<'_>) -> Option<Identity> {
     if target.flags.by_pair { person.pair_identity(identities, people.tenant) } else { person.email_identity(identities, people.tenant) }
 }
 

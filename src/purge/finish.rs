@@ -121,6 +121,10 @@ impl Engine {
                 let mut total = row.progress.clone();
                 total.suppressed += ledger::settle_pending(transaction, &row.tenant, import, at)?;
                 ledger::set_progress(transaction, import, &total)?;
+                let changed = total.removed.total() + total.detached.total() + total.overwritten.total();
+                if changed > 0 {
+                    ledger::note_unscrubbed(transaction, import, changed, at)?;
+                }
             }
             Ending::Rejected { .. } => ledger::drop_pending(transaction, import)?,
             Ending::Failed { .. } => {

@@ -28,6 +28,7 @@ mod shape;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod work;
 
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey, TenantName};

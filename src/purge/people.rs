@@ -212,6 +212,11 @@ impl Person {
         }
     }
 
+    /// Everything by which others may name this person.
+    pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        [&self.address, &self.account, &self.id].into_iter().filter_map(Option::as_deref)
+    }
+
     pub(super) fn email(&self) -> Option<Email> {
         self.address.as_deref().and_then(|address| Email::parse(address).ok())
     }

@@ -422,13 +422,18 @@ fn written(rule: &Rule, set: &Set) -> String {
     }
 }
 
-/// Rows that hold an address that goes.
-fn matched(rule: &Rule, m: &Match) -> String {
+/// The value of a place that may hold an address.
+pub(super) fn place(rule: &Rule, m: &Match) -> String {
     let column = of(&rule.table, &m.column);
-    let value = match &m.path {
+    match &m.path {
         None => column,
         Some(path) => format!("(CASE WHEN json_valid({column}) THEN json_extract({column}, {}) END)", literal(path)),
-    };
+    }
+}
+
+/// Rows that hold an address that goes.
+fn matched(rule: &Rule, m: &Match) -> String {
+    let value = place(rule, m);
     let value = match m.compare {
         Compare::Normalised => format!("expunged_email({value})"),
         Compare::Nocase => format!("{value} COLLATE NOCASE"),
@@ -455,7 +460,7 @@ fn cells(count: usize) -> String {
     (0..count).map(|at| format!("\"r{at}\"")).collect::<Vec<_>>().join(", ")
 }
 
-fn or_never(conditions: &[String]) -> String {
+pub(super) fn or_never(conditions: &[String]) -> String {
     if conditions.is_empty() { "0".to_owned() } else { conditions.join(" OR ") }
 }
 

@@ -7,10 +7,12 @@
 use serde::Serialize;
 
 mod results;
+mod scrubbed;
 mod status;
 mod summary;
 
 pub use results::{ResultsRow, ResultsWriter, Why};
+pub use scrubbed::{ContentEvidence, ScrubReceipt, StructureEvidence};
 pub use status::Status;
 pub use summary::{Accounts, ERRORS_MAX, Report, ReportError, Retained};
 

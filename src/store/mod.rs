@@ -127,7 +127,17 @@ impl<T> Doing<T> for Result<T, rusqlite::Error> {
 pub struct Store {
     // Closed before `sweep` runs: fields drop in this order.
     connection: Connection,
+    busy: Duration,
     _sweep: Option<Sweep>,
+}
+
+/// Which rows of a table belong to someone who was not purged.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Living {
+    /// The table.
+    pub table: String,
+    /// An SQL condition on a row, its columns qualified by the table.
+    pub condition: String,
 }
 
 /// What a truncating checkpoint came to.
@@ -158,7 +168,7 @@ impl Store {
         }
         set(&connection, "synchronous", "FULL", "2")?;
         set(&connection, "wal_autocheckpoint", "16000", "16000")?;
-        let mut store = Self { connection, _sweep: None };
+        let mut store = Self { connection, busy: Duration::from_millis(options.busy_ms), _sweep: None };
         store.write("make the tables", |transaction| {
             refuse_persist(transaction, path)?;
             if create == Create::Builtin {
@@ -179,7 +189,7 @@ impl Store {
         let sweep = (!beside(path, "-wal").exists()).then(|| Sweep(path.to_owned()));
         let connection = connect(path, flags)?;
         settings(&connection, options, true)?;
-        Ok(Self { connection, _sweep: sweep })
+        Ok(Self { connection, busy: Duration::from_millis(options.busy_ms), _sweep: sweep })
     }
 
     /// The connection, for reading and for statements of one's own.
@@ -213,14 +223,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::Sqlite`].
     pub fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
-        self.connection
+        let doing = "checkpoint the store";
+        // While it waits for readers it keeps writers out.
+        self.connection.busy_timeout(self.busy.min(CHECKPOINT_WAIT)).doing(doing)?;
+        let found = self
+            .connection
             .query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| {
                 let frames = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).ok());
                 Ok(Checkpoint { busy: row.get::<_, i64>(0)? != 0, log_frames: frames(1)?, checkpointed_frames: frames(2)? })
             })
-            .doing("checkpoint the store")
+            .doing(doing);
+        self.connection.busy_timeout(self.busy).doing(doing)?;
+        found
     }
 }
+
+/// How long a checkpoint may wait for readers. DESIGN section 4.
+const CHECKPOINT_WAIT: Duration = Duration::from_millis(250);
 
 /// Removes the log and the shared memory that a read-only connection made and cannot remove itself: the last connection
 /// that may write does so when it closes.

@@ -8,6 +8,7 @@ mod holds;
 mod import_row;
 mod imports;
 mod requests;
+mod scrubs;
 mod suppressions;
 mod targets;
 
@@ -28,6 +29,10 @@ pub use imports::{
 };
 pub use requests::{
     NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request, unended_requests,
+};
+pub use scrubs::{
+    ScrubRow, Unscrubbed, begin_scrub, covered, end_scrub, note_unscrubbed, open_scrub, save_scrub, scrub, scrub_receipt, set_filed,
+    unfiled, unfiled_scrub, unscrubbed,
 };
 pub use suppressions::{
     Suppression, SuppressionCount, SuppressionKind, drop_pending, is_suppressed, lift, pend_suppression, settle_pending, suppress,
@@ -83,6 +88,13 @@ CREATE TABLE IF NOT EXISTS expunged_requests (
     id INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, body TEXT NOT NULL, "by" TEXT NOT NULL,
     created_at TEXT NOT NULL, taken_at TEXT, finished_at TEXT, result TEXT
 ) STRICT;
+CREATE TABLE IF NOT EXISTS expunged_scrubs (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, started_at TEXT NOT NULL, finished_at TEXT, progress TEXT NOT NULL, result TEXT
+) STRICT;
+CREATE TABLE IF NOT EXISTS expunged_scrub_imports (
+    import INTEGER PRIMARY KEY, "rows" INTEGER NOT NULL, since TEXT NOT NULL, scrub INTEGER, receipt TEXT, filed INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE INDEX IF NOT EXISTS expunged_scrub_imports_open ON expunged_scrub_imports (import) WHERE filed = 0;
 CREATE INDEX IF NOT EXISTS expunged_requests_open ON expunged_requests (id) WHERE finished_at IS NULL;
 "#;
 

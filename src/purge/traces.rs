@@ -1,0 +1,131 @@
+//! What the scrub needs from the plan: the identifiers of those who are about to go, and which rows belong to someone who
+//! stays.
+
+use rusqlite::Connection;
+
+use super::chunk::identity;
+use super::people::People;
+use super::plan::{Edge, Match, Rule, Tenancy};
+use super::sql::{in_main, of, or_never, place};
+use super::{Engine, PurgeError};
+use crate::domain::ImportId;
+use crate::store::{Living, ledger};
+
+/// How many targets are read at a time.
+const TARGETS_AT_ONCE: u32 = 10_000;
+
+impl Engine {
+    /// Shows every identifier of the import's targets: address, account, id, as in the store. Before the first chunk.
+    ///
+    /// # Errors
+    /// The store, or what `with` returns.
+    pub fn identifiers<E: From<PurgeError>>(
+        &self,
+        connection: &Connection,
+        import: ImportId,
+        mut with: impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let row = ledger::require(connection, import).map_err(PurgeError::from)?;
+        let people = People::of(&self.plan, &row.tenant)?;
+        let by_key = people.by_key();
+        let mut after = None;
+        loop {
+            let targets = ledger::next_targets(connection, import, after.as_ref(), TARGETS_AT_ONCE).map_err(PurgeError::from)?;
+            let Some(last) = targets.last() else { return Ok(()) };
+            after = Some(last.key.clone());
+            for target in &targets {
+                let mut found = Vec::new();
+                people.each(connection, &by_key, &[&target.key], |person| {
+                    // Keys are given again: whoever has it by now is not necessarily whom the list named.
+                    if identity(&person, target, &self.key, &people) == Some(target.identity) {
+                        found.extend(person.texts().map(str::to_owned));
+                    }
+                    Ok(())
+                })?;
+                found.iter().try_for_each(|text| with(text))?;
+            }
+        }
+    }
+
+    /// For each planned table, which of its rows belong to someone who lives. Rows of the subject's table and of the
+    /// accounts' always do.
+    #[must_use]
+    pub fn living(&self) -> Vec<Living> {
+        let always = |table: &String| Living { table: table.clone(), condition: "1".to_owned() };
+        let subject = always(&self.plan.subject.table);
+        let account = self.plan.account.iter().map(|rule| always(&rule.table));
+        let rules = self.plan.rules.iter().map(|rule| Living { table: rule.table.clone(), condition: self.belongs(rule) });
+        std::iter::once(subject).chain(account).chain(rules).collect()
+    }
+
+    /// A row belongs to someone if any of its edges, or an address in it, leads to one. Only references within one table make
+    /// circles in a plan.
+    fn belongs(&self, rule: &Rule) -> String {
+        let edges = rule.edges.iter().map(|edge| self.leads(rule, edge));
+        let addresses = rule.matches.iter().filter_map(|m| self.names(rule, m));
+        format!("({})", or_never(&edges.chain(addresses).collect::<Vec<_>>()))
+    }
+
+    fn leads(&self, rule: &Rule, edge: &Edge) -> String {
+        let own = edge.parent == rule.table;
+        // The row's own table needs another name inside: its columns would be taken for the other row's.
+        let (alias, parent) = if own { (" AS expunged_parent", "expunged_parent") } else { ("", edge.parent.as_str()) };
+        let pairs: Vec<_> = std::iter::zip(&edge.parent_columns, &edge.columns)
+            .map(|(there, here)| format!("{} = {}", of(parent, there), of(&rule.table, here)))
+            .collect();
+        let further = match self.plan.rule(&edge.parent) {
+            Some(parent) if !own => format!(" AND {}", self.belongs(parent)),
+            _ => String::new(),
+        };
+        format!("EXISTS (SELECT 1 FROM {}{alias} WHERE {}{further})", in_main(&edge.parent), pairs.join(" AND "))
+    }
+
+    /// Rows that hold the address of someone who stays, but for ASCII case. Uncorrelated: SQLite reads the subjects once.
+    fn names(&self, rule: &Rule, m: &Match) -> Option<String> {
+        let subject = &self.plan.subject;
+        let address = format!("lower({})", of(&subject.table, &subject.address.as_ref()?.column));
+        let value = format!("lower({})", place(rule, m));
+        let from = in_main(&subject.table);
+        Some(match (&rule.tenant, &subject.tenancy) {
+            (Some(tenant), Tenancy::Column(column)) => {
+                format!("({}, {value}) IN (SELECT {}, {address} FROM {from})", of(&rule.table, tenant), of(&subject.table, column))
+            }
+            _ => format!("{value} IN (SELECT {address} FROM {from})"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use crate::domain::IdentityKey;
+    use crate::purge::{Engine, Plan};
+
+    const SQL: &str =
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT); CREATE TABLE notes (id INTEGER PRIMARY KEY, person, answers);
+        CREATE TABLE marks (note); CREATE TABLE outbox (body TEXT);
+        INSERT INTO people VALUES (1, 'Ann@example.com'); INSERT INTO notes VALUES (1, 1, NULL), (2, NULL, 1), (3, 9, NULL), (4, NULL, 4);
+        INSERT INTO marks VALUES (1), (2), (3), (8), (NULL);
+        INSERT INTO outbox VALUES ('{\"to\":\"ann@EXAMPLE.com\"}'), ('{\"to\":\"bob@example.com\"}'), ('bob'), (NULL)";
+    const PLAN: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }
+        [[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] },
+            { columns = ['answers'], parent = 'notes', parent_columns = ['id'] }]
+        [[table]]\nname = 'marks'\naction = 'delete'\nedges = [{ columns = ['note'], parent = 'notes', parent_columns = ['id'] }]
+        [[table]]\nname = 'outbox'\naction = 'delete'\nmatch = [{ column = 'body', path = '$.to' }]";
+
+    #[test]
+    fn rows_of_a_plan_of_ones_own_belong_to_whoever_stays_by_keys_by_their_own_table_and_by_address() {
+        let store = Connection::open_in_memory().unwrap();
+        store.execute_batch(SQL).unwrap();
+        let engine = Engine::new(Plan::parse(PLAN).unwrap(), IdentityKey::new([7; 32])).unwrap();
+        let mut lives = Vec::new();
+        for living in engine.living() {
+            let sql = format!("SELECT rowid FROM main.{} WHERE {}", living.table, living.condition);
+            let rows: Vec<i64> = store.prepare(&sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+            lives.push((living.table, rows));
+        }
+        let expected = [("people", vec![1]), ("notes", vec![1, 2, 4]), ("marks", vec![1, 2]), ("outbox", vec![1])];
+        assert_eq!(lives, expected.map(|(table, rows)| (table.to_owned(), rows)));
+    }
+}

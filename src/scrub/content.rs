@@ -1,0 +1,220 @@
+//! What live rows hold of the people who were purged, by table and column.
+//!
+//! Rows are searched as the walk over the pages shows them. Whose table a page is, is asked only where something was found, and so
+//! is whether the row belongs to someone who stays. Where pages cannot be read so (a UTF-16 database, a build without page
+//! access), the tables are read by SQL.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use rusqlite::types::{Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use serde::{Deserialize, Serialize};
+
+use super::needles::Needles;
+use super::record::{each_text, first_values};
+use super::roots::owners;
+use super::walk::RawRow;
+use crate::store::{Doing, Living, StoreError};
+
+/// What was found of an import's identifiers.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Found {
+    /// Values in rows of people who were not purged, by `table.column`.
+    pub still_held: BTreeMap<String, u64>,
+    /// Values anywhere else.
+    pub residue: BTreeMap<String, u64>,
+}
+
+/// What was found, by import.
+pub(super) type FoundByImport = BTreeMap<u32, Found>;
+
+/// A row that holds something.
+struct Hit {
+    page: u32,
+    rowid: Option<i64>,
+    record: Vec<u8>,
+    /// The stored columns, and the sets of imports.
+    columns: Vec<(usize, Vec<u32>)>,
+}
+
+/// The search of a slice's rows.
+pub(super) struct Search<'a> {
+    needles: &'a Needles,
+    hits: Vec<Hit>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(needles: &'a Needles) -> Self {
+        Self { needles, hits: Vec::new() }
+    }
+
+    /// Looks at one row. One that does not read back is told by the structure's own checks.
+    pub(super) fn see(&mut self, row: &RawRow<'_>) {
+        let mut columns: Vec<(usize, Vec<u32>)> = Vec::new();
+        let _ = each_text(row.record, |column, text| {
+            let mut sets = Vec::new();
+            self.needles.search(text, &mut |set| sets.push(set));
+            if !sets.is_empty() {
+                columns.push((column, sets));
+            }
+        });
+        if !columns.is_empty() {
+            let rowid = row.has_rowid.then_some(row.rowid);
+            self.hits.push(Hit { page: row.page, rowid, record: row.record.to_vec(), columns });
+        }
+    }
+
+    /// Says of each found value whose it is. In the transaction of the slice.
+    pub(super) fn settle(self, connection: &Connection, living: &[Living], found: &mut FoundByImport) -> Result<(), StoreError> {
+        if self.hits.is_empty() {
+            return Ok(());
+        }
+        let pages: HashSet<u32> = self.hits.iter().map(|hit| hit.page).collect();
+        let owners = owners(connection, &pages)?;
+        let mut tables: HashMap<u32, Option<Table>> = HashMap::new();
+        for hit in &self.hits {
+            let Some(root) = owners.get(&hit.page) else { continue };
+            if !tables.contains_key(root) {
+                tables.insert(*root, Table::at(connection, *root)?);
+            }
+            let Some(table) = &tables[root] else { continue };
+            let lives = table.lives(connection, living, hit)?;
+            for (column, sets) in &hit.columns {
+                let name = table.place(*column);
+                let imports: HashSet<u32> = sets.iter().flat_map(|set| self.needles.imports(*set)).copied().collect();
+                for import in imports {
+                    note(found, import, &name, lives);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn note(found: &mut FoundByImport, import: u32, place: &str, lives: bool) {
+    let found = found.entry(import).or_default();
+    let counts = if lives { &mut found.still_held } else { &mut found.residue };
+    *counts.entry(place.to_owned()).or_default() += 1;
+}
+
+/// A table as its rows are stored.
+struct Table {
+    name: String,
+    /// In the order in which records hold them.
+    columns: Vec<String>,
+    /// The first so many of them are the key of a table without row numbers; none: it has row numbers.
+    key: usize,
+}
+
+impl Table {
+    /// The table whose tree has this root; `None` for an index, which holds nothing that its table does not.
+    fn at(connection: &Connection, root: u32) -> Result<Option<Self>, StoreError> {
+        let doing = "read a table's shape";
+        if root == 1 {
+            let columns = ["type", "name", "tbl_name", "rootpage", "sql"].map(str::to_owned).to_vec();
+            return Ok(Some(Self { name: "sqlite_schema".to_owned(), columns, key: 0 }));
+        }
+        let sql = "SELECT s.name, coalesce(l.wr, 0) FROM main.sqlite_schema s
+            LEFT JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name WHERE s.rootpage = ?1 AND s.type = 'table'";
+        let found =
+            connection.query_row(sql, [root], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))).optional().doing(doing)?;
+        let Some((name, clustered)) = found else { return Ok(None) };
+        // Virtual generated columns (hidden 2) are not stored.
+        let sql = "SELECT name, pk FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 2 ORDER BY cid";
+        let mut statement = connection.prepare_cached(sql).doing(doing)?;
+        let rows = statement.query_map([&name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?))).doing(doing)?;
+        let mut columns = rows.collect::<Result<Vec<_>, _>>().doing(doing)?;
+        let mut key = 0;
+        if clustered {
+            key = columns.iter().filter(|(_, pk)| *pk > 0).count();
+            columns.sort_by_key(|(_, pk)| if *pk > 0 { *pk } else { u32::MAX });
+        }
+        Ok(Some(Self { name, columns: columns.into_iter().map(|(name, _)| name).collect(), key }))
+    }
+
+    fn place(&self, column: usize) -> String {
+        format!("{}.{}", self.name, self.columns.get(column).map_or("?", String::as_str))
+    }
+
+    fn lives(&self, connection: &Connection, living: &[Living], hit: &Hit) -> Result<bool, StoreError> {
+        let doing = "ask whose a row is";
+        let Some(rule) = living.iter().find(|rule| rule.table.eq_ignore_ascii_case(&self.name)) else { return Ok(false) };
+        let Some((row, key)) = self.row_of(hit) else { return Ok(false) };
+        let sql = format!("SELECT 1 FROM main.{} WHERE {row} AND ({})", quoted(&self.name), rule.condition);
+        connection.prepare_cached(&sql).doing(doing)?.exists(params_from_iter(key)).doing(doing)
+    }
+
+    fn row_of(&self, hit: &Hit) -> Option<(String, Vec<Value>)> {
+        match hit.rowid {
+            Some(rowid) => {
+                let taken = |word: &str| self.columns.iter().any(|column| column.eq_ignore_ascii_case(word));
+                let word = ["_rowid_", "rowid", "oid"].into_iter().find(|word| !taken(word))?;
+                Some((format!("{}.{word} = ?1", quoted(&self.name)), vec![Value::Integer(rowid)]))
+            }
+            None => {
+                let values = first_values(&hit.record, self.key).ok().filter(|values| values.len() == self.key && self.key > 0)?;
+                let terms = self.columns.iter().take(self.key).enumerate();
+                let terms: Vec<_> = terms.map(|(n, column)| format!("{}.{} IS ?{}", quoted(&self.name), quoted(column), n + 1)).collect();
+                Some((terms.join(" AND "), values))
+            }
+        }
+    }
+}
+
+/// The same search by SQL, over every table at once: slower, and for every kind of database.
+pub(super) fn search_by_sql(connection: &Connection, needles: &Needles, living: &[Living]) -> Result<FoundByImport, StoreError> {
+    let doing = "search the tables";
+    let mut found = FoundByImport::new();
+    let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')";
+    let mut statement = connection.prepare(sql).doing(doing)?;
+    let tables = statement.query_map([], |row| row.get(0)).doing(doing)?.collect::<Result<Vec<String>, _>>().doing(doing)?;
+    for table in tables {
+        let rule = living.iter().find(|rule| rule.table.eq_ignore_ascii_case(&table));
+        let condition = rule.map_or("0", |rule| &rule.condition);
+        let mut rows = connection.prepare(&format!("SELECT ({condition}), * FROM main.{}", quoted(&table))).doing(doing)?;
+        let columns: Vec<String> = rows.column_names().map(str::to_owned).collect();
+        let mut rows = rows.query([]).doing(doing)?;
+        while let Some(row) = rows.next().doing(doing)? {
+            let lives = row.get::<_, Option<bool>>(0).doing(doing)?.unwrap_or(false);
+            for (at, column) in columns.iter().enumerate().skip(1) {
+                let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) = row.get_ref(at).doing(doing)? else { continue };
+                let mut imports = HashSet::new();
+                needles.search(bytes, &mut |set| imports.extend(needles.imports(set)));
+                for import in imports {
+                    note(&mut found, import, &format!("{table}.{column}"), lives);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Takes back the samples of ANALYZE that hold an identifier. The planner lives without them.
+pub(super) fn delete_samples(connection: &Connection, needles: &Needles) -> Result<u64, StoreError> {
+    let doing = "look through ANALYZE's samples";
+    let there =
+        connection.prepare_cached("SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_stat4'").doing(doing)?.exists([]).doing(doing)?;
+    if !there {
+        return Ok(0);
+    }
+    let mut statement = connection.prepare_cached("SELECT rowid, sample FROM main.sqlite_stat4").doing(doing)?;
+    let mut rows = statement.query([]).doing(doing)?;
+    let mut holding = Vec::new();
+    while let Some(row) = rows.next().doing(doing)? {
+        let sample = row.get_ref(1).doing(doing)?.as_bytes().map_err(rusqlite::Error::from).doing(doing)?;
+        let mut held = false;
+        let read = each_text(sample, |_, text| needles.search(text, &mut |_| held = true));
+        if held || read.is_err() {
+            holding.push(row.get::<_, i64>(0).doing(doing)?);
+        }
+    }
+    drop(rows);
+    for sample in &holding {
+        connection.execute("DELETE FROM main.sqlite_stat4 WHERE rowid = ?1", [sample]).doing("delete a sample of ANALYZE")?;
+    }
+    Ok(holding.len() as u64)
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

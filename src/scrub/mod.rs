@@ -1,0 +1,313 @@
+//! Evidence that nothing of a purged person is left in the store's file, and the work that makes it so.
+//!
+//! Two parts. *Structure*, without identifiers: every byte of the database that no live row uses is zero, the write-ahead log and
+//! the journal are empty. *Content*: live rows are searched for the purged people's addresses and ids, which were sealed before
+//! the first of them went. A scrub covers all imports that ended before it began, goes in slices whose length the caller
+//! times, can be killed anywhere and goes on from its last page. This module neither waits nor looks at a clock; where receipts are
+//! filed, the caller knows.
+
+mod content;
+mod needles;
+mod page;
+mod progress;
+mod receipts;
+mod record;
+mod roots;
+mod seal;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::io;
+
+use jiff::Timestamp;
+
+use self::content::{Search, delete_samples, search_by_sql};
+use self::needles::Needles;
+use self::page::Header;
+use self::progress::{Moment, Progress, Sought, Stage};
+use self::walk::{Pages, Slice, Stop, Tally, Tell, Touch};
+use crate::domain::ImportId;
+use crate::store::ledger::{self, ScrubRow};
+use crate::store::{Doing, Living, Store, StoreError};
+
+pub use content::Found;
+pub use needles::ID_BYTES_MIN;
+pub use progress::Method;
+pub use receipts::Ended;
+pub use seal::{Fresh, SealKey, Sealing, Vault};
+
+/// Why a scrub cannot go on. What it did so far stands.
+#[derive(Debug, thiserror::Error)]
+pub enum ScrubError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The sealed identifiers.
+    #[error("cannot read the sealed identifiers")]
+    Sealed(#[from] io::Error),
+}
+
+impl ScrubError {
+    /// Whether another writer holds the lock: trying again may help.
+    #[must_use]
+    pub fn busy(&self) -> bool {
+        matches!(self, Self::Store(error) if error.busy())
+    }
+}
+
+/// Where a scrub stands after a step.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Go on.
+    More,
+    /// A reader keeps the write-ahead log from being emptied: try again after a while.
+    Waiting,
+    /// It has ended; its receipts are to be filed.
+    Ended(Box<Ended>),
+    /// There is nothing to scrub.
+    Idle,
+}
+
+/// Whether a scrub begins although no import waits for one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wish {
+    /// Only for imports that wait.
+    IfWaiting,
+    /// Someone asked for it.
+    Anyway,
+}
+
+/// Times through the file before a scrub ends whatever it still finds: someone else keeps writing.
+const WALKS_MAX: u32 = 3;
+
+/// Pages after which a walk that only looks notes how far it is.
+const SAVE_EVERY_PAGES: u32 = 65_536;
+
+/// Runs scrubs, one at a time.
+#[derive(Debug)]
+pub struct Scrubber {
+    vault: Vault,
+    living: Vec<Living>,
+    method: Method,
+    /// What is known of the open scrub. All of it can be lost.
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    row: ScrubRow,
+    progress: Progress,
+    needles: Needles,
+    sought: Sought,
+    /// The last slice found something to mend.
+    mending: bool,
+    saved_page: u32,
+    moment: Option<Moment>,
+}
+
+impl Scrubber {
+    /// A scrubber at rest. Reads what SQLite was built with.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn new(store: &Store, vault: Vault, living: Vec<Living>) -> Result<Self, StoreError> {
+        Ok(Self { vault, living, method: Method::of(store.connection())?, running: None })
+    }
+
+    /// From now on these rows belong to someone who stays: the plan has changed.
+    pub fn set_living(&mut self, living: Vec<Living>) {
+        self.living = living;
+    }
+
+    /// How it works with this build of SQLite.
+    #[must_use]
+    pub fn method(&self) -> Method {
+        self.method
+    }
+
+    /// The sealed identifiers.
+    #[must_use]
+    pub fn vault(&self) -> &Vault {
+        &self.vault
+    }
+
+    /// Begins a scrub of every archived import that waits for one, unless one is open. False: nothing waits, and none was
+    /// wished for anyway.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn begin(&mut self, store: &mut Store, wish: Wish, at: Timestamp) -> Result<bool, StoreError> {
+        if ledger::open_scrub(store.connection())?.is_some() {
+            return Ok(true);
+        }
+        let progress = Progress::new(self.method).to_text();
+        store.write("begin a scrub", |tx| {
+            let imports: Vec<ImportId> = ledger::unscrubbed(tx)?.iter().map(|waiting| waiting.import).collect();
+            if imports.is_empty() && wish == Wish::IfWaiting {
+                return Ok(false);
+            }
+            ledger::begin_scrub(tx, &imports, &progress, at).map(|_| true)
+        })
+    }
+
+    /// The next slice of the open scrub. `go_on` is asked between pages whether the slice may last.
+    ///
+    /// # Errors
+    /// [`ScrubError`]: try again later.
+    pub fn step(&mut self, store: &mut Store, at: Timestamp, go_on: &mut dyn FnMut() -> bool) -> Result<Step, ScrubError> {
+        let mut running = match self.running.take() {
+            Some(running) => running,
+            None => match ledger::open_scrub(store.connection())? {
+                Some(row) => self.take_up(store, row)?,
+                None => return Ok(Step::Idle),
+            },
+        };
+        let step = match running.progress.stage {
+            Stage::Samples => self.samples(store, &mut running)?,
+            Stage::Walk => self.walk(store, &mut running, go_on)?,
+            Stage::Vacuum => self.vacuum(store, &mut running)?,
+            Stage::Tables => self.tables(store, &mut running)?,
+            Stage::Log => receipts::end(store, &mut running, at)?,
+        };
+        if !matches!(step, Step::Ended(_)) {
+            self.running = Some(running);
+        }
+        Ok(step)
+    }
+
+    fn take_up(&self, store: &Store, row: ScrubRow) -> Result<Running, ScrubError> {
+        let mut needles = Needles::new(self.vault.key().hash_key());
+        let mut sought = Sought::new();
+        for import in ledger::covered(store.connection(), row.id)? {
+            let number = u32::try_from(sought.len()).map_err(io::Error::other)?;
+            let mut of = progress::Identifiers { import, searched: false, many: 0, too_short: 0 };
+            let add = |text: &str| if needles.add(number, text) { of.many += 1 } else { of.too_short += 1 };
+            of.searched = match self.vault.each(import, add) {
+                // Damaged, or of another key: the receipt says that they were not searched for.
+                Err(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => false,
+                searched => searched?,
+            };
+            sought.push(of);
+        }
+        let mut progress = Progress::from_text(&row.progress, self.method);
+        // Who knows what was written meanwhile.
+        progress.disturbed |= progress.next_page > 1;
+        let saved_page = progress.next_page;
+        Ok(Running { row, progress, needles, sought, mending: false, saved_page, moment: None })
+    }
+
+    fn samples(&self, store: &mut Store, running: &mut Running) -> Result<Step, ScrubError> {
+        let mut progress = running.progress.clone();
+        progress.stage = if self.method == Method::Dbpage { Stage::Walk } else { Stage::Vacuum };
+        store.write("delete samples of ANALYZE", |tx| {
+            progress.samples_deleted += delete_samples(tx, &running.needles)?;
+            ledger::save_scrub(tx, running.row.id, &progress.to_text())
+        })?;
+        running.progress = progress;
+        Ok(Step::More)
+    }
+
+    /// One slice. It looks first, without keeping writers away, and writes only where a slice found something to mend.
+    fn walk(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<Step, ScrubError> {
+        let (row, mut progress, mending) = (running.row.id, running.progress.clone(), running.mending);
+        let before = running.moment;
+        let stop = if mending {
+            store.write("scrub pages", |tx| {
+                progress.meet(Moment::of(tx)?, before);
+                let stop = self.slice(tx, running, &mut progress, Touch::Mend, go_on)?;
+                ledger::save_scrub(tx, row, &progress.to_text())?;
+                Ok::<_, StoreError>(stop)
+            })?
+        } else {
+            let tx = store.connection_mut().transaction().doing("look at pages")?;
+            let now = Moment::of(&tx)?;
+            progress.meet(now, before);
+            let stop = self.slice(&tx, running, &mut progress, Touch::Look, go_on)?;
+            tx.rollback().doing("look at pages")?;
+            stop
+        };
+        if stop == Stop::Dirty {
+            running.mending = true;
+            return Ok(Step::More);
+        }
+        running.mending = mending && progress.dirty_bytes > running.progress.dirty_bytes;
+        let over = stop == Stop::End;
+        if over {
+            progress.end_walk(running.needles.is_empty(), WALKS_MAX);
+        }
+        if over || progress.next_page.abs_diff(running.saved_page) >= SAVE_EVERY_PAGES {
+            store.write("note a scrub's progress", |tx| ledger::save_scrub(tx, row, &progress.to_text()))?;
+            running.saved_page = progress.next_page;
+        }
+        running.progress = progress;
+        running.moment = Some(Moment::of(store.connection())?);
+        Ok(Step::More)
+    }
+
+    fn slice(
+        &self,
+        connection: &rusqlite::Connection,
+        running: &Running,
+        progress: &mut Progress,
+        touch: Touch,
+        go_on: &mut dyn FnMut() -> bool,
+    ) -> Result<Stop, StoreError> {
+        let header = Pages::open(connection)?.header;
+        progress.by_tables |= !header.utf8;
+        let searching = progress.searching && !progress.by_tables && !running.needles.is_empty();
+        let mut search = Search::new(&running.needles);
+        let mut see = |row: &walk::RawRow<'_>| search.see(row);
+        let rows: Option<walk::SeeRow<'_>> = if searching { Some(&mut see) } else { None };
+        let (tally, stop) = Slice { connection, touch, tell: Tell::BySize, rows }.run(progress.next_page, go_on)?;
+        if stop == Stop::Dirty {
+            return Ok(stop);
+        }
+        if searching {
+            search.settle(connection, &self.living, &mut progress.found)?;
+        }
+        progress.note_slice(&tally, stop, &header);
+        Ok(stop)
+    }
+
+    fn vacuum(&self, store: &mut Store, running: &mut Running) -> Result<Step, ScrubError> {
+        let connection = store.connection();
+        connection.execute_batch("VACUUM").doing("write the database anew")?;
+        let pages: u32 = connection.query_row("PRAGMA main.page_count", [], |row| row.get(0)).doing("count the pages")?;
+        let page_bytes: u32 = connection.query_row("PRAGMA main.page_size", [], |row| row.get(0)).doing("count the pages")?;
+        let progress = &mut running.progress;
+        progress.tally = Tally { pages: pages.into(), ..Tally::default() };
+        (progress.bytes, progress.walks, progress.by_tables) = (u64::from(page_bytes) * u64::from(pages), 1, true);
+        progress.stage = Stage::Tables;
+        let text = progress.to_text();
+        store.write("note a scrub's progress", |tx| ledger::save_scrub(tx, running.row.id, &text))?;
+        Ok(Step::More)
+    }
+
+    fn tables(&self, store: &mut Store, running: &mut Running) -> Result<Step, ScrubError> {
+        let tx = store.connection_mut().transaction().doing("search the tables")?;
+        running.progress.found = search_by_sql(&tx, &running.needles, &self.living)?;
+        tx.rollback().doing("search the tables")?;
+        running.progress.stage = Stage::Log;
+        let text = running.progress.to_text();
+        store.write("note a scrub's progress", |tx| ledger::save_scrub(tx, running.row.id, &text))?;
+        Ok(Step::More)
+    }
+}
+
+impl Progress {
+    fn note_slice(&mut self, tally: &Tally, stop: Stop, header: &Header) {
+        self.tally.add(tally);
+        self.dirty_pages += tally.dirty_pages;
+        self.dirty_bytes += tally.dirty_bytes;
+        self.page_bytes = header.page_bytes as u64;
+        // Another time through will follow: the search waits for it.
+        if tally.dirty_bytes > 0 && self.walks == 0 {
+            self.searching = false;
+        }
+        match stop {
+            Stop::At(page) => self.next_page = page,
+            Stop::End | Stop::Dirty => {}
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! Whom to look for: the identifiers of purged people, as keyed hashes, and the search for them in a text.
+//!
+//! An address is found wherever it stands as an address, in any spelling that folds to it. An id of eight bytes or more is found
+//! as a whole value, or between word bounds. Escapes of JSON and of URLs are read. No identifier is kept in the clear.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use memchr::{memchr, memchr_iter, memmem};
+
+use crate::domain::Email;
+
+/// Shortest id that is looked for, in bytes: shorter ones stand in texts by chance.
+pub const ID_BYTES_MIN: usize = 8;
+
+/// Identifiers of purged people, and whose they were.
+pub(super) struct Needles {
+    key: u64,
+    found_in: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
+    /// Sets of imports, by number.
+    sets: Vec<Vec<u32>>,
+    set_numbers: HashMap<Vec<u32>, u32>,
+    addresses: bool,
+    /// The lengths of ids, one bit each; the last stands for all that are longer.
+    id_lengths: u64,
+    /// Some id holds what ends a word, so that it is only found as a whole value.
+    with_blanks: bool,
+}
+
+/// Prints no identifier, nor a hash of one.
+impl std::fmt::Debug for Needles {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Needles({})", self.found_in.len())
+    }
+}
+
+impl Needles {
+    /// Nobody yet.
+    #[must_use]
+    pub(super) fn new(key: u64) -> Self {
+        Self {
+            key,
+            found_in: HashMap::default(),
+            sets: Vec::new(),
+            set_numbers: HashMap::new(),
+            addresses: false,
+            id_lengths: 0,
+            with_blanks: false,
+        }
+    }
+
+    /// Looks for this one too. False: it is too short to be looked for.
+    pub(super) fn add(&mut self, import: u32, identifier: &str) -> bool {
+        let hash = if let Ok(email) = Email::parse(identifier) {
+            self.addresses = true;
+            self.hash(ADDRESS, email.as_str().as_bytes())
+        } else {
+            let id = identifier.trim().as_bytes();
+            if id.len() < ID_BYTES_MIN {
+                return false;
+            }
+            self.id_lengths |= length_bit(id.len());
+            self.with_blanks |= !id.iter().all(|byte| in_word(*byte));
+            self.hash(ID, id)
+        };
+        let mut set = self.found_in.get(&hash).map_or_else(Vec::new, |set| self.sets[*set as usize].clone());
+        if !set.contains(&import) {
+            set.push(import);
+            let next = u32::try_from(self.sets.len()).expect("fewer sets than identifiers");
+            let number = *self.set_numbers.entry(set.clone()).or_insert(next);
+            if number == next {
+                self.sets.push(set);
+            }
+            self.found_in.insert(hash, number);
+        }
+        true
+    }
+
+    /// Whether there is anyone to look for.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.found_in.is_empty()
+    }
+
+    /// Imports of a set that a search named.
+    #[must_use]
+    pub(super) fn imports(&self, set: u32) -> &[u32] {
+        &self.sets[set as usize]
+    }
+
+    /// Names the sets of the identifiers that a value holds. A set may be named more than once.
+    pub(super) fn search(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
+        self.search_plain(value, hit);
+        if memchr(b'\\', value).is_some() {
+            let plain = without_escapes(value);
+            self.search_plain(&plain, hit);
+        }
+        if memchr(b'%', value).is_some() && memmem::find(value, b"%40").is_some() {
+            self.search_plain(&percent_decoded(value), hit);
+        }
+    }
+
+    fn search_plain(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
+        if self.addresses {
+            for at in memchr_iter(b'@', value) {
+                self.address_at(value, at, hit);
+            }
+        }
+        if self.id_lengths == 0 || value.len() < ID_BYTES_MIN {
+            return;
+        }
+        if self.with_blanks {
+            self.try_id(value.trim_ascii(), hit);
+        }
+        // A word of eight bytes or more covers some eighth byte.
+        let mut at = ID_BYTES_MIN - 1;
+        while at < value.len() {
+            if !in_word(value[at]) {
+                at += ID_BYTES_MIN;
+                continue;
+            }
+            let from = value[..at].iter().rposition(|byte| !in_word(*byte)).map_or(0, |n| n + 1);
+            let to = value[at..].iter().position(|byte| !in_word(*byte)).map_or(value.len(), |n| at + n);
+            if to - from >= ID_BYTES_MIN {
+                self.word(&value[from..to], hit);
+            }
+            at = to + ID_BYTES_MIN;
+        }
+    }
+
+    /// Every part of a word that begins and ends at the edge of letters or digits.
+    fn word(&self, word: &[u8], hit: &mut impl FnMut(u32)) {
+        self.try_id(word, hit);
+        let mut starts = [0; PARTS_MAX];
+        let mut count = 0;
+        let mut inside = false;
+        for at in 0..=word.len() {
+            let letter = at < word.len() && in_part(word[at]);
+            if letter && !inside {
+                starts.copy_within(usize::from(count == PARTS_MAX).., 0);
+                count = (count + 1).min(PARTS_MAX);
+                starts[count - 1] = at;
+            } else if !letter && inside {
+                for from in &starts[..count] {
+                    if at - from != word.len() {
+                        self.try_id(&word[*from..at], hit);
+                    }
+                }
+            }
+            inside = letter;
+        }
+    }
+
+    fn try_id(&self, id: &[u8], hit: &mut impl FnMut(u32)) {
+        if id.len() >= ID_BYTES_MIN && self.id_lengths & length_bit(id.len()) != 0 {
+            self.look_up(ID, id, hit);
+        }
+    }
+
+    fn address_at(&self, value: &[u8], at: usize, hit: &mut impl FnMut(u32)) {
+        let most = at.saturating_sub(ADDRESS_BYTES_MAX);
+        let from = value[most..at].iter().rposition(|byte| !(in_local(*byte) || may_begin_after(*byte))).map_or(most, |n| most + n + 1);
+        let rest = &value[at + 1..value.len().min(at + ADDRESS_BYTES_MAX)];
+        let mut to = rest.iter().position(|byte| !in_domain(*byte)).unwrap_or(rest.len());
+        while to > 0 && !in_part(rest[to - 1]) {
+            to -= 1;
+        }
+        if from == at || to == 0 {
+            return;
+        }
+        let end = at + 1 + to;
+        let local = &value[from..at];
+        let starts = std::iter::once(0).chain((1..local.len()).filter(|n| may_begin_after(local[n - 1])));
+        for start in starts {
+            self.try_address(&value[from + start..end], hit);
+        }
+    }
+
+    fn try_address(&self, text: &[u8], hit: &mut impl FnMut(u32)) {
+        let mut folded = [0; ADDRESS_BYTES_MAX];
+        match folded.get_mut(..text.len()) {
+            Some(folded) if text.is_ascii() => {
+                folded.copy_from_slice(text);
+                folded.make_ascii_lowercase();
+                self.look_up(ADDRESS, folded, hit);
+            }
+            _ => {
+                if let Ok(email) = std::str::from_utf8(text).map_err(|_| ()).and_then(|text| Email::parse(text).map_err(|_| ())) {
+                    self.look_up(ADDRESS, email.as_str().as_bytes(), hit);
+                }
+            }
+        }
+    }
+
+    fn look_up(&self, kind: u64, bytes: &[u8], hit: &mut impl FnMut(u32)) {
+        if let Some(set) = self.found_in.get(&self.hash(kind, bytes)) {
+            hit(*set);
+        }
+    }
+
+    /// 64 bits, keyed by the store's secret: a million identifiers and a billion words meet by chance once in 20,000 scrubs.
+    fn hash(&self, kind: u64, bytes: &[u8]) -> u64 {
+        let mix = |a: u64, b: u64| {
+            let product = u128::from(a) * u128::from(b);
+            #[expect(clippy::cast_possible_truncation, reason = "the halves are folded")]
+            let folded = product as u64 ^ (product >> 64) as u64;
+            folded
+        };
+        let mut state = self.key ^ kind;
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            state = mix(state ^ u64::from_le_bytes(*word), 0x9e37_79b9_7f4a_7c15);
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        state = mix(state ^ u64::from_le_bytes(last), 0xa076_1d64_78bd_642f);
+        mix(state ^ bytes.len() as u64, 0xe703_7ed1_a0b4_28db ^ self.key.rotate_left(32))
+    }
+}
+
+/// Hashes are hashed enough.
+#[derive(Default)]
+pub(super) struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {}
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+fn length_bit(bytes: usize) -> u64 {
+    1 << bytes.min(63)
+}
+
+/// Letters, digits and every byte of other scripts.
+fn in_part(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80
+}
+
+/// What an id may be made of, without what separates values in texts.
+fn in_word(byte: u8) -> bool {
+    WORD[usize::from(byte)]
+}
+
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0x21;
+    while byte < 256 {
+        let separates =
+            matches!(byte as u8, b'"' | b'\'' | b'`' | b',' | b';' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'>' | b'\\');
+        table[byte] = !separates && byte != 0x7f;
+        byte += 1;
+    }
+    table
+};
+
+fn in_local(byte: u8) -> bool {
+    in_part(byte) || matches!(byte, b'.' | b'_' | b'+' | b'-')
+}
+
+/// Allowed in an address before its `@`, but as often what an address follows: `mail='ann@x.example'`.
+fn may_begin_after(byte: u8) -> bool {
+    matches!(byte, b'=' | b'&' | b'\'' | b'/' | b'?' | b'#' | b'|' | b'{' | b'}' | b'!' | b'*' | b'^' | b'~' | b'$' | b'%' | b'`')
+}
+
+fn in_domain(byte: u8) -> bool {
+    in_part(byte) || matches!(byte, b'.' | b'-')
+}
+
+/// A JSON text's escapes read; everything else as it is.
+fn without_escapes(value: &[u8]) -> Cow<'_, [u8]> {
+    let mut plain = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while at < value.len() {
+        if value[at] != b'\\' {
+            plain.push(value[at]);
+            at += 1;
+            continue;
+        }
+        match value.get(at + 1) {
+            Some(b'u') => {
+                let unit = |at: usize| {
+                    let digits = value.get(at..at + 4).and_then(|four| std::str::from_utf8(four).ok());
+                    digits.and_then(|digits| u16::from_str_radix(digits, 16).ok())
+                };
+                let Some(first) = unit(at + 2) else {
+                    plain.push(value[at]);
+                    at += 1;
+                    continue;
+                };
+                at += 6;
+                let second = (value.get(at..at + 2) == Some(b"\\u")).then(|| unit(at + 2)).flatten();
+                let second = second.filter(|second| (0xd800..0xdc00).contains(&first) && (0xdc00..0xe000).contains(second));
+                at += if second.is_some() { 6 } else { 0 };
+                let read = char::decode_utf16(std::iter::once(first).chain(second)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
+                plain.extend(read.collect::<String>().as_bytes());
+            }
+            Some(escaped) => {
+                plain.push(match escaped {
+                    b'n' => b'\n',
+                    b't' => b'\t',
+                    b'r' => b'\r',
+                    b'b' | b'f' => b' ',
+                    other => *other,
+                });
+                at += 2;
+            }
+            None => at += 1,
+        }
+    }
+    Cow::Owned(plain)
+}
+
+fn percent_decoded(value: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while at < value.len() {
+        let digit = |at: usize| value.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+        match (value[at], digit(at + 1), digit(at + 2)) {
+            #[expect(clippy::cast_possible_truncation, reason = "two digits")]
+            (b'%', Some(high), Some(low)) => {
+                plain.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            (byte, ..) => {
+                plain.push(byte);
+                at += 1;
+            }
+        }
+    }
+    plain
+}
+
+/// Longest text that is tried as an address, in bytes.
+const ADDRESS_BYTES_MAX: usize = 512;
+
+/// Parts of one word that an id may begin at, counted back from where it ends.
+const PARTS_MAX: usize = 16;
+
+const ADDRESS: u64 = 0x51;
+const ID: u64 = 0xa7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(needle: &str, text: &str, expected: bool) {
+        let mut needles = Needles::new(7);
+        needles.add(3, needle);
+        let mut found = false;
+        needles.search(text.as_bytes(), &mut |set| {
+            assert_eq!(needles.imports(set), [3]);
+            found = true;
+        });
+        assert_eq!(found, expected, "{needle:?} in {text:?}");
+    }
+
+    #[test]
+    fn finds_an_address_wherever_it_stands_as_one() {
+        for text in [
+            "ann@x.example",
+            " Ann@X.Example ",
+            "{\"email\":\"ann@x.example\"}",
+            "see mailto:ann@x.example.",
+            "a=1&mail=ann@x.example&b",
+            "'ann@x.example'",
+            "<ann@x.example>, bob",
+            "{\"m\":\"ann\\u0040x.example\"}",
+            "https://h/?m=Ann%40x.example",
+            "x/ann@x.example-",
+        ] {
+            check("ann@x.example", text, true);
+        }
+        for text in
+            ["joann@x.example", "ann@x.example.org", "o.ann@x.example", "ann+1@x.example", "ann@xx.example", "ann x.example", "@x.example"]
+        {
+            check("ann@x.example", text, false);
+        }
+        check("Jörg@Bücher.example", "\"jörg@bücher.example\"", true);
+        check("Jörg@Bücher.example", "JÖRG@xn--bcher-kva.example", true);
+    }
+
+    #[test]
+    fn finds_an_id_as_a_value_and_between_word_bounds() {
+        for text in [
+            "cust-000123",
+            "for cust-000123.",
+            "acct:cust-000123:x",
+            "[\"cust-000123\"]",
+            "x/cust-000123?y",
+            "{\"a\":\"cust\\u002d000123\"}",
+        ] {
+            check("cust-000123", text, true);
+        }
+        for text in ["cust-0001234", "xcust-000123", "cust-000124", "cust-00012", "cust 000123"] {
+            check("cust-000123", text, false);
+        }
+        check("two words 1", "two words 1", true);
+        check("two words 1", "say two words 1", false);
+        check("1234567", "1234567", false);
+        check("12345678", "acct-12345678-9", true);
+        check(&"x".repeat(200), &format!("a {} b", "x".repeat(200)), true);
+        check("ünïcödé-1", "(ünïcödé-1)", true);
+    }
+
+    #[test]
+    fn tells_which_imports_an_identifier_belongs_to() {
+        let mut needles = Needles::new(1);
+        for import in [4, 9, 4] {
+            assert!(needles.add(import, "account-1"));
+        }
+        assert!(!needles.add(4, "short"));
+        let mut seen = Vec::new();
+        needles.search(b"account-1", &mut |set| seen.extend_from_slice(needles.imports(set)));
+        seen.dedup();
+        assert_eq!(seen, [4, 9]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn finds_an_id_between_any_two_bounds(
+            id in "[a-z0-9]{1,6}[-_.:/]?[a-z0-9]{7,12}", before in "[ -~]{0,40}[ ,;\"(/:.]", after in "[ ,;\")/:.][ -~]{0,40}",
+        ) {
+            check(&id, &format!("{before}{id}{after}"), true);
+        }
+    }
+}

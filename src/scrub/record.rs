@@ -1,0 +1,61 @@
+//! Values of a record, as SQLite writes rows.
+
+use rusqlite::types::Value;
+
+use super::page::{Malformed, varint};
+
+/// Shows each text and each blob of a record, with its place among the stored columns.
+pub(super) fn each_text(record: &[u8], mut with: impl FnMut(usize, &[u8])) -> Result<(), Malformed> {
+    each(record, |column, serial, bytes| {
+        if serial >= 12 {
+            with(column, bytes);
+        }
+    })
+}
+
+/// The first values of a record.
+pub(super) fn first_values(record: &[u8], count: usize) -> Result<Vec<Value>, Malformed> {
+    let mut values = Vec::with_capacity(count);
+    each(record, |column, serial, bytes| {
+        if column < count {
+            values.push(value(serial, bytes));
+        }
+    })?;
+    Ok(values)
+}
+
+#[inline]
+fn each(record: &[u8], mut with: impl FnMut(usize, u64, &[u8])) -> Result<(), Malformed> {
+    let (header, mut at) = varint(record, 0)?;
+    let header = usize::try_from(header).ok().filter(|header| *header <= record.len()).ok_or(Malformed)?;
+    let (mut body, mut column) = (header, 0);
+    while at < header {
+        let (serial, next) = varint(record, at)?;
+        let bytes = match serial {
+            0 | 8 | 9 => 0,
+            1..=4 => serial,
+            5 => 6,
+            6 | 7 => 8,
+            10 | 11 => return Err(Malformed),
+            _ => (serial - 12) / 2,
+        };
+        let end = usize::try_from(bytes).ok().and_then(|bytes| body.checked_add(bytes)).filter(|end| *end <= record.len());
+        let end = end.ok_or(Malformed)?;
+        with(column, serial, &record[body..end]);
+        (at, body, column) = (next, end, column + 1);
+    }
+    Ok(())
+}
+
+fn value(serial: u64, bytes: &[u8]) -> Value {
+    let sign = bytes.first().map_or(0, |byte| if *byte >= 0x80 { -1 } else { 0 });
+    match serial {
+        0 => Value::Null,
+        8 => Value::Integer(0),
+        9 => Value::Integer(1),
+        1..=6 => Value::Integer(bytes.iter().fold(sign, |all, byte| all << 8 | i64::from(*byte))),
+        7 => Value::Real(f64::from_be_bytes(bytes.try_into().unwrap_or_default())),
+        _ if serial % 2 == 1 => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
+        _ => Value::Blob(bytes.to_vec()),
+    }
+}

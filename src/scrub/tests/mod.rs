@@ -1,0 +1,4 @@
+//! Pages of real SQLite files.
+
+mod structure;
+mod whole;

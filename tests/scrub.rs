@@ -1,0 +1,269 @@
+//! Nothing of a purged person is left in the store's files once the import's scrub receipt is there.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::people;
+use crate::support::have;
+use crate::world::{EXPUNGED, World};
+
+/// Identifiers that occur nowhere by chance, and are no part of each other.
+fn email(n: usize) -> String {
+    format!("mail-{:016x}@{:08x}.example", scramble(n), scramble(n + 7_000_000) as u32)
+}
+
+fn account(n: usize) -> String {
+    format!("acct-{:016x}", scramble(n / 2 + 1_000_000))
+}
+
+fn id(n: usize) -> String {
+    format!("user-{:016x}", scramble(n + 2_000_000))
+}
+
+fn scramble(n: usize) -> u64 {
+    let mut x = (n as u64).wrapping_add(0x9e37_79b9_7f4a_7c15).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ x >> 31
+}
+
+/// Fills the store as an application would that never heard of secure_delete: in random order, then changed, with events
+/// that need overflow pages.
+fn fill(world: &World, tenant: &str, count: usize) {
+    let store = rusqlite::Connection::open(world.home().join("data/store.db")).expect("the store opens");
+    store.execute_batch("PRAGMA secure_delete = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; BEGIN").expect("settings");
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|n| scramble(n + 5_000_000));
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| store.prepare_cached(sql).expect(sql).execute(values).expect(sql);
+    for n in order {
+        let (account, id, email, key) = (account(n), id(n), email(n), i64::try_from(n + 1).expect("small"));
+        run("INSERT OR IGNORE INTO accounts VALUES (?1, ?2, '2026')", &[&tenant, &account]);
+        run(
+            "INSERT INTO customers (customer, tenant, accountId, id, email, emailNormalised, firstName) VALUES (?1, ?2, ?3, ?4, ?5, ?5, 'x')",
+            &[&key, &tenant, &account, &id, &email],
+        );
+        let long =
+            format!("{{\"note\":\"{}\",\"mail\":\"{email}\",\"more\":\"{}\"}}", "y".repeat(n % 9 * 1_000), "z".repeat(n % 5 * 1_500));
+        for event in 0..3 {
+            run("INSERT INTO events VALUES (?1, ?2, 'seen', '2026', ?3)", &[&key, &format!("{id}-{event}"), &long]);
+        }
+        run("INSERT INTO custom_fields VALUES (?1, 'contact', ?2)", &[&key, &format!("write to {email}")]);
+        run("INSERT INTO rewards (customer, id, type) VALUES (?1, ?2, 'credit')", &[&key, &format!("r-{id}")]);
+    }
+    // Changes leave what was there before in free blocks, fragments and free pages.
+    store
+        .execute_batch(
+            "UPDATE events SET properties = substr(properties, -1000) || 'changed' WHERE customer % 3 = 0;
+         UPDATE custom_fields SET value = value || ' or call' WHERE customer % 2 = 0;
+         UPDATE customers SET firstName = hex(randomblob(40)) WHERE customer % 5 = 0;
+         DELETE FROM events WHERE customer % 7 = 0 AND id LIKE '%-2'; COMMIT; ANALYZE; PRAGMA wal_checkpoint(PASSIVE)",
+        )
+        .expect("changes");
+}
+
+/// Which needles stand in which files below the data folder, archive and sealed targets aside.
+fn found(world: &World, needles: &BTreeSet<Vec<u8>>) -> BTreeSet<(String, usize)> {
+    let mut hits = BTreeSet::new();
+    look(&world.home().join("data"), &mut |path, bytes| {
+        let count = needles_in(bytes, needles);
+        if count > 0 {
+            hits.insert((path.display().to_string(), count));
+        }
+    });
+    hits
+}
+
+/// Every identifier begins with one of three words and is found by its bytes.
+fn needles_in(bytes: &[u8], needles: &BTreeSet<Vec<u8>>) -> usize {
+    let mut seen = BTreeSet::new();
+    for start in [b"mail-", b"acct-", b"user-"] {
+        for at in memchr::memmem::find_iter(bytes, start) {
+            for length in [21, 38] {
+                if let Some(needle) = bytes.get(at..at + length).and_then(|text| needles.get(text)) {
+                    seen.insert(needle);
+                }
+            }
+        }
+    }
+    seen.len()
+}
+
+fn look(folder: &Path, with: &mut dyn FnMut(&Path, &[u8])) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let name = entry.file_name();
+        if path.is_dir() {
+            let sealed = name == "scrub" && folder.file_name().is_some_and(|data| data == "data");
+            if name != "archive" && !sealed {
+                look(&path, with);
+            }
+        } else if let Ok(bytes) = std::fs::read(&path) {
+            with(&path, &bytes);
+        }
+    }
+}
+
+fn purged(people: impl Iterator<Item = usize> + Clone) -> BTreeSet<Vec<u8>> {
+    people.flat_map(|n| [email(n), id(n)]).map(String::into_bytes).collect()
+}
+
+fn list(people: impl Iterator<Item = usize>) -> String {
+    let mut text = String::from("accountId,id\n");
+    people.for_each(|n| {
+        let _ = writeln!(text, "{},{}", account(n), id(n));
+    });
+    text
+}
+
+fn receipt(world: &World, tenant: &str, ending: &str) -> serde_json::Value {
+    let name = world.eventually("the scrub receipt", || world.files(tenant, "archive").into_iter().find(|name| name.ends_with(ending)));
+    let text = std::fs::read_to_string(world.folder(tenant, "archive").join(name)).expect("readable");
+    assert!(!text.contains('@') && !text.contains("mail-") && !text.contains("user-"), "{text}");
+    serde_json::from_str(&text).expect("JSON")
+}
+
+#[test]
+fn nothing_of_a_purged_person_is_left_in_any_file_of_the_store() {
+    let mut world = World::new();
+    world.set("pipeline", "settle_seconds", "0");
+    world.set("pipeline", "chunk_milliseconds", "10");
+    world.set("scrub", "after_rows", "1");
+    world.tenant("acme");
+    fill(&world, "acme", 3_000);
+    let gone = || (0..3_000).filter(|n| n % 3 != 1);
+    let needles = purged(gone());
+    let before = found(&world, &needles);
+    assert!(before.iter().any(|(_, count)| *count == needles.len()), "the same search finds them all before: {before:?}");
+    let kept: BTreeSet<Vec<u8>> = purged((0..3_000).filter(|n| n % 3 == 1));
+
+    world.start();
+    let file = world.write("june.csv", list(gone()));
+    world.move_in(&file, "acme", "june.csv");
+    world.eventually("chunks run", || (world.sql::<i64>("SELECT count(*) FROM customers") < 2_900).then_some(()));
+    world.kill();
+    world.start();
+    let report = world.report("acme", "june.csv");
+    assert_eq!(report["rows"]["deleted"], 2_000);
+    let receipt = receipt(&world, "acme", "june.csv.scrub.json");
+    world.eventually("the sealed identifiers go", || {
+        std::fs::read_dir(world.home().join("data/scrub")).ok()?.next().is_none().then_some(())
+    });
+    assert_eq!(found(&world, &needles), BTreeSet::new(), "while the daemon runs");
+    world.stop();
+    assert_eq!(found(&world, &needles), BTreeSet::new(), "after it has stopped");
+
+    assert_eq!(receipt["clean"], true, "{receipt:#}");
+    assert_eq!(receipt["method"], "dbpage");
+    assert_eq!(receipt["content"]["identifiers"], 6_000, "{receipt:#}");
+    assert!(receipt["structure"]["zeroed_bytes"].as_u64() > Some(100_000), "{receipt:#}");
+    assert!(receipt["structure"]["samples_deleted"].as_u64() > Some(0), "{receipt:#}");
+    assert_eq!(world.sql::<String>("PRAGMA integrity_check"), "ok");
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 1_000);
+    let live = found(&world, &kept);
+    assert!(live.iter().any(|(_, count)| *count == kept.len()), "whoever was not purged is there: {live:?}");
+    let shown = world.run(&["imports", "show", "1"]).exits(0);
+    assert!(shown.stdout.contains("nothing is left"), "{shown}");
+}
+
+#[test]
+fn a_small_file_waits_for_its_scrub_and_the_command_runs_it_at_once() {
+    let mut world = World::new();
+    world.set("pipeline", "settle_seconds", "0");
+    world.tenant("acme");
+    people::load(&world, "acme", 40);
+    world.start();
+    let file = world.write("june.csv", people::email_csv("acme", [1, 2, 30]));
+    world.move_in(&file, "acme", "june.csv");
+    world.report("acme", "june.csv");
+    world.eventually("the archive", || world.files("acme", "processing").is_empty().then_some(()));
+    world.run(&["imports", "show", "1"]).exits(0).says("to come");
+    assert!(world.home().join("data/scrub/1").exists(), "sealed until it is searched for");
+
+    world.run(&["scrub"]).exits(0).says("nothing is left").says("imports     1");
+    assert!(!world.home().join("data/scrub/1").exists());
+    let receipt = receipt(&world, "acme", "june.csv.scrub.json");
+    assert_eq!(receipt["import"], 1);
+    assert_eq!(receipt["report"], world.sql::<String>("SELECT report_sha256 FROM expunged_imports"));
+    world.stop();
+    let again = world.run(&["scrub", "--json"]).exits(0);
+    let json: serde_json::Value = serde_json::from_str(&again.stdout).expect("JSON");
+    assert_eq!((&json["clean"], &json["imports"]), (&true.into(), &serde_json::json!([])), "in the daemon's place: {json:#}");
+}
+
+#[test]
+fn what_others_still_hold_is_counted_apart_and_residue_is_named_by_table_and_column() {
+    let world = World::new();
+    world.tenant("acme");
+    fill(&world, "acme", 20);
+    let store = rusqlite::Connection::open(world.home().join("data/store.db")).expect("opens");
+    store.execute_batch("CREATE TABLE mailings (n INTEGER PRIMARY KEY, sent_to TEXT)").expect("made");
+    store.execute("INSERT INTO mailings VALUES (1, ?1)", [format!("to: <{}>", email(4).to_uppercase())]).expect("put");
+    store.execute("UPDATE custom_fields SET value = ?1 WHERE customer = 8", [format!("friend of {}", email(4))]).expect("put");
+    drop(store);
+    let file = world.write("one.csv", list([4].into_iter()));
+    world.run(&["purge", file.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"]).exits(0);
+    world.run(&["scrub"]).exits(3).says("something is left");
+    let receipt = receipt(&world, "acme", "one.csv.scrub.json");
+    assert_eq!(receipt["content"]["residue"], serde_json::json!({ "mailings.sent_to": 1 }), "{receipt:#}");
+    let held = serde_json::json!({ "accounts.accountId": 1, "custom_fields.value": 1, "customers.accountId": 1 });
+    assert_eq!(receipt["content"]["still_held"], held, "{receipt:#}");
+}
+
+/// The calls after which something is durable or has another name.
+const CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,ftruncate";
+
+#[test]
+fn killed_at_every_durable_call_of_a_scrub_it_ends_with_its_receipt_and_nothing_left() {
+    if !have("strace") {
+        return;
+    }
+    let mut deaths = 0;
+    for nth in 1.. {
+        let mut world = World::new();
+        world.set("pipeline", "settle_seconds", "0");
+        world.tenant("acme");
+        fill(&world, "acme", 60);
+        let gone = || (0..60).filter(|n| n % 2 == 0);
+        world.start();
+        let file = world.write("june.csv", list(gone()));
+        world.move_in(&file, "acme", "june.csv");
+        world.report("acme", "june.csv");
+        world.eventually("the archive", || world.files("acme", "processing").is_empty().then_some(()));
+        world.stop();
+
+        let mut command = Command::new("strace");
+        command.args([
+            "-f",
+            "-qq",
+            "-o",
+            "/dev/null",
+            "-e",
+            &format!("trace={CALLS}"),
+            "-e",
+            &format!("inject={CALLS}:signal=KILL:when={nth}"),
+        ]);
+        command.arg(EXPUNGED).arg("--config").arg(world.home().join("expunged.toml")).arg("scrub");
+        let died = !command.output().expect("strace runs").status.success();
+        deaths += u32::from(died);
+        world.run(&["scrub"]).exits(0);
+        let receipts: Vec<_> = world.files("acme", "archive").into_iter().filter(|name| name.ends_with(".scrub.json")).collect();
+        assert_eq!(receipts.len(), 1, "after a kill at call {nth}: {receipts:?}");
+        let receipt = receipt(&world, "acme", "june.csv.scrub.json");
+        assert_eq!(
+            (&receipt["clean"], &receipt["content"]["identifiers"]),
+            (&true.into(), &90.into()),
+            "after a kill at call {nth}: {receipt:#}"
+        );
+        let stored: String = world.sql("SELECT receipt FROM expunged_scrub_imports WHERE filed = 1");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&stored).expect("JSON"), receipt);
+        assert_eq!(found(&world, &purged(gone())), BTreeSet::new(), "after a kill at call {nth}");
+        assert_eq!(world.sql::<String>("PRAGMA integrity_check"), "ok");
+        assert!(std::fs::read_dir(world.home().join("data/scrub")).expect("there").next().is_none());
+        assert_eq!(world.sql::<i64>("SELECT count(*) FROM expunged_requests WHERE finished_at IS NULL"), 0);
+        if !died {
+            break;
+        }
+    }
+    assert!(deaths >= 6, "only {deaths} kills: the calls are not seen");
+}
