@@ -17,7 +17,20 @@
 //! 0  domain  telemetry          words, and how we speak
 //! ```
 //!
-//! `tests/layers.rs` holds the code to this picture.
+//! `tests/layers.rs` holds the code to this picture. A file passes through it like this: `sftp` writes it in staging and
+//! delivers it ([`spool::Upload::close`]); `pipeline` finds it by its scan, claims it, has `records` read it and `purge` match it, then
+//! delete in chunks; `report` says what happened and `spool` archives; `scrub` looks for what was left behind.
+//!
+//! What must hold at every moment:
+//!
+//! * **A name in an inbox is a complete file**, and OK on CLOSE means that it is durable.
+//! * **Receiving and processing meet only on disk**; events are hints, the scan is the truth.
+//! * **A row is purged and reported exactly once**: the deletions of a chunk and the record of them commit in one transaction.
+//! * **Where the file is archived, its report is there**, and the outcomes add up to the rows read.
+//! * **Targets are never bare keys**: each chunk compares who a target is before it deletes.
+//! * **No tenant can see, name, fill up or delete what is another's.**
+//! * **No address leaves by a side door**: not in a log, a status, a report, a message, a panic, nor the ledger.
+//! * **Everything has a limit**, named in the config with its unit.
 
 pub mod cli;
 pub mod config;
