@@ -337,7 +337,7 @@ fn scripted(world: &World, steps: &[Step], program: &str, script: &str) -> Ran {
 }
 
 /// Whether `.ci/clients` has installed this.
-fn installed(path: &str) -> bool {
+pub(crate) fn installed(path: &str) -> bool {
     let found = clients().join(path).exists();
     if !found {
         support::missing(&format!("{path} is not in {}: run .ci/clients", clients().display()));
@@ -345,6 +345,6 @@ fn installed(path: &str) -> bool {
     found
 }
 
-fn clients() -> PathBuf {
+pub(crate) fn clients() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder").join("clients")
 }

@@ -1,6 +1,7 @@
 //! What a sender is told: each command line of the instructions works as it stands there, and the samples are accepted.
 
 use super::*;
+use crate::interop;
 use crate::support::have;
 
 /// A running world of one tenant, its instructions, and `june.csv` and the known hosts beside a key, as a sender keeps them.
@@ -73,13 +74,12 @@ fn the_lines_for_rclone_work() {
 
 #[test]
 fn the_lines_for_paramiko_work() {
-    let python = std::env::var("EXPUNGED_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let found = Command::new(&python).args(["-c", "import paramiko"]).output().is_ok_and(|output| output.status.success());
-    if !found && !have("paramiko, a module of python3,") {
+    let python = "venv/bin/python";
+    if !interop::installed(python) {
         return;
     }
     check("Python (paramiko)", "bash", |world, code| {
-        let mut command = Command::new(python);
+        let mut command = Command::new(interop::clients().join(python));
         command.arg("-").current_dir(world.outside(""));
         world.finish_with(command, &code)
     });
