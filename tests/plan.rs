@@ -215,3 +215,38 @@ fn a_plan_for_one_tenant_rejects_anothers_file_and_a_participant_file_that_it_ha
     assert_eq!(world.report("acme", "june.csv")["reason"], "plan_cannot_serve");
     assert_eq!(count(&c, "SELECT count(*) FROM Customer"), 60);
 }
+
+#[test]
+fn a_database_of_ones_own_is_scrubbed_by_its_plan() {
+    let (mut world, c) = world();
+    let app = world.outside("app.db");
+    let stands = |text: &str| {
+        let bytes = std::fs::read(&app).unwrap();
+        bytes.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
+    };
+    c.execute_batch("UPDATE Customer SET Company = 'works with person4@mail.example' WHERE CustomerId = 9").unwrap();
+    c.execute_batch("INSERT INTO Playlist VALUES (1, 'for <Person5@mail.example>'); PRAGMA secure_delete = OFF").unwrap();
+    // Deleted by the application itself, before the scrub: only its bytes are left.
+    c.execute_batch("INSERT INTO Genre VALUES (77, 'of person3@mail.example'); DELETE FROM Genre WHERE GenreId = 77").unwrap();
+    assert!(stands("of person3@mail.example"));
+    world.start();
+    for (name, people) in [("one.csv", &[3, 4][..]), ("two.csv", &[5])] {
+        let rows: String = people.iter().map(|n| format!("Person{n}@mail.example\n")).collect();
+        let file = world.write(name, format!("Customer Email\n{rows}"));
+        world.move_in(&file, "acme", name);
+        assert_eq!(world.report("acme", name)["rows"]["deleted"], people.len());
+        world.eventually("the archive", || world.files("acme", "processing").is_empty().then_some(()));
+    }
+    assert_eq!(count(&c, "SELECT count(*) FROM Customer"), 57);
+    world.run(&["scrub"]).exits(3).says("imports     2").says("something is left");
+    let receipt = |name: &str| -> serde_json::Value {
+        let files = world.files("acme", "archive");
+        let file = files.iter().find(|file| file.ends_with(&format!("{name}.scrub.json"))).unwrap();
+        serde_json::from_slice(&std::fs::read(world.folder("acme", "archive").join(file)).unwrap()).unwrap()
+    };
+    let (one, two) = (receipt("one.csv"), receipt("two.csv"));
+    assert_eq!((&one["clean"], &one["content"]["still_held"]), (&true.into(), &serde_json::json!({ "Customer.Company": 1 })), "{one:#}");
+    assert_eq!((&two["clean"], &two["content"]["residue"]), (&false.into(), &serde_json::json!({ "Playlist.Name": 1 })), "{two:#}");
+    assert!(!stands("person3@mail.example"));
+    assert_eq!(c.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+}

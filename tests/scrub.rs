@@ -210,6 +210,39 @@ fn what_others_still_hold_is_counted_apart_and_residue_is_named_by_table_and_col
     assert_eq!(receipt["content"]["still_held"], held, "{receipt:#}");
 }
 
+#[test]
+fn what_a_cancelled_import_took_is_scrubbed_too() {
+    let mut world = World::new();
+    world.set("pipeline", "settle_seconds", "0");
+    world.set("pipeline", "chunk_milliseconds", "10");
+    world.set("scrub", "after_rows", "1000000000");
+    world.tenant("acme");
+    fill(&world, "acme", 3_000);
+    // In the ledger's own table, which the plan's fit is not judged by: the second chunk never gets done.
+    world.change(
+        "CREATE TRIGGER slow BEFORE UPDATE OF cursor ON expunged_imports WHEN old.cursor IS NOT NULL AND new.cursor > old.cursor
+            BEGIN SELECT raise(ABORT, 'not now'); END",
+    );
+    world.start();
+    let file = world.write("june.csv", list(0..3_000));
+    world.move_in(&file, "acme", "june.csv");
+    world.eventually("a chunk is done", || (world.sql::<i64>("SELECT count(*) FROM customers") < 3_000).then_some(()));
+    world.run(&["imports", "cancel", "1", "--why", "wrong list"]).exits(0);
+    assert_eq!(world.report("acme", "june.csv")["status"], "stopped");
+    world.eventually("the archive", || world.files("acme", "processing").is_empty().then_some(()));
+    world.change("DROP TRIGGER slow");
+    let left = world.sql::<i64>("SELECT count(*) FROM customers");
+    assert!(left > 0, "the rest stays");
+    world.run(&["scrub"]).exits(0).says("nothing is left").says("imports     1");
+    let receipt = receipt(&world, "acme", "june.csv.scrub.json");
+    assert_eq!((&receipt["clean"], &receipt["content"]["searched"]), (&true.into(), &true.into()), "{receipt:#}");
+    let stay = (0..3_000).filter(|n| world.sql::<i64>(&format!("SELECT count(*) FROM customers WHERE customer = {}", n + 1)) == 1);
+    let stay: BTreeSet<usize> = stay.collect();
+    let gone: BTreeSet<Vec<u8>> = (0..3_000).filter(|n| !stay.contains(n)).map(|n| email(n).into_bytes()).collect();
+    assert_eq!(gone.len(), 3_000 - stay.len());
+    assert_eq!(found(&world, &gone), BTreeSet::new());
+}
+
 /// The calls after which something is durable or has another name.
 const CALLS: &str = "fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,ftruncate";
 
