@@ -250,3 +250,15 @@ fn a_database_of_ones_own_is_scrubbed_by_its_plan() {
     assert!(!stands("person3@mail.example"));
     assert_eq!(c.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
 }
+
+#[test]
+fn people_are_rehearsed_and_erased_by_hand_before_any_daemon_has_seen_the_database() {
+    let (world, c) = world();
+    let list = world.write("june.csv", "Customer Email\nperson1@mail.example\nperson2@mail.example\n");
+    let list = list.to_str().unwrap();
+    world.run(&["check", list, "--tenant", "acme"]).exits(0).says("2 would delete");
+    assert_eq!(count(&c, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'expunged%'"), 0, "a check leaves no trace");
+    world.run(&["purge", list, "--tenant", "acme", "--yes", "1"]).exits(6).warns("2 people would be erased");
+    world.run(&["purge", list, "--tenant", "acme", "--yes", "2"]).exits(0);
+    assert_eq!(count(&c, "SELECT count(*) FROM Customer WHERE CustomerId IN (1, 2)"), 0);
+}

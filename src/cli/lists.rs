@@ -53,7 +53,7 @@ pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
         scene.terminal.hint("nothing was deleted");
         return Ok(Exit::Rejected);
     }
-    let people = summary::people(&rehearsed);
+    let people = summary::people(&rehearsed, &store::engine(&config)?.plan().subject.table);
     if one && people == 0 && rehearsed.suppressed == 0 {
         return Err(Failure::new(Exit::NotFound, "nobody of this tenant is so named").hint("look with: expunged customers find"));
     }

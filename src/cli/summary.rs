@@ -19,9 +19,9 @@ pub(super) fn exit_of(report: &Report) -> Exit {
     }
 }
 
-/// People that an import took, or a check would take: customers, not rows.
-pub(super) fn people(report: &Report) -> u64 {
-    report.removed.get("customers")
+/// People that an import took, or a check would take: rows of the plan's subject table, not of the list.
+pub(super) fn people(report: &Report, subject_table: &str) -> u64 {
+    report.removed.get(subject_table)
 }
 
 /// Prints bad rows in red, the first of them.

@@ -121,7 +121,7 @@ impl Pipeline {
                 let ended = self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| {
                     Report { would_hold: Some(!held.is_empty()), ..report(ended, keep) }.to_json()
                 })?;
-                tell_end(&ended);
+                self.tell_end(&ended);
             }
             Mode::Purge if !held.is_empty() => return self.hold(row, &matched, &held),
             Mode::Purge => {
@@ -170,7 +170,7 @@ impl Pipeline {
             report.errors = vec![error];
             report.to_json()
         })?;
-        tell_end(&ended);
+        self.tell_end(&ended);
         Ok(Step::More)
     }
 
@@ -180,7 +180,7 @@ impl Pipeline {
         let ending = Ending::Rejected { reason: BAD_ROWS.to_owned(), message: bad_rows_message(matched.tally().invalid) };
         let ended =
             self.engine.refuse_rows(&mut self.store, row.id, matched, &ending, Self::now(), |ended| report(ended, keep).to_json())?;
-        tell_end(&ended);
+        self.tell_end(&ended);
         Ok(Step::More)
     }
 
@@ -205,7 +205,7 @@ impl Pipeline {
         let keep = self.options.originals_days;
         let ended = self.engine.finish(&mut self.store, row.id, &Ending::Completed, Self::now(), |ended| report(ended, keep).to_json())?;
         self.running.remove(&row.id);
-        tell_end(&ended);
+        self.tell_end(&ended);
         Ok(Step::More)
     }
 
@@ -296,6 +296,18 @@ impl Pipeline {
             return Err(changed());
         }
         results.finish()?.flush()
+    }
+
+    fn tell_end(&self, ended: &Ended) {
+        let (row, tally) = (&ended.import, ended.tally);
+        let customers = row.progress.removed.get(&self.engine.plan().subject.table);
+        let seconds =
+            row.finished_at.zip(row.started_at).map(|(end, start)| (end.as_millisecond() - start.as_millisecond()) as f64 / 1000.0);
+        info!(
+            tenant = %row.tenant, import = row.id.0, file = row.file, mode = row.mode.as_str(), status = row.state.as_str(),
+            reason = row.reason, rows = tally.read, deleted = tally.deleted, not_found = tally.not_found, duplicate = tally.duplicate,
+            invalid = tally.invalid, exempt = tally.exempt, skipped = tally.skipped, customers, seconds, "import ended"
+        );
     }
 
     /// Says in `/status/NAME.json` where the newest import of this name stands.
@@ -418,15 +430,4 @@ fn retained(row: &ImportRow, originals_days: u32) -> Vec<Retained> {
     let until = expire::last_day(arrival_day(row), originals_days);
     let kept: &[&str] = if row.state == State::Rejected { &["original"] } else { &["original", "results"] };
     kept.iter().map(|what| Retained { what: (*what).to_owned(), until }).collect()
-}
-
-fn tell_end(ended: &Ended) {
-    let (row, tally) = (&ended.import, ended.tally);
-    let seconds = row.finished_at.zip(row.started_at).map(|(end, start)| (end.as_millisecond() - start.as_millisecond()) as f64 / 1000.0);
-    info!(
-        tenant = %row.tenant, import = row.id.0, file = row.file, mode = row.mode.as_str(), status = row.state.as_str(), reason = row.reason,
-        rows = tally.read, deleted = tally.deleted, not_found = tally.not_found, duplicate = tally.duplicate, invalid = tally.invalid,
-        exempt = tally.exempt, skipped = tally.skipped, customers = row.progress.removed.get("customers"), seconds,
-        "import ended"
-    );
 }

@@ -12,7 +12,7 @@ mod scrubs;
 mod suppressions;
 mod targets;
 
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 
 use super::schema::check_version;
 use super::{Doing, StoreError};
@@ -103,6 +103,13 @@ pub(super) fn create(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     [TABLES, holds::TABLES, exemptions::TABLES, suppressions::TABLES]
         .into_iter()
         .try_for_each(|tables| transaction.execute_batch(tables).doing("make the ledger's tables"))
+}
+
+/// Whether the ledger's tables are there. A user's database has none before its first import, and may be read before that.
+fn stands(connection: &Connection) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = 'expunged_imports'";
+    let doing = "look for the ledger";
+    connection.prepare_cached(sql).doing(doing)?.exists([]).doing(doing)
 }
 
 /// A value that the ledger keeps as JSON.

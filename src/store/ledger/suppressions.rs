@@ -123,6 +123,9 @@ pub fn suppress(
 /// [`StoreError::Sqlite`].
 pub fn is_suppressed(connection: &Connection, tenant: &TenantName, suppression: Suppression) -> Result<bool, StoreError> {
     let doing = "look for a suppression";
+    if !super::stands(connection)? {
+        return Ok(false);
+    }
     let sql = "SELECT 1 FROM expunged_suppressions WHERE tenant = ?1 AND kind = ?2 AND identity = ?3";
     let mut statement = connection.prepare_cached(sql).doing(doing)?;
     statement.exists((tenant.as_str(), suppression.kind.as_str(), suppression.identity.as_bytes())).doing(doing)
