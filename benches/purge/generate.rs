@@ -24,14 +24,16 @@ pub(crate) struct Stores {
 
 pub(crate) const TENANT: &str = "acme";
 
-/// The stores of this size, made where they are missing.
-pub(crate) fn stores(dir: &Path, size: Size) -> Stores {
+/// The stores of this size, made where they are missing; the ordinary one where a side works on it.
+pub(crate) fn stores(dir: &Path, size: Size, ordinary_too: bool) -> Stores {
     let stores = Stores {
         builtin: dir.join(format!("builtin-{}.db", size.customers)),
         ordinary: dir.join(format!("ordinary-{}.db", size.customers)),
     };
     make(&stores.builtin, |path| builtin(path, size));
-    make(&stores.ordinary, |path| ordinary(path, size));
+    if ordinary_too {
+        make(&stores.ordinary, |path| ordinary(path, size));
+    }
     stores
 }
 

@@ -46,7 +46,7 @@ fn main() {
         plan = vec![(Size { customers }, vec![value(&args, "--rows").unwrap_or(1_000)])];
     }
     for (size, cases) in plan {
-        let stores = generate::stores(&dir, size);
+        let stores = generate::stores(&dir, size, only.as_deref().is_none_or(|only| only.contains("P1") || only.contains("naive")));
         for rows in cases {
             case(&dir, &stores, size, (rows, rounds), only.as_deref());
         }
