@@ -102,14 +102,14 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, (rows, rounds): (usiz
     for (name, _) in &sides {
         let m = measure::median(&measured[name]);
         println!(
-            "{name:<12} {:>9.3} {:>9.2} {:>10.0} {:>10.0} {:>11.1} {:>8.2} {:>8.2}",
+            "{name:<12} {:>9.3} {:>9.2} {:>10.0} {:>10.0} {:>11.1} {:>8} {:>8}",
             m.wall,
             m.cpu,
             rows as f64 / m.wall,
             m.peak_mib,
             m.written_mb,
-            base.map_or(f64::NAN, |base| m.wall / base.wall),
-            base.map_or(f64::NAN, |base| m.cpu / base.cpu.max(0.01)),
+            base.map_or("-".to_owned(), |base| format!("{:.2}", m.wall / base.wall)),
+            base.map_or("-".to_owned(), |base| format!("{:.2}", m.cpu / base.cpu.max(0.01))),
         );
     }
     if rows == 1 {
