@@ -220,3 +220,18 @@ fn a_cancelled_import_stops_at_a_chunks_end_and_the_rest_is_skipped() {
     assert_eq!((&report["status"], &report["reason"], &report["rows"]["skipped"]), (&"stopped".into(), &"cancelled".into(), &2.into()));
     assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 12);
 }
+
+#[test]
+fn a_rehearsal_of_the_same_name_does_not_stand_in_for_a_purge_that_is_held() {
+    let mut world = prepared();
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", 0..4));
+    let held: i64 = until(&world, "june.csv", "held");
+    world.put("acme", "/check/june.csv", "Customer Email\n");
+    world.eventually("the rehearsal is archived", || {
+        world.files("acme", "archive").iter().any(|name| name.ends_with("june.csv.report.json")).then_some(())
+    });
+    world.stop();
+    let status = world.status("acme", "june.csv").unwrap();
+    assert_eq!((&status["state"], &status["import"]), (&"held".into(), &held.into()));
+}

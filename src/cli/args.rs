@@ -170,7 +170,7 @@ pub struct PurgeArgs {
     #[arg(long)]
     pub email: bool,
     /// A case number, kept with the import
-    #[arg(long, value_name = "CASE")]
+    #[arg(long, value_name = "CASE", value_parser = read_case)]
     pub request: Option<String>,
     /// Do not ask: go on if exactly N people are found
     #[arg(long, value_name = "N")]
@@ -432,6 +432,10 @@ pub(super) fn read_why(text: &str) -> Result<String, String> {
         why if crate::pipeline::may_be_kept(why) => Ok(why.to_owned()),
         _ => Err(format!("a reason is kept and shown: at most {} bytes on one line, and no address", crate::pipeline::WHY_BYTES_MAX)),
     }
+}
+
+fn read_case(text: &str) -> Result<String, String> {
+    read_why(text).map_err(|_| "a case is kept and shown: a few words on one line, and no address".to_owned())
 }
 
 fn read_map(text: &str) -> Result<(String, String), String> {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::args::{CheckArgs, PurgeArgs, ReadingArgs};
 use super::{Exit, Failure, Scene, files, serve, store, summary};
 use crate::config::{Config, Tenant};
-use crate::daemon::{self, ByHand};
+use crate::daemon::{self, ByHand, DataLock};
 use crate::domain::{FileName, ImportId, NameKind, Settings, State, TenantName};
 use crate::pipeline::{self, PurgeRequest, ReadingOf, Rehearsal, Rules};
 use crate::purge::Brake;
@@ -204,6 +204,7 @@ fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs,
 /// Hands the request to the running daemon, or does its work in its place.
 fn run_request(config: &Config, request: &PurgeRequest) -> Result<ImportRow, Failure> {
     let mut store = store::open(config)?;
+    refuse_to_run_others(config, &store, &request.tenant)?;
     let new = request.to_row(asked_by());
     let id = store
         .write("ask for a purge", |tx| ledger::insert_request(tx, &new, Timestamp::now()))
@@ -212,6 +213,22 @@ fn run_request(config: &Config, request: &PurgeRequest) -> Result<ImportRow, Fai
         by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| Failure::failed(fault.chain()))?;
     }
     wait_for(&store, id)
+}
+
+/// Without a daemon, this command would first have to do what waits before it, which nobody has confirmed here.
+fn refuse_to_run_others(config: &Config, store: &Store, tenant: &TenantName) -> Result<(), Failure> {
+    let lock = DataLock::take(&config.data_dir).map_err(|error| Failure::failed("cannot look for a running daemon").because(&error))?;
+    if lock.is_none() {
+        return Ok(());
+    }
+    let waiting = ledger::unarchived(store.connection(), tenant).map_err(|error| store::failure(&error))?;
+    let runs = |row: &&ImportRow| matches!(row.state, State::Received | State::Checking | State::Purging);
+    match waiting.iter().find(runs) {
+        Some(row) => Err(Failure::failed(format!("import {} of {tenant}, \"{}\", comes first and is not done", row.id, row.file))
+            .hint("nothing was deleted; start the daemon, which does both")
+            .hint(format!("or end it first: expunged imports cancel {}", row.id))),
+        None => Ok(()),
+    }
 }
 
 fn wait_for(store: &Store, request: i64) -> Result<ImportRow, Failure> {

@@ -82,8 +82,8 @@ pub enum FileNameError {
     /// A `/`.
     #[error("folders cannot be made here: the name must not hold \"/\"")]
     Separator,
-    /// An `@`.
-    #[error("the name must not hold \"@\"")]
+    /// An `@`, in the widths that fold to it, or as URLs write it.
+    #[error("the name must not hold \"@\", nor \"%40\"")]
     At,
 }
 
@@ -133,7 +133,7 @@ impl FileName {
             "" | "." | ".." => Err(FileNameError::Empty),
             _ if text.len() > FILE_NAME_BYTES_MAX => Err(FileNameError::TooLong),
             _ if text.contains('/') => Err(FileNameError::Separator),
-            _ if text.contains('@') => Err(FileNameError::At),
+            _ if text.contains(['@', '\u{FF20}', '\u{FE6B}']) || text.contains("%40") => Err(FileNameError::At),
             _ if text.chars().any(unprintable) => Err(FileNameError::Control),
             _ => Ok(Self(text.to_owned())),
         }
@@ -195,6 +195,8 @@ mod tests {
         check("..", FileNameError::Empty);
         check("a/b.csv", FileNameError::Separator);
         check("ann@x.example.csv", FileNameError::At);
+        check("ann%40x.example.csv", FileNameError::At);
+        check("ann\u{ff20}x.example.csv", FileNameError::At);
         check("a\nb.csv", FileNameError::Control);
         check("a\u{202e}b.csv", FileNameError::Control);
         check(&"a".repeat(219), FileNameError::TooLong);

@@ -310,10 +310,14 @@ impl Pipeline {
         );
     }
 
-    /// Says in `/status/NAME.json` where the newest import of this name stands.
+    /// Says in `/status/NAME.json` where the newest import of this name stands. A rehearsal, or a list
+    /// given to a command, never stands in for a sender's purge that is not over.
     pub(super) fn publish(&self, folders: &Folders, row: &ImportRow, state: State, report: Option<String>) -> Result<(), Fault> {
-        let newest = ledger::newest_of_file(self.store.connection(), &row.tenant, &row.file)?;
-        if newest.is_some_and(|newest| newest.id != row.id) {
+        // Its delivery has said "waiting" under the name by now: the purge's state is said again.
+        if let Some(purge) = ledger::unfinished_purge(self.store.connection(), row)? {
+            return self.publish(folders, &purge, purge.state, None);
+        }
+        if ledger::told_by_newer(self.store.connection(), row)? {
             return Ok(());
         }
         let status = Status {

@@ -8,7 +8,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use tracing::{info, warn};
 
-use super::decide::{DECIDE, DecideRequest, decide};
+use super::decide::{DECIDE, DecideRequest, decide, may_be_kept};
 use super::import::file_name;
 use super::scrubbing::SCRUB;
 use super::{Fault, Pipeline};
@@ -243,6 +243,9 @@ fn understood(row: &RequestRow) -> Result<Asked, String> {
     // The only parts that become paths.
     for name in [&request.file, &request.stored] {
         FileName::parse(name).map_err(|error| error.to_string())?;
+    }
+    if request.case.as_deref().is_some_and(|case| !may_be_kept(case)) {
+        return Err("the case holds an address, which has no place in the ledger".to_owned());
     }
     Ok(Asked::Purge(request))
 }

@@ -152,6 +152,30 @@ pub fn newest_of_file(connection: &Connection, tenant: &TenantName, file: &str) 
     Ok(select(connection, "WHERE tenant = ?1 AND file = ?2 ORDER BY id DESC LIMIT 1", (tenant.as_str(), file))?.pop())
 }
 
+/// Whether a newer import of the same name and kind (purge or check, sent or given to a command) tells the name's status.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn told_by_newer(connection: &Connection, import: &ImportRow) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM expunged_imports WHERE tenant = ?1 AND file = ?2 AND id > ?3 AND mode = ?4 AND (origin = 'command') = ?5";
+    let about = (import.tenant.as_str(), &import.file, import.id.0, import.mode.as_str(), import.origin == Origin::Command);
+    let doing = "look for a newer import of the name";
+    connection.prepare_cached(sql).doing(doing)?.exists(about).doing(doing)
+}
+
+/// The newest of a sender's purges of a name that are not archived: a rehearsal or a command's list of that name must not
+/// stand in for it.
+///
+/// # Errors
+/// As [`get`].
+pub fn unfinished_purge(connection: &Connection, import: &ImportRow) -> Result<Option<ImportRow>, StoreError> {
+    if import.mode == Mode::Purge && import.origin != Origin::Command {
+        return Ok(None);
+    }
+    let rest = "WHERE tenant = ?1 AND file = ?2 AND mode = 'purge' AND origin <> 'command' AND archived = 0 ORDER BY id DESC LIMIT 1";
+    Ok(select(connection, rest, (import.tenant.as_str(), &import.file))?.pop())
+}
+
 /// The newest earlier import of the same bytes by the same tenant.
 ///
 /// # Errors
