@@ -83,7 +83,7 @@ pub enum FileNameError {
     #[error("folders cannot be made here: the name must not hold \"/\"")]
     Separator,
     /// An `@`, in the widths that fold to it, or as URLs write it.
-    #[error("the name must not hold \"@\", nor \"%40\"")]
+    #[error("the name must not hold \"@\"")]
     At,
 }
 
