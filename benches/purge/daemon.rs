@@ -4,41 +4,60 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::generate::{Size, TENANT, address};
+use crate::generate::{ORDINARY_PLAN, TENANT, address};
 use crate::measure::{Measure, Usage, middle, quantile};
-use crate::peers;
+use crate::peers::{self, Schema};
 
 const EXPUNGED: &str = env!("CARGO_BIN_EXE_expunged");
 
 /// A running daemon over a copy of a store.
 pub(crate) struct Served {
     home: PathBuf,
+    store: PathBuf,
     daemon: Child,
 }
 
+/// Whose tables, and with how much memory for their pages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setting {
+    pub(crate) schema: Schema,
+    pub(crate) cache_mib: u32,
+}
+
 impl Served {
-    pub(crate) fn new(dir: &Path, store: &Path, cache_mib: u32) -> Self {
+    pub(crate) fn new(dir: &Path, store: &Path, Setting { schema, cache_mib }: Setting) -> Self {
         let home = dir.join("home");
         let _ = std::fs::remove_dir_all(&home);
         run(Command::new(EXPUNGED).arg("init").arg(&home).args(["--listen", "127.0.0.1:0"]));
         let work = peers::copy(dir, store);
-        let moved = Command::new("mv").arg(&work).arg(home.join("data/store.db")).status().expect("mv");
+        let store = match schema {
+            Schema::BuiltIn => home.join("data/store.db"),
+            Schema::Ordinary => home.join("app.db"),
+        };
+        let moved = Command::new("mv").arg(&work).arg(&store).status().expect("mv");
         assert!(moved.success());
         let config = home.join("expunged.toml");
         let text = std::fs::read_to_string(&config).expect("a config");
-        let text = text.replace("settle_seconds = 2", "settle_seconds = 0").replace("cache_mib = 256", &format!("cache_mib = {cache_mib}"));
+        let mut text =
+            text.replace("settle_seconds = 2", "settle_seconds = 0").replace("cache_mib = 256", &format!("cache_mib = {cache_mib}"));
+        if matches!(schema, Schema::Ordinary) {
+            let plan = home.join("plan.toml");
+            std::fs::write(&plan, ORDINARY_PLAN).expect("a plan");
+            text =
+                text.replace("database = \"\"", &format!("database = {store:?}")).replace("\nplan = \"\"", &format!("\nplan = {plan:?}"));
+        }
         std::fs::write(&config, text).expect("the config can be written");
         std::fs::write(home.join(format!("tenants.d/{TENANT}.toml")), without_brake()).expect("a tenant");
         let log = std::fs::File::create(home.join("log")).expect("a log");
         let mut command = Command::new(EXPUNGED);
         command.arg("--config").arg(&config).arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        let served = Self { daemon: command.spawn().expect("the daemon starts"), home };
+        let served = Self { daemon: command.spawn().expect("the daemon starts"), home, store };
         served.until(|served| served.log().contains("daemon ready"));
         served
     }
 
-    pub(crate) fn store(&self) -> PathBuf {
-        self.home.join("data/store.db")
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
     }
 
     fn log(&self) -> String {
@@ -68,7 +87,7 @@ impl Served {
         let status = self.folder("status").join(format!("{name}.json"));
         self.until(|_| std::fs::read_to_string(&status).is_ok_and(|text| text.contains("\"completed\"") || text.contains("\"rejected\"")));
         // The report is visible before the ledger says so and the log is emptied.
-        let log = self.home.join("data/store.db-wal");
+        let log = format!("{}-wal", self.store.display());
         self.until(|_| std::fs::metadata(&log).map_or(0, |meta| meta.len()) == 0);
         let wall = start.elapsed().as_secs_f64();
         let text = std::fs::read_to_string(&status).unwrap_or_default();
@@ -86,13 +105,13 @@ impl Drop for Served {
 }
 
 /// A whole run on a fresh copy.
-pub(crate) fn purge(dir: &Path, store: &Path, list: &Path, _rows: usize, cache_mib: u32) -> Measure {
-    Served::new(dir, store, cache_mib).purge(list, "list.csv")
+pub(crate) fn purge(dir: &Path, store: &Path, list: &Path, setting: Setting) -> Measure {
+    Served::new(dir, store, setting).purge(list, "list.csv")
 }
 
 /// One row at a time: from the file in the inbox to the report, and how often a file is synced for it.
-pub(crate) fn one_row(dir: &Path, store: &Path, _: Size) {
-    let served = Served::new(dir, store, 256);
+pub(crate) fn one_row(dir: &Path, store: &Path) {
+    let served = Served::new(dir, store, Setting { schema: Schema::BuiltIn, cache_mib: 256 });
     let mut waits = Vec::new();
     for n in 0..40 {
         let list = dir.join("one.csv");

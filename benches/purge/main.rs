@@ -5,8 +5,9 @@
 //! made and purged too, which takes an hour and 20 GB of disk. The sides:
 //!
 //! * `ours`: the released daemon on the built-in schema, from a list moved into the inbox to the archived report;
-//! * `ours small`: the same with a page cache of 32 MiB;
-//! * `P1`: set-based SQL in the `sqlite3` program on an ordinary schema (rowid tables, an index on each key), one transaction;
+//! * `ours ordinary`: the same on an ordinary schema (rowid tables, an index on each key), by a plan;
+//! * `ours small`: `ours` with a page cache of 32 MiB;
+//! * `P1`: set-based SQL in the `sqlite3` program on the ordinary schema, one transaction;
 //! * `P2`: the same on our schema;
 //! * `naive`: one statement an address, on the ordinary schema.
 //!
@@ -24,8 +25,13 @@ mod view;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use daemon::Setting;
 use generate::Size;
 use measure::Measure;
+use peers::Schema;
+
+/// Our tables, with the default memory.
+const BUILT_IN: Setting = Setting { schema: Schema::BuiltIn, cache_mib: 256 };
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -46,7 +52,11 @@ fn main() {
         plan = vec![(Size { customers }, vec![value(&args, "--rows").unwrap_or(1_000)])];
     }
     for (size, cases) in plan {
-        let stores = generate::stores(&dir, size, only.as_deref().is_none_or(|only| only.contains("P1") || only.contains("naive")));
+        let stores = generate::stores(
+            &dir,
+            size,
+            only.as_deref().is_none_or(|only| ["P1", "naive", "ordinary"].iter().any(|side| only.contains(side))),
+        );
         for rows in cases {
             case(&dir, &stores, size, (rows, rounds), only.as_deref());
         }
@@ -69,11 +79,12 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, (rows, rounds): (usiz
     let list = generate::list(dir, size, rows);
     let nobody = generate::strangers(dir, rows);
     let mut sides: Vec<(&str, Run<'_>)> = vec![
-        ("P1", Box::new(|| peers::set_based(dir, &stores.ordinary, &list, peers::Schema::Ordinary))),
-        ("ours", Box::new(|| daemon::purge(dir, &stores.builtin, &list, rows, 256))),
-        ("P2", Box::new(|| peers::set_based(dir, &stores.builtin, &list, peers::Schema::BuiltIn))),
-        ("ours small", Box::new(|| daemon::purge(dir, &stores.builtin, &list, rows, 32))),
-        ("bookkeeping", Box::new(|| daemon::purge(dir, &stores.builtin, &nobody, rows, 256))),
+        ("P1", Box::new(|| peers::set_based(dir, &stores.ordinary, &list, Schema::Ordinary))),
+        ("ours", Box::new(|| daemon::purge(dir, &stores.builtin, &list, BUILT_IN))),
+        ("ours ordinary", Box::new(|| daemon::purge(dir, &stores.ordinary, &list, Setting { schema: Schema::Ordinary, ..BUILT_IN }))),
+        ("P2", Box::new(|| peers::set_based(dir, &stores.builtin, &list, Schema::BuiltIn))),
+        ("ours small", Box::new(|| daemon::purge(dir, &stores.builtin, &list, Setting { cache_mib: 32, ..BUILT_IN }))),
+        ("bookkeeping", Box::new(|| daemon::purge(dir, &stores.builtin, &nobody, BUILT_IN))),
     ];
     if rows <= 1_000 {
         sides.push(("naive", Box::new(|| peers::one_by_one(dir, &stores.ordinary, &list))));
@@ -95,14 +106,14 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, (rows, rounds): (usiz
     }
     println!("\n{rows} of {} customers (medians of {rounds})", size.customers);
     println!(
-        "{:<12} {:>9} {:>9} {:>10} {:>10} {:>11} {:>8} {:>8}",
+        "{:<14} {:>9} {:>9} {:>10} {:>10} {:>11} {:>8} {:>8}",
         "side", "wall s", "cpu s", "rows/s", "peak MiB", "written MB", "wall/P1", "cpu/P1"
     );
     let base = measured.get("P1").map(|all| measure::median(all));
     for (name, _) in &sides {
         let m = measure::median(&measured[name]);
         println!(
-            "{name:<12} {:>9.3} {:>9.2} {:>10.0} {:>10.0} {:>11.1} {:>8} {:>8}",
+            "{name:<14} {:>9.3} {:>9.2} {:>10.0} {:>10.0} {:>11.1} {:>8} {:>8}",
             m.wall,
             m.cpu,
             rows as f64 / m.wall,
@@ -113,6 +124,6 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, (rows, rounds): (usiz
         );
     }
     if rows == 1 {
-        daemon::one_row(dir, &stores.builtin, size);
+        daemon::one_row(dir, &stores.builtin);
     }
 }

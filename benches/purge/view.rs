@@ -12,7 +12,7 @@ use crate::measure::quantile;
 
 /// Prints point look-ups and one-row writes by another connection, while nothing happens and while a purge runs.
 pub(crate) fn application(dir: &Path, stores: &Stores, size: Size) {
-    let served = Served::new(dir, &stores.builtin, 256);
+    let served = Served::new(dir, &stores.builtin, crate::BUILT_IN);
     let store = served.store();
     println!("\nan application beside it, {} customers (milliseconds)", size.customers);
     println!("{:<8} {:>10} {:>10} {:>10} {:>10} {:>10}", "", "read p50", "read p99", "write p50", "write p99", "write max");
