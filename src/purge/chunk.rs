@@ -97,14 +97,13 @@ impl Engine {
         let mut detaching = Detaching::of(transaction, row.id, last, &self.key, &row.tenant)?;
         if let Some(steps) = &self.steps.subject {
             detaching.subjects(&people, steps, &mut total)?;
+            detaching.forget(&self.plan.subject.table, (&name("key"), CHUNK), &mut total)?;
         }
-        let subject = &self.plan.subject;
-        detaching.forget(&subject.table, &format!("SELECT {} FROM {CHUNK}", name("key")), &mut total)?;
         delete_subjects(&people, transaction, &survivors, &mut total)?;
         if let Some(accounts) = &accounts {
             if let Some(steps) = &self.steps.account {
                 detaching.accounts(accounts.rule, steps, &mut total)?;
-                detaching.forget(&accounts.rule.table, &format!("SELECT * FROM {EMPTIED}"), &mut total)?;
+                detaching.forget(&accounts.rule.table, ("*", EMPTIED), &mut total)?;
             }
             total.removed.add(&accounts.rule.table, accounts.delete()?);
         }
@@ -122,7 +121,7 @@ impl Engine {
         for rule in &self.steps.rules {
             if let Some(doomed) = &rule.doomed {
                 let deleted = match &rule.detach {
-                    Some(_) => detaching.delete(&rule.table, &doomed.delete, total)?,
+                    Some(_) => detaching.delete(&rule.table, doomed, total)?,
                     None => execute(transaction, &doomed.delete, [], "delete what refers to the subjects of a chunk")?,
                 };
                 total.removed.add(&rule.table, deleted);
@@ -138,12 +137,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Where SQLite does not enforce keys, and an index is not needed: whether anything refers to what is gone by now.
+    /// Whether anything refers to what is gone by now: whoever deletes by a plan does not have SQLite look row by row.
     fn verify(&self, transaction: &Transaction<'_>) -> Result<(), PurgeError> {
         let doing = "look for references to what is gone";
-        if transaction.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0)).doing(doing)? {
-            return Ok(());
-        }
         for rule in &self.steps.rules {
             let Some(sql) = &rule.verify else { continue };
             if transaction.prepare_cached(sql).doing(doing)?.exists([]).doing(doing)? {
@@ -163,7 +159,7 @@ impl Engine {
     ) -> Result<Survivors, PurgeError> {
         let (doing, identities) = ("note the subjects of a chunk", &self.key);
         self.lend_functions(connection)?;
-        empty_chunk(connection)?;
+        empty_chunk(connection, &self.plan)?;
         let mut insert = connection.prepare_cached(&format!("INSERT INTO {CHUNK} VALUES (?1)")).doing(doing)?;
         let mut survivors = Survivors::default();
         let mut addresses = Vec::new();

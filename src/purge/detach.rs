@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 use super::PurgeError;
 use super::people::People;
 use super::plan::AccountRule;
-use super::sql::{DetachSteps, name};
+use super::sql::{DetachSteps, Doomed, name};
 use crate::domain::{Identity, IdentityKey, ImportId, TenantName};
 use crate::store::ledger::{self, Progress};
 use crate::store::{Doing, Key, StoreError};
@@ -60,7 +60,7 @@ impl<'a> Detaching<'a> {
 
     fn run(&mut self, (table, key): (&str, &str), steps: &DetachSteps, condition: &str, total: &mut Progress) -> Result<(), PurgeError> {
         for step in &steps.updates {
-            let sql = format!("{} AND {condition} RETURNING {}, {}, {key}", step.update, step.last, step.again);
+            let sql = format!("{} AND {condition} RETURNING {}, {}, {}, {key}", step.update, step.last, step.again, step.before);
             let mut statement = self.transaction.prepare_cached(&sql).doing(DOING)?;
             let mut touched = statement.query(params![self.import.0, self.last, self.tenant.as_str()]).doing(DOING)?;
             let mut counted = 0;
@@ -70,12 +70,13 @@ impl<'a> Detaching<'a> {
                 if !row.get::<_, bool>(0).doing(DOING)? {
                     continue;
                 }
-                if !self.any_noted && !again {
+                let before = self.any_noted && row.get::<_, Option<bool>>(2).doing(DOING)?.unwrap_or(false);
+                if !before && !again {
                     counted += 1;
                     continue;
                 }
-                let row = self.identity(table, row, 2)?;
-                counted += u64::from(!(self.any_noted && ledger::is_detached(self.transaction, self.import, &row)?));
+                let row = self.identity(table, row, 3)?;
+                counted += u64::from(!(before && ledger::is_detached(self.transaction, self.import, &row)?));
                 if again {
                     ledger::note_detached(self.transaction, self.import, &row)?;
                     self.any_noted = true;
@@ -87,29 +88,33 @@ impl<'a> Detaching<'a> {
     }
 
     /// Deletes rows, and takes those off the count that an earlier chunk counted as detached.
-    pub(super) fn delete(&mut self, table: &str, delete: &str, total: &mut Progress) -> Result<u64, PurgeError> {
+    pub(super) fn delete(&mut self, table: &str, doomed: &Doomed, total: &mut Progress) -> Result<u64, PurgeError> {
         let doing = "delete what refers to the subjects of a chunk";
         if !self.any_noted {
-            return Ok(self.transaction.prepare_cached(delete).doing(doing)?.execute([]).doing(doing)? as u64);
+            return Ok(self.transaction.prepare_cached(&doomed.delete).doing(doing)?.execute([]).doing(doing)? as u64);
         }
-        let sql = format!("{delete} RETURNING {}", row_key(self.transaction, table)?);
+        let sql = format!("{} RETURNING {}, {}", doomed.delete, doomed.before, row_key(self.transaction, table)?);
         let mut deleted = 0;
         self.forget_each(table, &sql, &mut deleted, total)?;
         Ok(deleted)
     }
 
-    /// Takes rows that are about to go off the count.
-    pub(super) fn forget(&mut self, table: &str, select_keys: &str, total: &mut Progress) -> Result<(), PurgeError> {
-        if self.any_noted { self.forget_each(table, select_keys, &mut 0, total) } else { Ok(()) }
+    /// Takes rows that are about to go off the count: their keys, which stand in a table by themselves.
+    pub(super) fn forget(&mut self, table: &str, (keys, from): (&str, &str), total: &mut Progress) -> Result<(), PurgeError> {
+        let sql = format!("SELECT 1, {keys} FROM {from}");
+        if self.any_noted { self.forget_each(table, &sql, &mut 0, total) } else { Ok(()) }
     }
 
+    /// Rows come with whether they may have been noted, then their keys.
     fn forget_each(&self, table: &str, sql: &str, rows: &mut u64, total: &mut Progress) -> Result<(), PurgeError> {
         let mut statement = self.transaction.prepare_cached(sql).doing(DOING)?;
         let mut found = statement.query([]).doing(DOING)?;
         let mut noted = 0;
         while let Some(row) = found.next().doing(DOING)? {
             *rows += 1;
-            noted += u64::from(ledger::forget_detached(self.transaction, self.import, &self.identity(table, row, 0)?)?);
+            if row.get::<_, Option<bool>>(0).doing(DOING)?.unwrap_or(false) {
+                noted += u64::from(ledger::forget_detached(self.transaction, self.import, &self.identity(table, row, 1)?)?);
+            }
         }
         total.detached.take(table, noted);
         Ok(())

@@ -78,7 +78,7 @@ impl Engine {
         let people = People::of(&self.plan, tenant)?;
         let snapshot = connection.unchecked_transaction().doing("begin to read")?;
         self.lend_functions(&snapshot)?;
-        empty_chunk(&snapshot)?;
+        empty_chunk(&snapshot, &self.plan)?;
         snapshot.execute(&format!("INSERT INTO {CHUNK} VALUES (?1)"), [key]).doing("note the subject")?;
         let mut addresses = Vec::new();
         people.each(&snapshot, &people.by_key(), &[key], |person| {

@@ -1,7 +1,7 @@
 //! Statements on the subject table. There is one way to make them, and it takes the tenant: a statement that selects
 //! subjects without the tenant's condition cannot be built.
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::PurgeError;
 use super::plan::{AccountRule, Compare, Plan, Tenancy};
@@ -43,6 +43,15 @@ impl<'a> People<'a> {
         }
     }
 
+    /// The same where the condition is on keys and names few rows: SQLite, which has no statistics, would rather walk all of the
+    /// tenant's by an index on the tenant. (A unary plus would take the column's affinity along with its index.)
+    fn where_keys(&self, condition: &str) -> String {
+        match &self.plan.subject.tenancy {
+            Tenancy::Column(column) => format!("({} = ?1) IS TRUE AND {condition}", of(&self.plan.subject.table, column)),
+            Tenancy::Sole(_) => self.where_clause(condition),
+        }
+    }
+
     /// The condition of the tenant alone, where the tenant is another parameter than the first.
     pub(super) fn tenants_own(&self, parameter: &str) -> String {
         match &self.plan.subject.tenancy {
@@ -51,7 +60,7 @@ impl<'a> People<'a> {
         }
     }
 
-    fn select_people(&self, more: &[String], condition: &str) -> String {
+    fn select_people(&self, more: &[String], where_clause: &str) -> String {
         let subject = &self.plan.subject;
         let text = |column: Option<&String>| {
             column.map_or_else(|| "NULL".to_owned(), |column| format!("CAST({} AS TEXT)", of(&subject.table, column)))
@@ -66,7 +75,7 @@ impl<'a> People<'a> {
             text(subject.id.as_ref()),
             account_name.as_deref().unwrap_or("NULL"),
             in_main(&subject.table),
-            self.where_clause(condition),
+            where_clause,
         )
     }
 
@@ -77,25 +86,21 @@ impl<'a> People<'a> {
 
     /// Whoever has a key by now.
     pub(super) fn by_key(&self) -> String {
-        self.select_people(&[], &format!("{} = ?2", of(&self.plan.subject.table, &self.plan.subject.key)))
+        self.select_people(&[], &self.where_keys(&format!("{} = ?2", of(&self.plan.subject.table, &self.plan.subject.key))))
     }
 
     /// Whoever has an address, where it compares by index.
     pub(super) fn by_address(&self) -> Result<String, PurgeError> {
         let address = self.address()?;
         let column = of(&self.plan.subject.table, &address.column);
-        Ok(self.select_people(
-            &[],
-            &match address.compare {
-                Compare::Nocase => format!("{column} = ?2 COLLATE NOCASE"),
-                Compare::Exact | Compare::Normalised => format!("{column} = ?2"),
-            },
-        ))
+        let nocase = if address.compare == Compare::Nocase { " COLLATE NOCASE" } else { "" };
+        Ok(self.select_people(&[], &self.where_clause(&format!("{column} = ?2{nocase}"))))
     }
 
     /// Everyone who has any address.
     pub(super) fn with_address(&self) -> Result<String, PurgeError> {
-        Ok(self.select_people(&[], &format!("{} IS NOT NULL", of(&self.plan.subject.table, &self.address()?.column))))
+        let column = of(&self.plan.subject.table, &self.address()?.column);
+        Ok(self.select_people(&[], &self.where_clause(&format!("{column} IS NOT NULL"))))
     }
 
     /// Whoever has an account and id.
@@ -104,7 +109,8 @@ impl<'a> People<'a> {
         let (Some(account), Some(id)) = (&subject.account, &subject.id) else {
             return Err(PurgeError::CannotServe("the plan names no columns for accountId and id, so it cannot serve a participant file"));
         };
-        Ok(self.select_people(&[], &format!("{} = ?2 AND {} = ?3", of(&subject.table, account), of(&subject.table, id))))
+        let pair = format!("{} = ?2 AND {} = ?3", of(&subject.table, account), of(&subject.table, id));
+        Ok(self.select_people(&[], &self.where_clause(&pair)))
     }
 
     pub(super) fn compare(&self) -> Result<Compare, PurgeError> {
@@ -119,7 +125,7 @@ impl<'a> People<'a> {
     /// Takes the subjects of the chunk.
     pub(super) fn delete_chunk(&self) -> String {
         let subject = &self.plan.subject;
-        format!("DELETE FROM {} WHERE {}", in_main(&subject.table), self.where_clause(&self.in_chunk()))
+        format!("DELETE FROM {} WHERE {}", in_main(&subject.table), self.where_keys(&self.in_chunk()))
     }
 
     /// The values of some columns of the chunk's subjects.
@@ -127,12 +133,12 @@ impl<'a> People<'a> {
         let table = &self.plan.subject.table;
         let columns: Vec<_> = columns.iter().map(|column| of(table, column)).collect();
         let present: String = columns.iter().map(|column| format!(" AND {column} IS NOT NULL")).collect();
-        format!("SELECT {} FROM {} WHERE {}{present}", columns.join(", "), in_main(table), self.where_clause(&self.in_chunk()))
+        format!("SELECT {} FROM {} WHERE {}{present}", columns.join(", "), in_main(table), self.where_keys(&self.in_chunk()))
     }
 
     /// The whole rows of the chunk's subjects.
     pub(super) fn select_whole_chunk(&self) -> String {
-        format!("SELECT * FROM {} WHERE {}", in_main(&self.plan.subject.table), self.where_clause(&self.in_chunk()))
+        format!("SELECT * FROM {} WHERE {}", in_main(&self.plan.subject.table), self.where_keys(&self.in_chunk()))
     }
 
     /// Whoever has `?2` for an id, a name like `?3`, or the address `?4`: at most `?5`, in order of key.
@@ -150,14 +156,14 @@ impl<'a> People<'a> {
         let any = if any.is_empty() { "0".to_owned() } else { any.join(" OR ") };
         // Each parameter is named, whatever the plan has columns for.
         let condition = format!("({any}) AND coalesce(?2, ?3, ?4, '') IS NOT NULL ORDER BY {} LIMIT ?5", of(&subject.table, &subject.key));
-        self.select_people(&subject.names, &condition)
+        self.select_people(&subject.names, &self.where_clause(&condition))
     }
 
     /// Everyone who has an address, with their names, in order of key.
     pub(super) fn search_addressed(&self) -> Result<String, PurgeError> {
         let subject = &self.plan.subject;
         let (address, key) = (of(&subject.table, &self.address()?.column), of(&subject.table, &subject.key));
-        Ok(self.select_people(&subject.names, &format!("{address} IS NOT NULL ORDER BY {key}")))
+        Ok(self.select_people(&subject.names, &self.where_clause(&format!("{address} IS NOT NULL ORDER BY {key}"))))
     }
 
     fn in_chunk(&self) -> String {
@@ -189,12 +195,45 @@ impl<'a> People<'a> {
 }
 
 /// Makes the table of the transaction's subjects, or empties it.
-pub(super) fn empty_chunk(connection: &Connection) -> Result<(), PurgeError> {
+///
+/// Where subjects go by row number it is a table by row number: SQLite then looks into it as it stands, where it would
+/// otherwise copy it for each statement, and reads a child's index in its order.
+pub(super) fn empty_chunk(connection: &Connection, plan: &Plan) -> Result<(), PurgeError> {
     let doing = "make the table of a chunk's subjects";
-    let make = format!(r#"CREATE TABLE IF NOT EXISTS {CHUNK} ("key" PRIMARY KEY) WITHOUT ROWID"#);
-    connection.execute_batch(&make).doing(doing)?;
-    connection.execute(&format!("DELETE FROM {CHUNK}"), []).doing(doing)?;
+    let columns = if by_row_number(connection, plan)? { r#"("key" INTEGER PRIMARY KEY)"# } else { r#"("key" PRIMARY KEY) WITHOUT ROWID"# };
+    let sql = format!("CREATE TABLE {} {columns}", name("expunged_chunk"));
+    let there = "SELECT sql FROM temp.sqlite_schema WHERE name = 'expunged_chunk'";
+    let there: Option<String> =
+        connection.prepare_cached(there).and_then(|mut found| found.query_row([], |row| row.get(0)).optional()).doing(doing)?;
+    if there.as_ref() == Some(&sql) {
+        connection.prepare_cached(&format!("DELETE FROM {CHUNK}")).and_then(|mut empty| empty.execute([])).doing(doing)?;
+    } else {
+        connection.execute_batch(&format!("DROP TABLE IF EXISTS {CHUNK}; {}", sql.replacen("TABLE", "TEMP TABLE", 1))).doing(doing)?;
+    }
     Ok(())
+}
+
+/// Whether the subject's key is its row number, and every reference to it is stored as a number: then no comparison needs
+/// another affinity than the index on the child's column has.
+fn by_row_number(connection: &Connection, plan: &Plan) -> Result<bool, PurgeError> {
+    let doing = "read how subjects are keyed";
+    let column = |table: &str, column: &str| {
+        let sql = "SELECT upper(type), pk FROM pragma_table_info(?1, 'main') WHERE name = ?2 COLLATE NOCASE";
+        let mut statement = connection.prepare_cached(sql)?;
+        statement.query_row([table, column], |row| <(String, u32)>::try_from(row)).optional()
+    };
+    let subject = &plan.subject;
+    let alone = "SELECT count(*) = 1 AND NOT EXISTS (SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk')
+        FROM pragma_table_info(?1, 'main') WHERE pk > 0";
+    let row_number = column(&subject.table, &subject.key).doing(doing)?.is_some_and(|(declared, pk)| declared == "INTEGER" && pk == 1)
+        && connection.prepare_cached(alone).and_then(|mut found| found.query_row([&subject.table], |row| row.get(0))).doing(doing)?;
+    for (table, edge) in plan.references().filter(|(_, edge)| edge.parent == subject.table && edge.parent_columns == [subject.key.as_str()])
+    {
+        if !row_number || !column(table, &edge.columns[0]).doing(doing)?.is_some_and(|(declared, _)| declared.contains("INT")) {
+            return Ok(false);
+        }
+    }
+    Ok(row_number)
 }
 
 impl Person {

@@ -103,6 +103,8 @@ pub(super) struct RuleSteps {
 pub(super) struct Doomed {
     pub(super) count: String,
     pub(super) delete: String,
+    /// Whether a row that goes may have lost a reference in an earlier chunk: then the reference is null by now.
+    pub(super) before: String,
 }
 
 /// Rows that are written over.
@@ -130,6 +132,8 @@ pub(super) struct DetachUpdate {
     pub(super) last: String,
     /// Whether a later chunk may touch the row again. `?1` is the import, `?2` the chunk's last key.
     pub(super) again: String,
+    /// Whether an earlier statement or chunk may have touched the row: then another reference is null by now.
+    pub(super) before: String,
 }
 
 impl Steps {
@@ -173,7 +177,9 @@ impl Steps {
         }
         for detach in self.rules.iter().filter_map(|rule| rule.detach.as_ref()).chain(&self.subject).chain(&self.account) {
             all.push(detach.count.clone());
-            all.extend(detach.updates.iter().map(|step| format!("{} RETURNING {}, {}", step.update, step.last, step.again)));
+            all.extend(
+                detach.updates.iter().map(|step| format!("{} RETURNING {}, {}, {}", step.update, step.last, step.again, step.before)),
+            );
         }
         all
     }
@@ -277,6 +283,7 @@ impl Sql<'_> {
             doomed: doomed.map(|doomed| Doomed {
                 count: format!("SELECT count(*) FROM {table} WHERE {doomed}"),
                 delete: format!("DELETE FROM {table} WHERE {doomed}"),
+                before: or_never(&detached.iter().map(|edge| null(&rule.table, edge)).collect::<Vec<_>>()),
             }),
             overwrite,
             detach,
@@ -337,6 +344,7 @@ impl Sql<'_> {
         DetachUpdate {
             update: format!("UPDATE {} SET {} WHERE {}", in_main(table), nulls(edge), self.reaches(table, edge)),
             last: format!("NOT coalesce(({behind}), 0)"),
+            before: or_never(&edges.iter().filter(|other| **other != edge).map(|other| null(table, other)).collect::<Vec<_>>()),
             again: format!("coalesce(({}), 0) AND ?1 IS NOT NULL AND ?2 IS NOT NULL", or_never(&again)),
         }
     }
@@ -353,7 +361,7 @@ impl Sql<'_> {
             // An OR of ANDs: SQLite can answer each part by the index of its first term.
             let part = |at: usize, edge: &Edge| {
                 let others = rule.edges.iter().enumerate().filter(|(other, _)| *other != at);
-                let lost = others.map(|(_, other)| format!(" AND ({} OR {})", null(rule, other), self.reaches(&rule.table, other)));
+                let lost = others.map(|(_, other)| format!(" AND ({} OR {})", null(&rule.table, other), self.reaches(&rule.table, other)));
                 format!("({}{})", self.reaches(&rule.table, edge), lost.collect::<String>())
             };
             return rule.edges.iter().enumerate().map(|(at, edge)| part(at, edge)).collect::<Vec<_>>().join(" OR ");
@@ -468,6 +476,6 @@ fn nulls(edge: &Edge) -> String {
     edge.columns.iter().map(|column| format!("{} = NULL", name(column))).collect::<Vec<_>>().join(", ")
 }
 
-fn null(rule: &Rule, edge: &Edge) -> String {
-    edge.columns.iter().map(|column| format!("{} IS NULL", of(&rule.table, column))).collect::<Vec<_>>().join(" OR ")
+fn null(table: &str, edge: &Edge) -> String {
+    edge.columns.iter().map(|column| format!("{} IS NULL", of(table, column))).collect::<Vec<_>>().join(" OR ")
 }

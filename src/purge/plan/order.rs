@@ -138,8 +138,15 @@ impl Plan {
 
     /// Every edge, the subject's own first.
     pub fn edges(&self) -> impl Iterator<Item = &Edge> {
-        let account = self.account.iter().flat_map(|account| &account.edges);
-        self.subject.edges.iter().chain(account).chain(self.rules.iter().flat_map(|rule| &rule.edges))
+        self.references().map(|(_, edge)| edge)
+    }
+
+    /// Every edge with the table that it leads from, the subject's own first.
+    pub(crate) fn references(&self) -> impl Iterator<Item = (&str, &Edge)> {
+        let subject = std::iter::once((&self.subject.table, &self.subject.edges));
+        let account = self.account.iter().map(|account| (&account.table, &account.edges));
+        let tables = subject.chain(account).chain(self.rules.iter().map(|rule| (&rule.table, &rule.edges)));
+        tables.flat_map(|(table, edges)| edges.iter().map(move |edge| (table.as_str(), edge)))
     }
 }
 
