@@ -162,7 +162,7 @@ impl Store {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = connect(path, flags)?;
-        settings(&connection, options, create == Create::Builtin)?;
+        settings(&connection, options)?;
         if create == Create::Builtin {
             set(&connection, "journal_mode", "WAL", "wal")?;
         }
@@ -188,8 +188,20 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sweep = (!beside(path, "-wal").exists()).then(|| Sweep(path.to_owned()));
         let connection = connect(path, flags)?;
-        settings(&connection, options, true)?;
+        settings(&connection, options)?;
         Ok(Self { connection, busy: Duration::from_millis(options.busy_ms), _sweep: sweep })
+    }
+
+    /// Leaves the declared keys to whoever deletes by a plan, who looks in each chunk for what still refers to what is gone.
+    ///
+    /// Where SQLite enforces them it looks for children row by row, by a scan where an index is missing, takes rows by cascades
+    /// uncounted, keeps a journal of each statement in memory, and deletes in two steps. Measured at 100,000 of 2,000,000
+    /// customers: 507 MiB at the peak instead of 290, and a tenth more time.
+    ///
+    /// # Errors
+    /// [`StoreError::Pragma`] when it does not take.
+    pub fn leave_keys_to_a_plan(&self) -> Result<(), StoreError> {
+        set(&self.connection, "foreign_keys", "OFF", "0")
     }
 
     /// The connection, for reading and for statements of one's own.
@@ -268,14 +280,11 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 }
 
 /// What every connection has, readers included.
-fn settings(connection: &Connection, options: Options, enforce_keys: bool) -> Result<(), StoreError> {
+fn settings(connection: &Connection, options: Options) -> Result<(), StoreError> {
     connection.busy_timeout(Duration::from_millis(options.busy_ms)).doing("set the busy timeout")?;
     set(connection, "temp_store", "MEMORY", "2")?;
     set(connection, "secure_delete", "ON", "1")?;
-    // In a user's own database SQLite would look for children row by row, by a scan where an index is missing, and cascades would
-    // take rows uncounted: there the plan names every key, and each chunk is verified by its own look for what is left.
-    let (word, number) = if enforce_keys { ("ON", "1") } else { ("OFF", "0") };
-    set(connection, "foreign_keys", word, number)?;
+    set(connection, "foreign_keys", "ON", "1")?;
     set(connection, "mmap_size", "0", "0")?;
     let kibibytes = format!("-{}", (options.cache_bytes / 1024).max(64));
     set(connection, "cache_size", &kibibytes, &kibibytes)?;

@@ -83,7 +83,9 @@ impl World {
     }
 
     pub(super) fn open(&self) -> Store {
-        Store::open(&self.path(), self.create, OPTIONS).unwrap()
+        let store = Store::open(&self.path(), self.create, OPTIONS).unwrap();
+        store.leave_keys_to_a_plan().unwrap();
+        store
     }
 
     pub(super) fn read(&self) -> Store {
