@@ -54,27 +54,28 @@ impl Engine {
         let always = |table: &String| Living { table: table.clone(), condition: "1".to_owned() };
         let subject = always(&self.plan.subject.table);
         let account = self.plan.account.iter().map(|rule| always(&rule.table));
-        let rules = self.plan.rules.iter().map(|rule| Living { table: rule.table.clone(), condition: self.belongs(rule) });
+        let rules = self.plan.rules.iter().map(|rule| Living { table: rule.table.clone(), condition: self.belongs(rule, &[]) });
         std::iter::once(subject).chain(account).chain(rules).collect()
     }
 
-    /// A row belongs to someone if any of its edges, or an address in it, leads to one. Only references within one table make
-    /// circles in a plan.
-    fn belongs(&self, rule: &Rule) -> String {
-        let edges = rule.edges.iter().map(|edge| self.leads(rule, edge));
+    /// A row belongs to someone if any of its edges, or an address in it, leads to one. References go in circles, within one table
+    /// or by edges that are detached: a row that leads back to a table on the way to it is taken for someone's.
+    fn belongs<'a>(&'a self, rule: &'a Rule, way: &[&'a str]) -> String {
+        let way: Vec<_> = way.iter().copied().chain([rule.table.as_str()]).collect();
+        let edges = rule.edges.iter().map(|edge| self.leads(rule, edge, &way));
         let addresses = rule.matches.iter().filter_map(|m| self.names(rule, m));
         format!("({})", or_never(&edges.chain(addresses).collect::<Vec<_>>()))
     }
 
-    fn leads(&self, rule: &Rule, edge: &Edge) -> String {
-        let own = edge.parent == rule.table;
-        // The row's own table needs another name inside: its columns would be taken for the other row's.
-        let (alias, parent) = if own { (" AS expunged_parent", "expunged_parent") } else { ("", edge.parent.as_str()) };
+    fn leads<'a>(&'a self, rule: &'a Rule, edge: &'a Edge, way: &[&'a str]) -> String {
+        let again = way.contains(&edge.parent.as_str());
+        // A table on the way needs another name inside: its columns would be taken for the other row's.
+        let (alias, parent) = if again { (" AS expunged_parent", "expunged_parent") } else { ("", edge.parent.as_str()) };
         let pairs: Vec<_> = std::iter::zip(&edge.parent_columns, &edge.columns)
             .map(|(there, here)| format!("{} = {}", of(parent, there), of(&rule.table, here)))
             .collect();
         let further = match self.plan.rule(&edge.parent) {
-            Some(parent) if !own => format!(" AND {}", self.belongs(parent)),
+            Some(parent) if !again => format!(" AND {}", self.belongs(parent, way)),
             _ => String::new(),
         };
         format!("EXISTS (SELECT 1 FROM {}{alias} WHERE {}{further})", in_main(&edge.parent), pairs.join(" AND "))
@@ -101,6 +102,7 @@ mod tests {
 
     use crate::domain::IdentityKey;
     use crate::purge::{Engine, Plan};
+    use crate::store::Living;
 
     const SQL: &str =
         "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT); CREATE TABLE notes (id INTEGER PRIMARY KEY, person, answers);
@@ -114,18 +116,38 @@ mod tests {
         [[table]]\nname = 'marks'\naction = 'delete'\nedges = [{ columns = ['note'], parent = 'notes', parent_columns = ['id'] }]
         [[table]]\nname = 'outbox'\naction = 'delete'\nmatch = [{ column = 'body', path = '$.to' }]";
 
+    /// Tables with the row numbers of what belongs to someone.
+    fn lives(engine: &Engine, store: &Connection) -> Vec<(String, Vec<i64>)> {
+        let rows = |sql: String| store.prepare(&sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+        let of =
+            |living: Living| (living.table.clone(), rows(format!("SELECT rowid FROM main.{} WHERE {}", living.table, living.condition)));
+        engine.living().into_iter().map(of).collect()
+    }
+
     #[test]
     fn rows_of_a_plan_of_ones_own_belong_to_whoever_stays_by_keys_by_their_own_table_and_by_address() {
         let store = Connection::open_in_memory().unwrap();
         store.execute_batch(SQL).unwrap();
         let engine = Engine::new(Plan::parse(PLAN).unwrap(), IdentityKey::new([7; 32])).unwrap();
-        let mut lives = Vec::new();
-        for living in engine.living() {
-            let sql = format!("SELECT rowid FROM main.{} WHERE {}", living.table, living.condition);
-            let rows: Vec<i64> = store.prepare(&sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
-            lives.push((living.table, rows));
-        }
         let expected = [("people", vec![1]), ("notes", vec![1, 2, 4]), ("marks", vec![1, 2]), ("outbox", vec![1])];
-        assert_eq!(lives, expected.map(|(table, rows)| (table.to_owned(), rows)));
+        assert_eq!(lives(&engine, &store), expected.map(|(table, rows)| (table.to_owned(), rows)));
+    }
+
+    #[test]
+    fn rows_of_tables_that_refer_to_each_other_in_a_circle_belong_to_whoever_stays() {
+        let store = Connection::open_in_memory().unwrap();
+        let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY); INSERT INTO people VALUES (2);
+            CREATE TABLE teams (id INTEGER PRIMARY KEY, lead, room); CREATE TABLE rooms (id INTEGER PRIMARY KEY, team);
+            INSERT INTO teams VALUES (1, 1, 1), (2, 2, 2), (3, NULL, 2), (4, NULL, 9); INSERT INTO rooms VALUES (1, 9), (2, 2), (3, 1);";
+        store.execute_batch(sql).unwrap();
+        let plan = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }
+            [[table]]\nname = 'teams'\naction = 'delete'\nedges = [{ columns = ['lead'], parent = 'people', parent_columns = ['id'] },
+                { columns = ['room'], parent = 'rooms', parent_columns = ['id'], action = 'detach' }]
+            [[table]]\nname = 'rooms'\naction = 'delete'\nedges = [{ columns = ['team'], parent = 'teams', parent_columns = ['id'] }]";
+        let engine = Engine::new(Plan::parse(plan).unwrap(), IdentityKey::new([7; 32])).unwrap();
+        assert_eq!(
+            lives(&engine, &store),
+            [("people", vec![2]), ("teams", vec![2, 3]), ("rooms", vec![2, 3])].map(|(t, r)| (t.to_owned(), r))
+        );
     }
 }
