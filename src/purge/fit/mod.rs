@@ -2,13 +2,15 @@
 //!
 //! Tables outside the plan matter only where they refer to rows that the plan takes, or hold what looks like addresses.
 
+mod keys;
+
 use rusqlite::Connection;
 use serde::Serialize;
 
 use super::Engine;
 use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy, Value};
 use super::sample::address_columns;
-use super::shape::{ForeignKey, Shape, Table, count_rows, same, same_key, scans};
+use super::shape::{Shape, count_rows, same, scans};
 use crate::store::StoreError;
 
 /// How a plan and a database agree.
@@ -151,45 +153,6 @@ impl Look<'_> {
         if let Some(column) = fixed {
             self.misfit(format!("\"{table}\".\"{column}\" cannot be null, so it cannot be {what}"));
         }
-    }
-
-    /// Every declared key to rows that go must have been thought of.
-    fn declared_keys(&mut self) {
-        let mut found = Vec::new();
-        for table in &self.shape.tables {
-            for key in table.keys.iter().filter(|key| self.plan.deletes_from(&key.parent)) {
-                found.extend(self.declared_key(table, key));
-            }
-        }
-        found.into_iter().for_each(|what| self.misfit(what));
-    }
-
-    fn declared_key(&self, table: &Table, key: &ForeignKey) -> Option<String> {
-        let told = || format!("\"{}\" ({}) refers to \"{}\"", table.name, key.columns.join(", "), key.parent);
-        let subject = &self.plan.subject;
-        if same(&table.name, &subject.table) {
-            let of_account = self.plan.account.as_ref().is_some_and(|account| same(&account.table, &key.parent));
-            let known = of_account || subject.edges.iter().any(|edge| same_key(key, edge));
-            return (!known).then(|| format!("{}, and the subject has no edge for it", told()));
-        }
-        if let Some(account) = self.plan.account.as_ref().filter(|account| same(&account.table, &table.name)) {
-            let known = account.edges.iter().any(|edge| same_key(key, edge));
-            return (!known).then(|| format!("{}, and the account has no edge for it", told()));
-        }
-        let Some(rule) = self.plan.rules.iter().find(|rule| same(&rule.table, &table.name)) else {
-            return Some(format!("{}, and the plan has no rule for it", told()));
-        };
-        let Some(edge) = rule.edges.iter().find(|edge| same_key(key, edge)) else {
-            return Some(format!("{}, and its rule has no edge for that", told()));
-        };
-        let left = match rule.action_of(edge) {
-            Action::Delete | Action::Detach => false,
-            Action::Keep => true,
-            Action::Overwrite => !edge.columns.iter().any(|column| rule.sets.iter().any(|set| same(&set.column, column))),
-        };
-        left.then(|| {
-            format!("{} by a declared key, so its rows cannot stay as they are: detach it, or overwrite the key with a stand-in's", told())
-        })
     }
 
     fn triggers(&mut self) {
