@@ -112,8 +112,10 @@ impl Plan {
             }
         }
         let paths = rule.matches.iter().map(|m| &m.path).chain(rule.sets.iter().map(|set| &set.path)).flatten();
-        if let Some(path) = paths.into_iter().find(|path| !path.starts_with('$')) {
-            return Err(place.wrong(format!("\"{path}\" is no JSON path: they begin with $")));
+        if let Some(path) = paths.into_iter().find(|path| !is_json_path(path)) {
+            return Err(place.wrong(format!(
+                "\"{path}\" is no JSON path: write $.name, or $.list[0] and $.list[#-1] for one place of a list; all its places have no path"
+            )));
         }
         for (at, set) in rule.sets.iter().enumerate() {
             if rule.sets[..at].iter().any(|other| other.column.eq_ignore_ascii_case(&set.column)) {
@@ -155,6 +157,26 @@ impl Rule {
     pub(crate) fn leads(&self) -> impl Iterator<Item = &Edge> {
         self.edges.iter().filter(|edge| self.action_of(edge) != Action::Detach || self.deletes_orphans())
     }
+}
+
+/// SQLite's own paths. It finds a fault in one only when it meets a value that leads so far.
+fn is_json_path(path: &str) -> bool {
+    let Some(mut rest) = path.strip_prefix('$') else { return false };
+    while !rest.is_empty() {
+        let step = if let Some(quoted) = rest.strip_prefix(".\"") {
+            quoted.split_once('"').map(|(_, rest)| rest)
+        } else if let Some(name) = rest.strip_prefix('.') {
+            let end = name.find(['.', '[']).unwrap_or(name.len());
+            (end > 0).then(|| &name[end..])
+        } else {
+            let at = rest.strip_prefix('[').and_then(|list| list.split_once(']'));
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            at.filter(|(at, _)| digits(at) || *at == "#" || at.strip_prefix("#-").is_some_and(digits)).map(|(_, rest)| rest)
+        };
+        let Some(step) = step else { return false };
+        rest = step;
+    }
+    true
 }
 
 /// One circle among rules that each are the parent of another, its first table again at the end.

@@ -206,6 +206,22 @@ fn names_the_line_of_what_is_wrong() {
 }
 
 #[test]
+fn a_place_in_json_is_one_that_sqlite_can_read() {
+    let plan = |path: &str| {
+        format!("{SUBJECT}[[table]]\nname = 'a'\naction = 'delete'\ntenant = 't'\nmatch = [{{ column = 'm', path = '{path}' }}]")
+    };
+    for path in ["$", "$.to", "$.to[0].mail", "$[12][#-1]", "$.\"a.b [c\".d", "$.ä"] {
+        assert!(Plan::parse(&plan(path)).is_ok(), "{path}");
+        let read = Connection::open_in_memory().unwrap().query_row("SELECT json_extract('{}', ?1)", [path], |_| Ok(()));
+        assert_eq!(read, Ok(()), "{path}");
+    }
+    for path in ["to", "$to", "$.", "$..a", "$.to[*]", "$.to[", "$.to[-1]", "$.to[#+1]", "$.to[]", "$.to[0]a", "$.\"a"] {
+        let told = Plan::parse(&plan(path)).unwrap_err().to_string();
+        assert!(told.starts_with(&format!("line 9: \"{path}\" is no JSON path")), "{path}: {told}");
+    }
+}
+
+#[test]
 fn a_circle_is_refused_by_name_and_broken_by_an_edge_that_is_detached() {
     let plan = |own: &str| {
         format!(
