@@ -2,8 +2,8 @@
 
 use rusqlite::Connection;
 
-use super::shape::{Shape, rows};
-use super::sql::{in_main, name};
+use super::shape::{Shape, Table, rows};
+use super::sql::{in_main, name, of};
 use crate::store::StoreError;
 
 /// A column that looks like addresses.
@@ -27,12 +27,7 @@ pub(super) fn address_columns(connection: &Connection, shape: &Shape) -> Result<
         if texts.is_empty() {
             continue;
         }
-        let (columns, from) = (texts.iter().map(|column| name(column)).collect::<Vec<_>>().join(", "), in_main(&table.name));
-        let key: Vec<_> = table.primary_key().iter().map(|column| format!("{} DESC", name(column))).collect();
-        let last = if key.is_empty() { String::new() } else { format!(" ORDER BY {}", key.join(", ")) };
-        let some = format!(
-            "SELECT * FROM (SELECT {columns} FROM {from} LIMIT {ROWS}) UNION ALL SELECT * FROM (SELECT {columns} FROM {from}{last} LIMIT {ROWS})"
-        );
+        let some = some(table, &texts.iter().map(|column| name(column)).collect::<Vec<_>>().join(", "));
         let counts: Vec<_> = texts
             .iter()
             .map(|column| {
@@ -59,4 +54,31 @@ pub(super) fn address_columns(connection: &Connection, shape: &Shape) -> Result<
         }
     }
     Ok(found)
+}
+
+/// The texts among some values of a table, each once.
+pub(super) fn texts(connection: &Connection, table: &Table, value: &str) -> Result<Vec<String>, StoreError> {
+    let sql = format!("SELECT DISTINCT CAST(v AS TEXT) FROM ({}) WHERE typeof(v) = 'text'", some(table, &format!("{value} AS v")));
+    let read = |row: &rusqlite::Row<'_>| Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned());
+    rows(connection, &sql, [], read)
+}
+
+/// Whether some values of a column are numbers.
+pub(super) fn holds_numbers(connection: &Connection, table: &Table, column: &str) -> Result<bool, StoreError> {
+    let some = some(table, &format!("{} AS v", of(&table.name, column)));
+    let sql = format!("SELECT 1 FROM ({some}) WHERE typeof(v) IN ('integer', 'real') LIMIT 1");
+    Ok(!rows(connection, &sql, [], |_| Ok(()))?.is_empty())
+}
+
+/// Reads rows at both ends of a table: those of a small one twice.
+fn some(table: &Table, columns: &str) -> String {
+    let from = in_main(&table.name);
+    let mut key: Vec<_> = table.primary_key().iter().map(|column| format!("{} DESC", name(column))).collect();
+    if key.is_empty() {
+        key.push("rowid DESC".to_owned());
+    }
+    format!(
+        "SELECT * FROM (SELECT {columns} FROM {from} LIMIT {ROWS}) UNION ALL SELECT * FROM (SELECT {columns} FROM {from} ORDER BY {} LIMIT {ROWS})",
+        key.join(", ")
+    )
 }

@@ -9,6 +9,8 @@ use crate::store::{Doing, StoreError};
 #[derive(Debug, Default)]
 pub(super) struct Shape {
     pub(super) tables: Vec<Table>,
+    /// Ordinary tables with the ledger's prefix, its own among them.
+    pub(super) reserved: Vec<Table>,
     pub(super) virtual_tables: Vec<String>,
     pub(super) triggers: Vec<Trigger>,
 }
@@ -29,9 +31,28 @@ pub(super) struct Column {
     pub(super) name: String,
     pub(super) declared: String,
     pub(super) not_null: bool,
+    pub(super) likeness: Likeness,
     /// Its place in the primary key, from 1; 0 for none.
     pub(super) primary: u32,
     pub(super) generated: bool,
+}
+
+/// How a column's values compare. SQLite converts a value to the column's kind, so columns of two kinds compare otherwise than
+/// either: 7 finds '007', or '7' is not found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Likeness {
+    pub(super) kind: Kind,
+    /// In capitals.
+    pub(super) collation: String,
+}
+
+/// What values are converted to for a comparison. SQLite's affinities: those of numbers compare alike.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    Number,
+    Text,
+    /// Nothing is converted.
+    Any,
 }
 
 /// A declared key to another table.
@@ -56,13 +77,16 @@ const DOING: &str = "read the tables' shape";
 impl Shape {
     pub(super) fn read(connection: &Connection) -> Result<Self, StoreError> {
         let mut shape = Self::default();
-        let sql = "SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'virtual')
-            AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE 'expunged\\_%' ESCAPE '\\' ORDER BY name";
-        for (name, kind, without_rowid) in rows(connection, sql, [], |row| <(String, String, bool)>::try_from(row))? {
-            if kind == "virtual" {
+        let sql = "SELECT name, type, wr, strict, name LIKE 'expunged\\_%' ESCAPE '\\' FROM pragma_table_list
+            WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name";
+        for (name, kind, without_rowid, strict, reserved) in
+            rows(connection, sql, [], |row| <(String, String, bool, bool, bool)>::try_from(row))?
+        {
+            if kind != "virtual" {
+                let table = Table::read(connection, name, without_rowid, strict)?;
+                if reserved { &mut shape.reserved } else { &mut shape.tables }.push(table);
+            } else if !reserved {
                 shape.virtual_tables.push(name);
-            } else {
-                shape.tables.push(Table::read(connection, name, without_rowid)?);
             }
         }
         shape.name_parents();
@@ -82,7 +106,7 @@ impl Shape {
     /// Tables as they are written where they are made; a key without columns means the other's primary key.
     fn name_parents(&mut self) {
         let primary: Vec<(String, Vec<String>)> = self.tables.iter().map(|table| (table.name.clone(), table.primary_key())).collect();
-        for key in self.tables.iter_mut().flat_map(|table| &mut table.keys) {
+        for key in self.tables.iter_mut().chain(&mut self.reserved).flat_map(|table| &mut table.keys) {
             if let Some((name, columns)) = primary.iter().find(|(name, _)| same(name, &key.parent)) {
                 key.parent.clone_from(name);
                 if key.parent_columns.is_empty() {
@@ -94,12 +118,16 @@ impl Shape {
 }
 
 impl Table {
-    fn read(connection: &Connection, name: String, without_rowid: bool) -> Result<Self, StoreError> {
+    fn read(connection: &Connection, name: String, without_rowid: bool, strict: bool) -> Result<Self, StoreError> {
         let sql = r#"SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid"#;
         let columns = rows(connection, sql, [&name], |row| {
             let primary: u32 = row.get(3)?;
             let not_null = row.get::<_, bool>(2)? || (primary > 0 && without_rowid);
-            Ok(Column { name: row.get(0)?, declared: row.get(1)?, not_null, primary, generated: row.get::<_, i64>(4)? > 0 })
+            let (column, declared) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+            let collation = connection.column_metadata(Some("main"), name.as_str(), column.as_str())?.1;
+            let collation = collation.map_or_else(String::new, |collation| collation.to_string_lossy().to_ascii_uppercase());
+            let likeness = Likeness { kind: Kind::of(&declared, strict), collation };
+            Ok(Column { name: column, declared, not_null, likeness, primary, generated: row.get::<_, i64>(4)? > 0 })
         })?;
         let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new() };
         let sql = r#"SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq"#;
@@ -119,9 +147,14 @@ impl Table {
         table.uniques.extend((!primary.is_empty()).then_some(primary));
         let sql = r#"SELECT name FROM pragma_index_list(?1, 'main') WHERE "unique" AND NOT partial"#;
         for index in rows(connection, sql, [&table.name], |row| row.get::<_, String>(0))? {
-            let sql = "SELECT name FROM pragma_index_info(?1, 'main') ORDER BY seqno";
-            let columns = rows(connection, sql, [&index], |row| row.get::<_, Option<String>>(0))?;
-            table.uniques.extend(columns.into_iter().collect::<Option<Vec<String>>>());
+            let sql = "SELECT name, coll FROM pragma_index_xinfo(?1, 'main') WHERE key ORDER BY seqno";
+            let columns = rows(connection, sql, [&index], |row| <(Option<String>, String)>::try_from(row))?;
+            // An index that compares otherwise than its column lets in two values that the column takes for one.
+            let alike = |(name, collation): (Option<String>, String)| {
+                name.filter(|name| table.column(name).is_some_and(|column| same(&column.likeness.collation, &collation)))
+            };
+            let columns = columns.into_iter().map(alike).collect::<Option<Vec<String>>>();
+            table.uniques.extend(columns);
         }
         Ok(table)
     }
@@ -142,7 +175,40 @@ impl Table {
     }
 }
 
+impl Kind {
+    /// SQLite's own rule: "Determination Of Column Affinity".
+    fn of(declared: &str, strict: bool) -> Self {
+        let declared = declared.to_ascii_uppercase();
+        let has = |words: &[&str]| words.iter().any(|word| declared.contains(word));
+        if has(&["INT"]) {
+            Self::Number
+        } else if has(&["CHAR", "CLOB", "TEXT"]) {
+            Self::Text
+        } else if declared.is_empty() || has(&["BLOB"]) || (strict && declared == "ANY") {
+            Self::Any
+        } else {
+            Self::Number
+        }
+    }
+}
+
 impl Column {
+    /// What its values are converted to for a comparison.
+    pub(super) fn kind(&self) -> Kind {
+        self.likeness.kind
+    }
+
+    /// How it compares, for a person.
+    pub(super) fn compares_as(&self) -> String {
+        let declared = if self.declared.is_empty() { "no type" } else { &self.declared };
+        format!("{declared} {}", self.likeness.collation)
+    }
+
+    /// Whether its declared type has a word.
+    pub(super) fn declares(&self, word: &str) -> bool {
+        self.declared.to_ascii_uppercase().contains(word)
+    }
+
     /// Whether it may hold a text.
     pub(super) fn is_text(&self) -> bool {
         let declared = self.declared.to_ascii_uppercase();

@@ -1,10 +1,103 @@
-//! Whether the keys of a database and those of a plan agree.
+//! Whether the keys of a plan mean on both sides what the plan takes them for, and whether every declared key was thought of.
+//!
+//! SQLite would run most of what is refused here, and take rows of others or miss some.
 
-use super::super::plan::Action;
-use super::super::shape::{ForeignKey, Table, same, same_key};
+use super::super::plan::{AccountRule, Action, Edge, Rule, Set, Value};
+use super::super::shape::{Column, ForeignKey, Kind, Table, rows, same, same_key};
+use super::super::sql::{in_main, of};
 use super::Look;
+use crate::store::StoreError;
 
 impl Look<'_> {
+    /// Each reference compares alike on both sides and leads to one row.
+    pub(super) fn keys_agree(&mut self) -> Result<(), StoreError> {
+        let plan = self.plan;
+        self.subject_key()?;
+        let of_subject = plan.subject.edges.iter().map(|edge| (&plan.subject.table, edge));
+        let of_account = plan.account.iter().flat_map(|account| account.edges.iter().map(move |edge| (&account.table, edge)));
+        let of_rules = plan.rules.iter().flat_map(|rule| rule.edges.iter().map(move |edge| (&rule.table, edge)));
+        for (table, Edge { columns, parent, parent_columns, .. }) in of_subject.chain(of_account).chain(of_rules) {
+            self.agree((table, columns), (parent, parent_columns));
+        }
+        if let Some(AccountRule { table, columns, subject_columns, .. }) = &plan.account {
+            self.agree((&plan.subject.table, subject_columns), (table, columns));
+        }
+        for rule in &plan.rules {
+            for set in rule.sets.iter().filter(|set| set.path.is_none()) {
+                self.stand_in(rule, set)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// It names each person: a whole number, a text or a blob.
+    fn subject_key(&mut self) -> Result<(), StoreError> {
+        let (table, key) = (&self.plan.subject.table, &self.plan.subject.key);
+        let Some(column) = self.column(table, key) else { return Ok(()) };
+        let real = column.kind() == Kind::Number && ["REAL", "FLOA", "DOUB"].iter().any(|word| column.declares(word));
+        let may_be_null = !column.not_null;
+        if real {
+            self.misfit(format!("\"{table}\".\"{key}\" holds real numbers, which are no keys: use whole numbers, texts or blobs"));
+        }
+        let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", in_main(table), of(table, key));
+        if may_be_null && !rows(self.connection, &sql, [], |_| Ok(()))?.is_empty() {
+            self.misfit(format!("\"{table}\".\"{key}\" is null in some rows, and nothing else names those people"));
+        }
+        Ok(())
+    }
+
+    fn agree(&mut self, (table, columns): (&str, &[String]), (parent, parent_columns): (&str, &[String])) {
+        for (here, there) in std::iter::zip(columns, parent_columns) {
+            let (Some(one), Some(other)) = (self.column(table, here), self.column(parent, there)) else { continue };
+            if one.likeness != other.likeness {
+                let why = format!("{}, {}", one.compares_as(), other.compares_as());
+                self.misfit(format!(
+                    "\"{table}\".\"{here}\" and \"{parent}\".\"{there}\" compare otherwise ({why}): 7 and '007' could be one there and two \
+                     here; make them of one type and one collation"
+                ));
+            }
+        }
+        if self.shape.table(parent).is_some_and(|table| !table.is_unique(parent_columns)) {
+            let columns = parent_columns.join(", ");
+            self.misfit(format!(
+                "\"{parent}\" ({columns}) is referred to, but several rows may have the same value: a row would go with any of them"
+            ));
+        }
+    }
+
+    fn column(&self, table: &str, column: &str) -> Option<&Column> {
+        self.shape.table(table)?.column(column)
+    }
+
+    /// What a declared key is overwritten with must be there.
+    fn stand_in(&mut self, rule: &Rule, set: &Set) -> Result<(), StoreError> {
+        let declared = self.shape.table(&rule.table).into_iter().flat_map(|table| &table.keys);
+        let parents = declared.filter_map(|key| match (key.columns.as_slice(), key.parent_columns.as_slice()) {
+            ([column], [parent_column]) if same(column, &set.column) && self.column(&key.parent, parent_column).is_some() => {
+                Some((key.parent.clone(), parent_column.clone()))
+            }
+            _ => None,
+        });
+        let parents: Vec<_> = parents.collect();
+        for (parent, column) in parents {
+            let told = format!("\"{}\".\"{}\" would be overwritten with", rule.table, set.column);
+            let stands: &dyn rusqlite::ToSql = match &set.to {
+                Value::Null => continue,
+                Value::Hash => {
+                    self.misfit(format!("{told} a hash, but it refers to \"{parent}\""));
+                    continue;
+                }
+                Value::Text(text) => text,
+                Value::Number(number) => number,
+            };
+            let sql = format!("SELECT 1 FROM {} WHERE {} = ?1 LIMIT 1", in_main(&parent), of(&parent, &column));
+            if rows(self.connection, &sql, [stands], |_| Ok(()))?.is_empty() {
+                self.misfit(format!("{told} a value that no row of \"{parent}\" has: add the stand-in's row"));
+            }
+        }
+        Ok(())
+    }
+
     /// Every declared key to rows that go must have been thought of.
     pub(super) fn declared_keys(&mut self) {
         let mut found = Vec::new();
@@ -12,6 +105,16 @@ impl Look<'_> {
             for key in table.keys.iter().filter(|key| self.plan.deletes_from(&key.parent)) {
                 found.extend(self.declared_key(table, key));
             }
+        }
+        // The ledger's own refer to no table of the plan.
+        for table in &self.shape.reserved {
+            found.extend(table.keys.iter().filter(|key| self.plan.deletes_from(&key.parent)).map(|key| {
+                let (columns, parent) = (key.columns.join(", "), &key.parent);
+                format!(
+                    "\"{}\" ({columns}) refers to \"{parent}\", but names that begin with expunged_ are the ledger's; rename the table",
+                    table.name
+                )
+            }));
         }
         found.into_iter().for_each(|what| self.misfit(what));
     }

@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use super::Engine;
 use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy, Value};
-use super::sample::address_columns;
-use super::shape::{Shape, count_rows, same, scans};
+use super::sample::{address_columns, holds_numbers, texts};
+use super::shape::{Kind, Shape, count_rows, same, scans};
+use super::sql::{of, place};
+use crate::domain::Email;
 use crate::store::StoreError;
 
 /// How a plan and a database agree.
@@ -113,21 +115,25 @@ impl Look<'_> {
             self.misfit(format!("\"{}\".\"{}\" is not unique, so it is no key of a subject", subject.table, subject.key));
         }
         for edge in &subject.edges {
-            self.can_be_null(&subject.table, &edge.columns, "detached");
+            self.can_be_detached(&subject.table, edge);
         }
         if let Some(account) = &plan.account {
             for edge in &account.edges {
-                self.can_be_null(&account.table, &edge.columns, "detached");
+                self.can_be_detached(&account.table, edge);
             }
         }
         for rule in &plan.rules {
             for edge in rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach) {
-                self.can_be_null(&rule.table, &edge.columns, "detached");
+                self.can_be_detached(&rule.table, edge);
             }
-            for set in rule.sets.iter().filter(|set| set.path.is_none() && set.to == Value::Null) {
-                self.can_be_null(&rule.table, std::slice::from_ref(&set.column), "set to null");
+            for set in &rule.sets {
+                self.can_be_changed(&rule.table, std::slice::from_ref(&set.column), "overwritten");
+                if set.path.is_none() && set.to == Value::Null {
+                    self.can_be_null(&rule.table, std::slice::from_ref(&set.column), "set to null");
+                }
             }
         }
+        self.keys_agree()?;
         self.declared_keys();
         self.triggers();
         self.indexes()
@@ -139,11 +145,21 @@ impl Look<'_> {
             return self.misfit(format!("table \"{name}\" {what}"));
         };
         let missing = columns.iter().find(|column| table.column(column).is_none());
-        let computed = columns.iter().find(|column| table.column(column).is_some_and(|column| column.generated));
         if let Some(column) = missing {
             self.misfit(format!("table \"{name}\" has no column \"{column}\""));
-        } else if let Some(column) = computed {
-            self.misfit(format!("\"{name}\".\"{column}\" is a generated column"));
+        }
+    }
+
+    fn can_be_detached(&mut self, table: &str, edge: &Edge) {
+        self.can_be_changed(table, &edge.columns, "detached");
+        self.can_be_null(table, &edge.columns, "detached");
+    }
+
+    fn can_be_changed(&mut self, table: &str, columns: &[String], what: &str) {
+        let found = self.shape.table(table);
+        let computed = columns.iter().find(|column| found.and_then(|table| table.column(column)).is_some_and(|column| column.generated));
+        if let Some(column) = computed {
+            self.misfit(format!("\"{table}\".\"{column}\" is a generated column, so it cannot be {what}"));
         }
     }
 
@@ -238,6 +254,7 @@ impl Look<'_> {
                 });
             }
         }
+        self.comparisons()?;
         for found in address_columns(self.connection, &self.shape)? {
             let named = format!("{}.{}", found.table, found.column);
             if covered(self.plan, &found.table, &found.column) || accepted.columns.iter().any(|known| same(known, &named)) {
@@ -251,6 +268,52 @@ impl Look<'_> {
                 ),
                 mend: Some("give its table a rule with a match, or name it in accepted.columns".to_owned()),
             });
+        }
+        Ok(())
+    }
+}
+
+impl Look<'_> {
+    /// Whether columns hold what their comparison finds, by sample.
+    fn comparisons(&mut self) -> Result<(), StoreError> {
+        let (plan, subject) = (self.plan, &self.plan.subject);
+        let address = subject.address.iter().map(|address| {
+            let column = of(&subject.table, &address.column);
+            (&subject.table, &address.column, address.compare, column)
+        });
+        let matches =
+            plan.rules.iter().flat_map(|rule| rule.matches.iter().map(move |m| (&rule.table, &m.column, m.compare, place(rule, m))));
+        for (table, column, compare, value) in address.chain(matches) {
+            let (as_written, word): (fn(&str, &str) -> bool, _) = match compare {
+                Compare::Normalised => continue,
+                Compare::Nocase => (str::eq_ignore_ascii_case, "nocase"),
+                Compare::Exact => (|normal, written| normal == written, "exact"),
+            };
+            let Some(found) = self.shape.table(table) else { continue };
+            let texts = texts(self.connection, found, &value)?;
+            let addresses: Vec<_> = texts.iter().filter_map(|text| Some((Email::parse(text).ok()?, text))).collect();
+            let missed = addresses.iter().filter(|(email, text)| !as_written(email.as_str(), text)).count();
+            if missed > 0 {
+                self.found.push(Finding {
+                    kind: FindingKind::Undecided,
+                    what: format!(
+                        "\"{table}\".\"{column}\" is compared as \"{word}\", which misses {missed} of {} addresses looked at, as they are written",
+                        addresses.len()
+                    ),
+                    mend: Some("write compare = \"normalised\"".to_owned()),
+                });
+            }
+        }
+        for column in [&subject.account, &subject.id].into_iter().flatten() {
+            let Some(found) = self.shape.table(&subject.table) else { continue };
+            let untyped = found.column(column).is_some_and(|column| column.kind() == Kind::Any);
+            if untyped && holds_numbers(self.connection, found, column)? {
+                self.found.push(Finding {
+                    kind: FindingKind::Undecided,
+                    what: format!("\"{}\".\"{column}\" has no type and holds numbers, which a list's texts do not find", subject.table),
+                    mend: Some("give the column a type: INTEGER or TEXT".to_owned()),
+                });
+            }
         }
         Ok(())
     }

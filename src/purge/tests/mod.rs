@@ -5,6 +5,7 @@ mod exemptions;
 mod foreign;
 mod holdings;
 mod mastodon;
+mod misfits;
 mod oracle;
 mod schemas;
 mod words;

@@ -1,0 +1,201 @@
+//! Plans that SQLite would run, and that would take other rows than those meant, or miss some.
+
+use rusqlite::Connection;
+
+use crate::domain::IdentityKey;
+use crate::purge::{Engine, FindingKind, Plan};
+
+const PEOPLE: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, code TEXT UNIQUE, team TEXT, mail TEXT);
+    INSERT INTO people VALUES (0, 'nobody', NULL, NULL), (1, 'x', 't', 'one@x.example');";
+
+fn engine(plan: &str, subject: &str) -> Engine {
+    let plan = format!(
+        "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {{ sole = 'acme' }}\naddress = {{ column = 'mail' }}\n{subject}\n{plan}"
+    );
+    Engine::new(Plan::parse(&plan).unwrap_or_else(|faults| panic!("{faults}")), IdentityKey::new([7; 32])).unwrap()
+}
+
+fn database(sql: &str) -> Connection {
+    let c = Connection::open_in_memory().unwrap();
+    c.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    c.execute_batch(sql).unwrap();
+    c
+}
+
+/// What does not fit; empty where all does.
+fn misfit(sql: &str, plan: &str) -> String {
+    misfit_of(&engine(plan, ""), &format!("{PEOPLE}{sql}"))
+}
+
+fn misfit_of(engine: &Engine, sql: &str) -> String {
+    let told = engine.fits(&database(sql), 1_000).err().map(|error| error.to_string()).unwrap_or_default();
+    told.trim_start_matches("the plan does not fit the database: ").to_owned()
+}
+
+/// One table of notes with a column and an edge for it.
+fn of_note(column: &str, parent_column: &str) -> String {
+    let plan = format!(
+        "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{{ columns = ['person'], parent = 'people', parent_columns = ['{parent_column}'] }}]"
+    );
+    misfit(&format!("CREATE TABLE notes (id INTEGER PRIMARY KEY, person {column})"), &plan)
+}
+
+#[test]
+fn a_key_whose_two_sides_compare_otherwise_is_refused_because_it_would_take_other_rows_or_miss_some() {
+    let refused = |column: &str, parent: &str, why: &str| {
+        let told = of_note(column, parent);
+        assert!(
+            told.starts_with(&format!("\"notes\".\"person\" and \"people\".\"{parent}\" compare otherwise ({why})")),
+            "{column}: {told}"
+        );
+    };
+    refused("TEXT", "id", "TEXT BINARY, INTEGER BINARY");
+    refused("", "id", "no type BINARY, INTEGER BINARY");
+    refused("INTEGER", "code", "INTEGER BINARY, TEXT BINARY");
+    refused("TEXT COLLATE NOCASE", "code", "TEXT NOCASE, TEXT BINARY");
+    refused("VARCHAR(9) COLLATE rtrim", "code", "VARCHAR(9) RTRIM, TEXT BINARY");
+    for column in ["BIGINT", "REAL", "NUMERIC", "UNSIGNED INT NOT NULL"] {
+        assert_eq!(of_note(column, "id"), "", "{column}");
+    }
+    for column in ["VARCHAR(10)", "NVARCHAR COLLATE BINARY", "CLOB"] {
+        assert_eq!(of_note(column, "code"), "", "{column}");
+    }
+}
+
+#[test]
+fn an_account_whose_two_sides_compare_otherwise_is_refused() {
+    let sql = |kind: &str| {
+        format!("CREATE TABLE accounts (id TEXT PRIMARY KEY); CREATE TABLE people (id INTEGER PRIMARY KEY, account {kind}, mail TEXT)")
+    };
+    let engine = engine("[account]\ntable = 'accounts'\ncolumns = ['id']\nsubject_columns = ['account']", "");
+    assert_eq!(misfit_of(&engine, &sql("TEXT")), "");
+    assert!(misfit_of(&engine, &sql("INTEGER")).starts_with("\"people\".\"account\" and \"accounts\".\"id\" compare otherwise"));
+}
+
+#[test]
+fn what_is_referred_to_names_one_row() {
+    let told = "\"people\" (team) is referred to, but several rows may have the same value: a row would go with any of them";
+    assert_eq!(of_note("TEXT", "team"), told);
+    let unique = |index: &str| {
+        let plan =
+            "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['team'], parent = 'people', parent_columns = ['team'] }]";
+        misfit(&format!("CREATE TABLE notes (id INTEGER PRIMARY KEY, team TEXT); CREATE UNIQUE INDEX i ON people {index}"), plan)
+    };
+    assert_eq!(unique("(team)"), "");
+    for index in ["(team) WHERE id > 0", "(team, mail)", "(lower(team))"] {
+        assert_eq!(unique(index), told, "{index}");
+    }
+    let accounts = "CREATE TABLE accounts (name TEXT); CREATE TABLE people (id INTEGER PRIMARY KEY, account TEXT, mail TEXT)";
+    let engine = engine("[account]\ntable = 'accounts'\ncolumns = ['name']\nsubject_columns = ['account']", "");
+    assert!(misfit_of(&engine, accounts).starts_with("\"accounts\" (name) is referred to, but several rows"));
+}
+
+#[test]
+fn a_unique_index_that_compares_otherwise_than_its_column_makes_no_key() {
+    let sql = |collate: &str| {
+        format!("CREATE TABLE people (id TEXT COLLATE NOCASE NOT NULL, mail TEXT); CREATE UNIQUE INDEX i ON people (id COLLATE {collate})")
+    };
+    assert_eq!(misfit_of(&engine("", ""), &sql("NOCASE")), "");
+    assert_eq!(misfit_of(&engine("", ""), &sql("BINARY")), "\"people\".\"id\" is not unique, so it is no key of a subject");
+}
+
+#[test]
+fn people_without_a_key_and_keys_that_are_real_numbers_are_refused_before_a_list_fails_on_them() {
+    let sql = |kind: &str, key: &str| {
+        format!("CREATE TABLE people (id {kind} UNIQUE, mail TEXT); INSERT INTO people VALUES ('a', NULL), ({key}, 'one@x.example')")
+    };
+    let told = |kind: &str, key: &str| misfit_of(&engine("", ""), &sql(kind, key));
+    assert_eq!(told("TEXT", "'b'"), "");
+    assert_eq!(told("TEXT", "NULL"), "\"people\".\"id\" is null in some rows, and nothing else names those people");
+    for kind in ["REAL", "DOUBLE", "FLOAT"] {
+        assert_eq!(told(kind, "2"), "\"people\".\"id\" holds real numbers, which are no keys: use whole numbers, texts or blobs", "{kind}");
+    }
+}
+
+#[test]
+fn a_stand_in_must_be_there_and_a_hash_refers_to_nobody() {
+    let told = |to: &str| {
+        let plan = format!(
+            "[[table]]\nname = 'bills'\naction = 'overwrite'\nedges = [{{ columns = ['person'], parent = 'people', parent_columns = ['id'] }}]
+            set = [{{ column = 'person', to = {to} }}]"
+        );
+        misfit("CREATE TABLE bills (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people)", &plan)
+    };
+    assert_eq!(told("{ number = 0 }"), "");
+    assert_eq!(told("'null'"), "");
+    let missing = "\"bills\".\"person\" would be overwritten with a value that no row of \"people\" has: add the stand-in's row";
+    assert_eq!(told("{ number = 7 }"), missing);
+    assert_eq!(told("{ text = 'gone' }"), missing);
+    assert_eq!(told("'hash'"), "\"bills\".\"person\" would be overwritten with a hash, but it refers to \"people\"");
+}
+
+#[test]
+fn a_generated_column_can_be_read_and_cannot_be_changed() {
+    let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, person INTEGER AS (json_extract(body, '$.person')));";
+    let plan = |words: &str| {
+        format!("[[table]]\nname = 'notes'\n{words}\nedges = [{{ columns = ['person'], parent = 'people', parent_columns = ['id'] }}]")
+    };
+    assert_eq!(misfit(sql, &plan("action = 'delete'")), "");
+    let told = "\"notes\".\"person\" is a generated column, so it cannot be ";
+    assert_eq!(misfit(sql, &plan("action = 'detach'\norphans = 'keep'")), format!("{told}detached"));
+    let set = "action = 'overwrite'\nset = [{ column = 'person', to = { number = 0 } }]";
+    assert_eq!(misfit(sql, &plan(set)), format!("{told}overwritten"));
+}
+
+#[test]
+fn a_table_of_the_applications_that_is_named_like_ours_cannot_hide_its_keys() {
+    let told = misfit("CREATE TABLE Expunged_notes (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people)", "");
+    assert_eq!(
+        told,
+        "\"Expunged_notes\" (person) refers to \"people\", but names that begin with expunged_ are the ledger's; rename the table"
+    );
+}
+
+#[test]
+fn a_check_samples_whether_a_column_holds_what_its_comparison_finds() {
+    let found = |compare: &str, mail: &str| {
+        let subject = format!(
+            "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {{ sole = 'acme' }}\naddress = {{ column = 'mail', compare = '{compare}' }}"
+        );
+        let matched = format!("[[table]]\nname = 'sent'\naction = 'delete'\nmatch = [{{ column = 'mail', compare = '{compare}' }}]");
+        let engine = Engine::new(Plan::parse(&format!("{subject}\n{matched}")).unwrap(), IdentityKey::new([7; 32])).unwrap();
+        let sql = format!(
+            "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT); CREATE TABLE sent (id INTEGER PRIMARY KEY, mail TEXT);
+            CREATE INDEX i ON people (mail); CREATE INDEX n ON people (mail COLLATE NOCASE);
+            INSERT INTO people VALUES (1, 'two@x.example'), (2, NULL), (3, 'no address'), (4, {mail}); INSERT INTO sent SELECT * FROM people"
+        );
+        let findings = engine.inspect(&database(&sql), 1_000).unwrap();
+        assert!(findings.iter().all(|finding| finding.kind == FindingKind::Undecided), "{findings:?}");
+        findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+    };
+    let told = |table: &str, compare: &str| {
+        format!("\"{table}\".\"mail\" is compared as \"{compare}\", which misses 1 of 2 addresses looked at, as they are written")
+    };
+    let both = |compare: &str| vec![told("people", compare), told("sent", compare)];
+    for mail in ["'Two@x.example'", "' one@x.example'", "'Ünal@x.example'"] {
+        assert_eq!(found("exact", mail), both("exact"), "{mail}");
+        assert_eq!(found("normalised", mail), Vec::<String>::new(), "{mail}");
+    }
+    assert_eq!(found("exact", "'one@x.example'"), Vec::<String>::new());
+    assert_eq!(found("nocase", "'Two@x.example'"), Vec::<String>::new());
+    assert_eq!(found("nocase", "' one@x.example'"), both("nocase"));
+    assert_eq!(found("nocase", "'Ünal@x.example'"), both("nocase"));
+}
+
+#[test]
+fn ids_that_are_numbers_in_a_column_without_a_type_are_told_because_no_list_finds_them() {
+    let subject = "account = 'team'\nid = 'no'";
+    let found = |kind: &str, no: &str| {
+        let sql = format!(
+            "CREATE TABLE people (id INTEGER PRIMARY KEY, team TEXT, no {kind}, mail TEXT); INSERT INTO people VALUES (1, 't', {no}, NULL)"
+        );
+        engine("", subject).inspect(&database(&sql), 1_000).unwrap().into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+    };
+    let index = "\"people\" (team, no) has no index, and the table has 1 rows";
+    let told = "\"people\".\"no\" has no type and holds numbers, which a list's texts do not find";
+    assert_eq!(found("", "7"), [index, told]);
+    assert_eq!(found("BLOB", "7"), [index, told]);
+    for (kind, no) in [("", "'7'"), ("INTEGER", "7"), ("TEXT", "7")] {
+        assert_eq!(found(kind, no), [index], "{kind}");
+    }
+}
