@@ -118,8 +118,11 @@ fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule
     let keys: Vec<&ForeignKey> = table.keys.iter().filter(|key| parents.contains(&key.parent)).collect();
     let cascades = |key: &&ForeignKey| key.on_delete == "CASCADE";
     let nulls = |key: &&ForeignKey| key.on_delete == "SET NULL";
-    let of_keys: Vec<_> = table.keys.iter().flat_map(|key| &key.columns).collect();
-    let joins = !table.primary_key().is_empty() && table.primary_key().iter().all(|column| of_keys.iter().any(|one| same(one, column)));
+    let (of_keys, primary): (Vec<_>, _) = (table.keys.iter().flat_map(|key| &key.columns).collect(), table.primary_key());
+    let in_primary = |key: &ForeignKey| key.columns.iter().all(|column| primary.iter().any(|one| same(one, column)));
+    let join_table = !primary.is_empty() && primary.iter().all(|column| of_keys.iter().any(|one| same(one, column)));
+    // A key beside those that are joined says something else of the row: who invited a member, say.
+    let beside: Vec<_> = keys.iter().filter(|key| !in_primary(key) && !cascades(key) && !nulls(key)).collect();
     let nullable = keys.iter().all(|key| key.columns.iter().all(|column| table.column(column).is_some_and(|column| !column.not_null)));
     let mut comment = Comment::default();
     let mut rule = Rule::new(&table.name, Action::Delete, Vec::new());
@@ -131,9 +134,9 @@ fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule
     } else if keys.iter().all(|key| cascades(key) || nulls(key)) {
         comment.lines.push("The schema lets these rows go with what they refer to.".to_owned());
         rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
-    } else if joins {
+    } else if join_table && beside.is_empty() {
         comment.lines.push("A join table: its rows are nothing without what they join.".to_owned());
-        rule.edges = keys.iter().map(|key| edge(key, None)).collect();
+        rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
     } else {
         let words = ["delete", "detach", "overwrite"];
         comment.choose = Some(words.into_iter().filter(|word| *word != "detach" || nullable).collect());
@@ -147,6 +150,12 @@ fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule
             "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
         );
         comment.lines.push("the key to a stand-in's among them, and take out the rules of tables that only hang on this one.".to_owned());
+        for key in beside.iter().filter(|_| join_table) {
+            let columns = key.columns.join(", ");
+            comment
+                .lines
+                .push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));
+        }
         let own = |key: &ForeignKey| (table.name == key.parent && nullable).then_some(Action::Detach);
         rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach).or(own(key)))).collect();
     }

@@ -23,10 +23,8 @@ const ROWS: u32 = 1_000;
 pub(super) fn address_columns(connection: &Connection, shape: &Shape) -> Result<Vec<AddressColumn>, StoreError> {
     let mut found = Vec::new();
     for table in &shape.tables {
-        let texts: Vec<_> = table.columns.iter().filter(|column| column.is_text()).map(|column| &column.name).collect();
-        if texts.is_empty() {
-            continue;
-        }
+        // Whatever their declared type: SQLite keeps a text anywhere.
+        let texts: Vec<_> = table.columns.iter().map(|column| &column.name).collect();
         let some = some(table, &texts.iter().map(|column| name(column)).collect::<Vec<_>>().join(", "));
         let counts: Vec<_> = texts
             .iter()

@@ -209,7 +209,7 @@ impl Column {
         self.declared.to_ascii_uppercase().contains(word)
     }
 
-    /// Whether it may hold a text.
+    /// Whether it is declared to hold a text.
     pub(super) fn is_text(&self) -> bool {
         let declared = self.declared.to_ascii_uppercase();
         declared.is_empty() || ["CHAR", "TEXT", "CLOB", "JSON", "ANY", "CITEXT", "STRING"].iter().any(|word| declared.contains(word))
