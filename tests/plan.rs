@@ -132,6 +132,22 @@ fn the_order_of_work_is_shown_as_a_tree_and_the_built_in_plan_as_its_own_text() 
 }
 
 #[test]
+fn a_table_is_shown_though_its_number_and_name_are_part_of_anothers() {
+    let world = support::World::new();
+    let rule = |name: &str, reached: &str| format!("[[table]]\nname = '{name}'\naction = 'delete'\n{reached}\n");
+    let by = |parent: &str, column: &str| format!("edges = [{{ columns = ['p'], parent = '{parent}', parent_columns = ['{column}'] }}]");
+    let mut plan = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n".to_owned();
+    plan += &rule("sent", "match = [{ column = 'm' }]");
+    plan += &rule("of sent data", &by("sent data", "id"));
+    (3..=10).for_each(|n| plan += &rule(&format!("t{n}"), &by("people", "id")));
+    plan += &rule("sent data", &by("people", "id"));
+    world.write("plan.toml", &plan);
+    let shown = world.expunged(["plan", "show", "--plan", "plan.toml"]).exits(0).stdout;
+    assert!(shown.contains("\n1. sent: delete, by address in m\n"), "{shown}");
+    assert!(shown.contains("11. sent data (p): delete\n   └─ 2. of sent data (p): delete\n"), "{shown}");
+}
+
+#[test]
 fn people_of_an_applications_database_are_erased_while_it_reads_and_writes() {
     let (mut world, c) = world();
     let mode = c.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0)).unwrap();

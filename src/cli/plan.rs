@@ -182,9 +182,9 @@ fn show(scene: &Scene, plan: &Plan, toml: bool, json: bool) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     let mut lines = vec!["Work goes by number: what hangs on others comes before them.".to_owned(), String::new()];
-    tree(&steps, &steps[0].table, "", &mut Vec::new(), &mut lines);
-    let apart: Vec<_> =
-        steps.iter().filter(|step| !lines.iter().any(|line| line.contains(&format!("{}. {}", step.order, step.table)))).collect();
+    let mut told = Vec::new();
+    tree(&steps, &steps[0].table, "", &mut Vec::new(), &mut told, &mut lines);
+    let apart: Vec<_> = steps.iter().filter(|step| !told.contains(&step.order)).collect();
     if !apart.is_empty() {
         lines.push(String::new());
         lines.extend(apart.into_iter().map(|step| format!("{}. {}: {}", step.order, step.table, step.deed)));
@@ -194,22 +194,23 @@ fn show(scene: &Scene, plan: &Plan, toml: bool, json: bool) -> Result<Exit, Fail
 }
 
 /// A table, and below it those that refer to it.
-fn tree(steps: &[WorkStep], table: &str, indent: &str, above: &mut Vec<String>, lines: &mut Vec<String>) {
+fn tree(steps: &[WorkStep], table: &str, indent: &str, above: &mut Vec<String>, told: &mut Vec<usize>, lines: &mut Vec<String>) {
     let Some(step) = steps.iter().find(|step| step.table == table) else { return };
     if above.is_empty() {
         lines.push(format!("{}. {}: {}", step.order, step.table, step.deed));
     }
     above.push(table.to_owned());
+    told.push(step.order);
     let hanging: Vec<_> =
         steps.iter().flat_map(|child| child.edges.iter().filter(|edge| edge.parent == table).map(move |edge| (child, edge))).collect();
     for (at, (child, edge)) in hanging.iter().enumerate() {
         let last = at + 1 == hanging.len();
         let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let told = lines.iter().any(|line| line.contains(&format!("{}. {} ", child.order, child.table)));
+        let again = told.contains(&child.order);
         let line = format!("{indent}{branch}{}. {} ({}): {}", child.order, child.table, edge.columns.join(", "), edge.deed);
-        lines.push(if told && !above.contains(&child.table) { format!("{line}, as above") } else { line });
-        if !told && !above.contains(&child.table) {
-            tree(steps, &child.table, &format!("{indent}{below}"), above, lines);
+        lines.push(if again && !above.contains(&child.table) { format!("{line}, as above") } else { line });
+        if !again && !above.contains(&child.table) {
+            tree(steps, &child.table, &format!("{indent}{below}"), above, told, lines);
         }
     }
     above.pop();
