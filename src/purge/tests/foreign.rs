@@ -182,3 +182,33 @@ fn a_row_with_three_parties_is_counted_once_whatever_the_chunks() {
     }
     assert!(stores.iter().all(|store| *store == stores[0]));
 }
+
+#[test]
+fn a_table_whose_keys_have_no_index_is_read_once_a_statement_and_not_once_a_row() {
+    let world = shop();
+    world.sql("DROP INDEX orders_buyer; DROP INDEX orders_seller");
+    assert!(world.engine.fits(world.open().connection(), 1_000).unwrap().scans);
+    let matched = world.matched(&rows(&["ann@x.example", "1/2"]), Settings::default());
+    world.checked(&matched);
+    let store = world.open();
+    let people = super::super::people::People::of(world.engine.plan(), matched.tenant()).unwrap();
+    world.engine.survivors(&people, store.connection(), matched.targets(), |_, _| Ok(false)).unwrap();
+    world.engine.mark(&people, store.connection()).unwrap();
+    let mut scans = 0;
+    for sql in world.engine.steps.statements() {
+        let mut statement = store.connection().prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let mut steps = statement.raw_query();
+        let mut read_whole = 0;
+        while let Some(step) = steps.next().unwrap() {
+            let (parent, detail): (i64, String) = (step.get("parent").unwrap(), step.get("detail").unwrap());
+            if detail.starts_with("SCAN") && !detail.contains("expunged_") {
+                // Below another step it would run once for each of that step's rows.
+                assert_eq!(parent, 0, "{detail}\n{sql}");
+                read_whole += 1;
+            }
+        }
+        assert!(read_whole <= 1, "{sql}");
+        scans += read_whole;
+    }
+    assert!(scans > 0, "no statement reads the tables without an index");
+}
