@@ -14,6 +14,7 @@ mod front;
 mod gzip;
 mod interop;
 mod kills;
+mod kills_foreign;
 mod kills_held;
 mod layers;
 mod limits;

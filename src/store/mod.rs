@@ -10,8 +10,8 @@ mod key;
 #[cfg(test)]
 mod tests;
 
-use std::fs::OpenOptions;
-use std::io;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -324,14 +324,21 @@ fn no_answer(error: rusqlite::Error) -> Result<(), rusqlite::Error> {
 }
 
 /// PERSIST is a setting of the application's connections that ours cannot ask for, but it shows: with the write lock held, and
-/// so no one's journal in use, a journal that is not empty is one that was kept. (A hot one was rolled back before.)
+/// so no one's journal in use, a journal whose header was cleared is one that was kept. (A hot one was rolled back before. A writer
+/// that was killed before it synced its journal leaves one too, with a header in it: the next writer deletes that.)
 fn refuse_persist(transaction: &Transaction<'_>, path: &Path) -> Result<(), StoreError> {
     if read(transaction, "journal_mode")? == "wal" {
         return Ok(());
     }
-    let kept = std::fs::metadata(beside(path, "-journal")).is_ok_and(|file| file.len() > 0);
+    let mut header = [0; JOURNAL_HEADER_BYTES];
+    let kept = File::open(beside(path, "-journal"))
+        .and_then(|mut file| file.read_exact(&mut header))
+        .is_ok_and(|()| header == [0; JOURNAL_HEADER_BYTES]);
     if kept { Err(StoreError::JournalPersists) } else { Ok(()) }
 }
+
+/// What PERSIST clears. SQLite's file format, section 3: magic, counts, checksum, sizes of database, sector and page.
+const JOURNAL_HEADER_BYTES: usize = 28;
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

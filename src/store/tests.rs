@@ -85,6 +85,20 @@ fn refuses_a_database_whose_application_keeps_its_journal() {
 }
 
 #[test]
+fn a_journal_that_a_killed_writer_never_synced_is_not_taken_for_one_that_is_kept() {
+    let (_folder, path) = folder();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE people (name TEXT); INSERT INTO people VALUES ('jo')").unwrap();
+    // Magic and count are written by the sync: until then SQLite does not roll it back.
+    let mut journal = vec![0; 12];
+    journal.extend([7, 7, 7, 7, 0, 0, 0, 2, 0, 0, 2, 0, 0, 0, 16, 0]);
+    journal.resize(512 + 4 + 4096 + 4, 1);
+    std::fs::write(path.with_extension("db-journal"), journal).unwrap();
+    let store = Store::open(&path, Create::LedgerOnly, OPTIONS).unwrap();
+    assert!(!path.with_extension("db-journal").exists(), "the first write deletes it");
+    assert_eq!(store.connection().query_row("SELECT name FROM people", [], |row| row.get::<_, String>(0)).unwrap(), "jo");
+}
+
+#[test]
 fn a_checkpoint_empties_the_log_unless_a_reader_is_in_the_way() {
     let (_folder, path) = folder();
     let store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();
