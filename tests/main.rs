@@ -6,6 +6,7 @@ mod addresses;
 mod bad_input;
 mod brake;
 mod by_hand;
+mod checksums;
 mod cli;
 mod cut;
 mod dialects;

@@ -13,8 +13,9 @@ use tracing::{info, warn};
 use super::expire;
 use super::hold::remark;
 use super::pace::Pace;
-use super::reading::{ReadingOf, reading_of};
+use super::reading::{ORPHAN, ReadingOf, reading_of};
 use super::unpack::{Unpacked, whose_fault};
+use super::vouch::OVERTAKEN;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
 use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
@@ -141,6 +142,11 @@ impl Pipeline {
             Some("checksum_missing") => {
                 return Err(Rejection::new("checksum_missing", "no checksum came for this file; send NAME.sha256 before NAME"));
             }
+            Some(OVERTAKEN) => {
+                let message =
+                    "an earlier file of its name was taken without this checksum, so it speaks for none; send NAME.sha256 before NAME";
+                return Err(Rejection::new(ORPHAN, message));
+            }
             Some(code) => return Err(Rejection::new(code, "refused before it was read")),
         }
         let vouched = match row.expected_sha256.as_deref() {
@@ -149,15 +155,25 @@ impl Pipeline {
             Some("") => {
                 return Err(Rejection::new("checksum_unreadable", "the checksum file says nothing of this file; write it with sha256sum"));
             }
-            Some(_) => {
-                return Err(Rejection::new("checksum_mismatch", "the file's bytes are not those of its checksum; send both again"));
-            }
+            Some(expected) => return Err(self.mismatch(row, expected)),
         };
         if facts.bytes == 0 {
             return Err(Rejection::new("empty_file", "the file is empty; where nobody is to be erased, send the header alone"));
         }
         let of = ReadingOf { map: &row.map, vouched, seams: &row.seams };
         reading_of(name.kind(), &self.rules(&row.tenant), &of)
+    }
+
+    /// A checksum that does not hold. One that came after its own file is found beside the next of the name.
+    fn mismatch(&self, row: &ImportRow, expected: &str) -> Rejection {
+        let message = match ledger::earlier_of_name(self.store.connection(), row, expected) {
+            Ok(Some(earlier)) => {
+                format!("its checksum is that of an earlier file of this name (import {earlier}); send NAME.sha256 before NAME, both again")
+            }
+            // The words for the sender can do without it.
+            Ok(None) | Err(_) => "the file's bytes are not those of its checksum; send both again".to_owned(),
+        };
+        Rejection::new("checksum_mismatch", message)
     }
 
     fn reject(&mut self, row: &ImportRow, facts: &FileFacts<'_>, rejection: &Rejection) -> Result<Step, Fault> {

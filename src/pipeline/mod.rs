@@ -21,7 +21,11 @@ mod settle;
 mod take;
 mod turns;
 mod unpack;
+mod vouch;
 mod watch;
+
+#[cfg(test)]
+mod testing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;

@@ -34,6 +34,9 @@ pub struct Rules {
     pub contact: String,
 }
 
+/// The code of a checksum without a file.
+pub(super) const ORPHAN: &str = "checksum_orphan";
+
 /// How a file of this name is read under these rules.
 ///
 /// # Errors
@@ -42,7 +45,7 @@ pub fn reading_of(kind: NameKind, rules: &Rules, import: &ReadingOf<'_>) -> Resu
     let format = match kind {
         NameKind::List { format, .. } => format,
         NameKind::Checksum => {
-            return Err(Rejection::new("checksum_orphan", "no file came for this checksum; send NAME.sha256 before NAME"));
+            return Err(Rejection::new(ORPHAN, "no file came after this checksum; send NAME.sha256 before NAME"));
         }
         NameKind::Other | NameKind::Temporary => {
             return Err(Rejection::new("not_a_list", "the name must end in .csv, .txt, .jsonl or .ndjson"));

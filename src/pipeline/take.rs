@@ -5,18 +5,12 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::settle::{Place, Stamp};
+use super::vouch::Vouching;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Mode, Settings, State, TenantName};
 use crate::report::Status;
 use crate::spool::{DropFolder, Folders, InboxFile, Sidecar, SpoolError};
 use crate::store::ledger::{self, NewImport, Origin};
-
-/// What a checksum file says of the file that is looked at.
-struct Vouching<'a> {
-    sidecar: &'a Sidecar,
-    /// `None`: it says nothing of this file, which is a mismatch.
-    sha256: Option<String>,
-}
 
 impl Pipeline {
     /// Scans both drop folders of a tenant and claims what is ripe.
@@ -51,7 +45,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn consider(&mut self, tenant: &TenantName, folders: &Folders, file: &InboxFile, sidecars: &[Sidecar]) -> Result<(), Fault> {
+    pub(super) fn consider(&mut self, tenant: &TenantName, folders: &Folders, file: &InboxFile, sidecars: &[Sidecar]) -> Result<(), Fault> {
         let now = Instant::now();
         let place = place(tenant, file);
         let hinted = self.settling.hinted(&place, stamp(file));
@@ -59,14 +53,14 @@ impl Pipeline {
             self.ripe_in(tenant, now, wait);
             return self.tell_waiting(folders, file, FileState::Waiting);
         }
-        let vouching = match sidecars.iter().find(|sidecar| sidecar.vouches_for == file.name) {
+        let vouching = match self.sidecar_of(tenant, folders, file, sidecars)? {
             Some(sidecar) => {
                 let side_place = self::place(tenant, &sidecar.file);
                 if let Some(wait) = self.unsettled(&side_place, &sidecar.file, now) {
                     self.ripe_in(tenant, now, wait);
                     return self.tell_waiting(folders, file, FileState::WaitingForChecksum);
                 }
-                let sha256 = folders.read_checksum(sidecar)?.map(|checksum| checksum.to_string());
+                let sha256 = folders.read_checksum(&sidecar)?.map(|checksum| checksum.to_string());
                 Some(Vouching { sidecar, sha256 })
             }
             None => None,
@@ -87,25 +81,13 @@ impl Pipeline {
         self.claim(tenant, folders, file, vouching.as_ref(), origin, refusal)
     }
 
-    /// A checksum whose file does not come is refused after a while, so that the sender learns of it.
-    fn consider_orphan(&mut self, tenant: &TenantName, folders: &Folders, sidecar: &Sidecar) -> Result<(), Fault> {
-        let now = Instant::now();
-        let since = self.settling.first_seen(&place(tenant, &sidecar.file), stamp(&sidecar.file), now);
-        let wait = (since + self.options.checksum_wait.max(self.options.settle)).saturating_duration_since(now);
-        if wait > Duration::ZERO {
-            self.ripe_in(tenant, now, wait);
-            return Ok(());
-        }
-        self.claim(tenant, folders, &sidecar.file, None, Origin::Sftp, None)
-    }
-
     /// The ledger's row first, then the move: a kill between the two leaves a row without a file, which recovery takes back.
-    fn claim(
+    pub(super) fn claim(
         &mut self,
         tenant: &TenantName,
         folders: &Folders,
         file: &InboxFile,
-        vouching: Option<&Vouching<'_>>,
+        vouching: Option<&Vouching>,
         origin: Origin,
         refusal: Option<&str>,
     ) -> Result<(), Fault> {
@@ -132,11 +114,14 @@ impl Pipeline {
             Err(SpoolError::NotFound) => None,
             claimed => claimed?,
         };
-        if claimed.is_none() {
+        let Some(claimed) = claimed else {
             if vouching.is_some() {
                 put_back_sidecar(folders, file, import)?;
             }
             self.store.write("take back an import", |tx| ledger::withdraw(tx, import))?;
+            return Ok(());
+        };
+        if vouching.is_none() && self.give_back(tenant, folders, file, claimed)? {
             return Ok(());
         }
         for taken in vouching.map(|vouching| &vouching.sidecar.file).into_iter().chain([file]) {
@@ -159,7 +144,7 @@ impl Pipeline {
         (wait > Duration::ZERO).then_some(wait)
     }
 
-    fn ripe_in(&mut self, tenant: &TenantName, now: Instant, wait: Duration) {
+    pub(super) fn ripe_in(&mut self, tenant: &TenantName, now: Instant, wait: Duration) {
         let at = now + wait;
         let known = self.ripe_at.entry(tenant.clone()).or_insert(at);
         *known = at.min(*known);
@@ -211,10 +196,10 @@ fn told(json: &[u8], state: FileState) -> bool {
     serde_json::from_slice::<Status>(json).is_ok_and(|status| status.state == state.as_str() && status.import.is_none())
 }
 
-fn place(tenant: &TenantName, file: &InboxFile) -> Place {
+pub(super) fn place(tenant: &TenantName, file: &InboxFile) -> Place {
     (tenant.clone(), file.drop, file.name.clone())
 }
 
-fn stamp(file: &InboxFile) -> Stamp {
+pub(super) fn stamp(file: &InboxFile) -> Stamp {
     Stamp { device: file.device, inode: file.inode, size: file.size, mtime_ns: file.mtime_ns }
 }

@@ -147,6 +147,27 @@ impl Folders {
         })
     }
 
+    /// The checksum that stands beside a file now, though no listing may have shown it. Found under the two usual spellings
+    /// of its ending; one that cannot be taken is passed over.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn sidecar_of(&self, file: &InboxFile) -> Result<Option<Sidecar>, SpoolError> {
+        let folder = self.drop_folder(file.drop)?;
+        for ending in ["sha256", "SHA256"] {
+            // A name that is too long for one has none.
+            let Ok(name) = FileName::parse(&format!("{}.{ending}", file.name)) else { continue };
+            if folder.stat(name.as_str())?.is_none() {
+                continue;
+            }
+            let noted = self.notes()?.inodes()?.into_iter().collect();
+            if let Looked::File(found) = self.look(&folder, file.drop, &name, &noted)? {
+                return Ok(Some(Sidecar { file: found, vouches_for: file.name.clone() }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads what a checksum file that is not claimed says. `None`: nothing that can be told for sure.
     ///
     /// # Errors

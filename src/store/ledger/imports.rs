@@ -176,6 +176,32 @@ pub fn unfinished_purge(connection: &Connection, import: &ImportRow) -> Result<O
     Ok(select(connection, rest, (import.tenant.as_str(), &import.file))?.pop())
 }
 
+/// The newest import of a file that was taken from a drop folder under this name, and when.
+///
+/// # Errors
+/// As [`get`].
+pub fn last_taken(
+    connection: &Connection,
+    tenant: &TenantName,
+    file: &str,
+    mode: Mode,
+) -> Result<Option<(ImportId, Timestamp)>, StoreError> {
+    let rest = "WHERE tenant = ?1 AND file = ?2 AND mode = ?3 AND origin <> 'command' ORDER BY id DESC LIMIT 1";
+    let found = select(connection, rest, (tenant.as_str(), file, mode.as_str()))?.pop();
+    Ok(found.map(|row| (row.id, row.received_at)))
+}
+
+/// An earlier import of the same name and kind whose bytes had this SHA-256: the newest.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn earlier_of_name(connection: &Connection, import: &ImportRow, sha256: &str) -> Result<Option<ImportId>, StoreError> {
+    let sql = "SELECT max(id) FROM expunged_imports WHERE tenant = ?1 AND file = ?2 AND mode = ?3 AND sha256 = ?4 AND id < ?5";
+    let about = (import.tenant.as_str(), &import.file, import.mode.as_str(), sha256, import.id.0);
+    let found = connection.query_row(sql, about, |row| row.get::<_, Option<i64>>(0));
+    Ok(found.doing("look for an earlier file of the name")?.map(ImportId))
+}
+
 /// The newest earlier import of the same bytes by the same tenant.
 ///
 /// # Errors
