@@ -27,5 +27,6 @@ mod scale;
 mod scrub;
 mod support;
 mod systemd;
+mod told;
 mod trouble;
 mod world;

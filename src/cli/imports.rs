@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::args::ImportsCommand;
 use super::{Exit, Failure, Scene, decide, store, summary};
-use crate::domain::{ImportId, Tally, TenantName};
+use crate::domain::{ImportId, Mode, TenantName};
 use crate::pipeline::Verdict;
-use crate::report::{Report, ScrubReceipt};
+use crate::report::{Report, RowCounts, ScrubReceipt};
 use crate::store::ledger::{self, ImportRow};
 
 pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failure> {
@@ -35,21 +35,23 @@ fn list(scene: &Scene, tenant: Option<&TenantName>, limit: u32, json: bool) -> R
         scene.terminal.say("no imports yet")?;
     } else {
         let cells = listed.iter().map(|one| {
-            let tally = one.rows.unwrap_or_default();
-            let counted = |count: u64| if one.rows.is_some() { count.to_string() } else { String::new() };
+            let counted =
+                |count: fn(&RowCounts) -> Option<u64>| one.rows.as_ref().and_then(count).map_or_else(String::new, |n| n.to_string());
             vec![
                 one.import.to_string(),
                 one.tenant.to_string(),
                 one.file.to_owned(),
                 one.mode.to_owned(),
                 one.state.to_owned(),
-                counted(tally.read),
-                counted(tally.deleted),
-                counted(tally.invalid),
+                counted(|rows| Some(rows.read)),
+                counted(|rows| rows.deleted),
+                counted(|rows| rows.would_delete),
+                counted(|rows| Some(rows.invalid)),
                 one.received_at.clone(),
             ]
         });
-        scene.terminal.table(&["IMPORT", "TENANT", "FILE", "MODE", "STATE", "ROWS", "DELETED", "INVALID", "RECEIVED"], cells)?;
+        let header = ["IMPORT", "TENANT", "FILE", "MODE", "STATE", "ROWS", "DELETED", "WOULD DELETE", "INVALID", "RECEIVED"];
+        scene.terminal.table(&header, cells)?;
     }
     Ok(Exit::Done)
 }
@@ -80,6 +82,7 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         format!("import    {import}"),
         format!("tenant    {}", row.tenant),
         format!("file      {} ({})", row.file, row.origin.as_str()),
+        format!("mode      {}", mode(row.mode)),
         format!("state     {}", row.state.as_str()),
         format!("received  {}", seconds(row.received_at)),
     ];
@@ -107,6 +110,13 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Purge => "purge",
+        Mode::Check => "check: nothing is deleted",
+    }
+}
+
 fn scrub_word(receipt: Option<&ScrubReceipt>) -> String {
     match receipt {
         None => "to come".to_owned(),
@@ -127,7 +137,7 @@ struct Listed<'a> {
     sha256: Option<&'a str>,
     received_at: String,
     finished_at: Option<String>,
-    rows: Option<Tally>,
+    rows: Option<RowCounts>,
     archived: bool,
 }
 
@@ -144,7 +154,7 @@ impl<'a> Listed<'a> {
             sha256: row.sha256.as_deref(),
             received_at: seconds(row.received_at),
             finished_at: row.finished_at.map(seconds),
-            rows: row.tally,
+            rows: row.tally.map(|tally| RowCounts::new(row.mode, tally)),
             archived: row.archived,
         }
     }

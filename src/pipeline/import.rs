@@ -20,7 +20,7 @@ use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
 use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
 use crate::records::{self, ReadError, Reading};
-use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, Status, Why};
+use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, RowCounts, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
 use crate::store::ledger::{self, BadRow, FileFacts, ImportRow, RowCustomers};
 
@@ -315,14 +315,16 @@ impl Pipeline {
     }
 
     fn tell_end(&self, ended: &Ended) {
-        let (row, tally) = (&ended.import, ended.tally);
+        let row = &ended.import;
+        let RowCounts { read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped } =
+            RowCounts::new(row.mode, ended.tally);
         let customers = row.progress.removed.get(&self.engine.plan().subject.table);
         let seconds =
             row.finished_at.zip(row.started_at).map(|(end, start)| (end.as_millisecond() - start.as_millisecond()) as f64 / 1000.0);
         info!(
             tenant = %row.tenant, import = row.id.0, file = row.file, mode = row.mode.as_str(), status = row.state.as_str(),
-            reason = row.reason, rows = tally.read, deleted = tally.deleted, not_found = tally.not_found, duplicate = tally.duplicate,
-            invalid = tally.invalid, exempt = tally.exempt, skipped = tally.skipped, customers, seconds, "import ended"
+            reason = row.reason, rows = read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped, customers, seconds,
+            "import ended"
         );
     }
 
