@@ -45,3 +45,35 @@ fn a_rehearsal_is_never_told_as_a_deletion() {
     assert_eq!(cells[2], "2", "{}", list.stdout);
     world.run(&["imports", "show", "1"]).exits(0).says("mode      check: nothing is deleted").says("2 would delete");
 }
+
+#[test]
+fn a_status_tells_a_rehearsal_from_a_purge() {
+    let world = world();
+    world.sftp("acme", &format!("put {} /check/june.csv\n", world.write("june", people::email_csv("acme", 0..2)).display())).exits(0);
+    world.report("acme", "june.csv");
+    assert_eq!(world.status("acme", "june.csv").expect("a status")["mode"], "check");
+    world.put("acme", "june.csv", people::email_csv("acme", [5]));
+    let purged = || world.status("acme", "june.csv").filter(|status| status["state"] == "completed" && status["import"] == 2);
+    assert_eq!(world.eventually("the purge", purged)["mode"], "purge");
+}
+
+#[test]
+fn a_refused_request_says_who_asked_what_and_why() {
+    let world = world();
+    world.put("acme", "june.csv", people::email_csv("acme", [1]));
+    world.report("acme", "june.csv");
+    let asked = world.run(&["imports", "approve", "1"]).exits(1);
+    asked.warns("import 1 is completed; only a held import can be approved").warns("imports show 1");
+    let told = line(&world, &["WARN", "request refused"]);
+    for words in ["import=1", "asked=\"approve\"", "by=", "only a held import can be approved", "hint=", "imports show 1"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    world.run(&["imports", "cancel", "1"]).exits(1).warns("only an import that waits or runs can be cancelled");
+}
+
+#[test]
+fn a_rejection_without_a_reason_is_asked_for_one_in_a_sentence() {
+    let world = world();
+    let asked = world.run(&["imports", "reject", "1"]).exits(2);
+    asked.warns("a rejection needs a reason, which the sender reads").warns("imports reject 1 --why TEXT");
+}

@@ -14,7 +14,12 @@ pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failu
     match command {
         ImportsCommand::List { tenant, limit, json } => list(scene, tenant.as_ref(), *limit, *json),
         ImportsCommand::Approve(args) => decide::run(scene, args, Verdict::Approve, None),
-        ImportsCommand::Reject { decide, why } => decide::run(scene, decide, Verdict::Reject, Some(why)),
+        ImportsCommand::Reject { decide, why: Some(why) } => decide::run(scene, decide, Verdict::Reject, Some(why)),
+        ImportsCommand::Reject { decide, why: None } => {
+            let again = ["imports", "reject", &decide.import.to_string(), "--why", "TEXT"];
+            let again = scene.typed(scene.config.as_deref(), &again);
+            Err(Failure::usage("a rejection needs a reason, which the sender reads").hint(format!("run: {again}")))
+        }
         ImportsCommand::Retry(args) => decide::run(scene, args, Verdict::Retry, None),
         ImportsCommand::Cancel { decide, why } => decide::run(scene, decide, Verdict::Cancel, why.as_deref()),
         ImportsCommand::Show { import, json } => show(scene, *import, *json),

@@ -41,6 +41,16 @@ impl Verdict {
             Self::Cancel => "cancel",
         }
     }
+
+    /// Of which imports it can be said, for who said it of another.
+    fn only(self) -> &'static str {
+        match self {
+            Self::Approve => "only a held import can be approved",
+            Self::Retry => "only a failed import can be tried again",
+            Self::Reject => "only a held or failed import can be rejected; one that waits or runs can be cancelled",
+            Self::Cancel => "only an import that waits or runs can be cancelled; a held or failed one can be rejected",
+        }
+    }
 }
 
 /// `expunged imports approve | reject | retry | cancel`
@@ -102,7 +112,7 @@ pub(super) fn decide(
             Ok(Ok(row.tenant))
         }
         Err(Fault::Purge(PurgeError::Store(error @ StoreError::State { .. })) | Fault::Store(error @ StoreError::State { .. })) => {
-            Ok(Err(error.to_string()))
+            Ok(Err(format!("{error}; {}", request.verdict.only())))
         }
         Err(fault) => Err(fault),
     }

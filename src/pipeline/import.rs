@@ -340,6 +340,7 @@ impl Pipeline {
         }
         let status = Status {
             state: FileState::Import(state).as_str().to_owned(),
+            mode: row.mode,
             reason: row.reason.clone(),
             import: Some(row.id),
             sha256: row.sha256.clone(),

@@ -94,7 +94,7 @@ impl Pipeline {
         let new = NewImport {
             tenant: tenant.clone(),
             file: file.name.as_str().to_owned(),
-            mode: mode_of(file.drop),
+            mode: file.drop.mode(),
             origin,
             requested_by: None,
             request_case: None,
@@ -151,10 +151,10 @@ impl Pipeline {
     }
 
     fn tell_waiting(&mut self, folders: &Folders, file: &InboxFile, state: FileState) -> Result<(), Fault> {
-        if folders.read_status(&file.name)?.is_some_and(|json| told(&json, state)) {
+        if folders.read_status(&file.name)?.is_some_and(|json| told(&json, state, file.drop.mode())) {
             return Ok(());
         }
-        let status = Status::waiting(state, Self::now());
+        let status = Status::waiting(state, file.drop.mode(), Self::now());
         Ok(folders.publish_status(&file.name, status.to_json().as_bytes())?)
     }
 
@@ -185,15 +185,10 @@ fn put_back_sidecar(folders: &Folders, file: &InboxFile, import: crate::domain::
     Ok(())
 }
 
-pub(super) fn mode_of(drop: DropFolder) -> Mode {
-    match drop {
-        DropFolder::Inbox => Mode::Purge,
-        DropFolder::Check => Mode::Check,
-    }
-}
-
-fn told(json: &[u8], state: FileState) -> bool {
-    serde_json::from_slice::<Status>(json).is_ok_and(|status| status.state == state.as_str() && status.import.is_none())
+/// Whether the status says this by now. One that speaks of a purge is not made to speak of a rehearsal of that name.
+fn told(json: &[u8], state: FileState, mode: Mode) -> bool {
+    let said = |status: Status| status.import.is_none() && [mode, Mode::Purge].contains(&status.mode) && status.state == state.as_str();
+    serde_json::from_slice(json).is_ok_and(said)
 }
 
 pub(super) fn place(tenant: &TenantName, file: &InboxFile) -> Place {

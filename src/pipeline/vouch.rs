@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use super::take::{mode_of, place, stamp};
+use super::take::{place, stamp};
 use super::{Fault, Pipeline};
 use crate::domain::{ImportId, TenantName};
 use crate::spool::{ClaimedFile, Folders, InboxFile, Sidecar};
@@ -81,7 +81,7 @@ impl Pipeline {
 
     /// Retires a checksum that was there before an earlier file of its name was taken. Whether it was such a one.
     fn retire_overtaken(&mut self, tenant: &TenantName, folders: &Folders, sidecar: &Sidecar) -> Result<bool, Fault> {
-        let (file, mode) = (&sidecar.file, mode_of(sidecar.file.drop));
+        let (file, mode) = (&sidecar.file, sidecar.file.drop.mode());
         let Some((import, taken_at)) = ledger::last_taken(self.store.connection(), tenant, sidecar.vouches_for.as_str(), mode)? else {
             return Ok(false);
         };
