@@ -77,3 +77,24 @@ fn a_rejection_without_a_reason_is_asked_for_one_in_a_sentence() {
     let asked = world.run(&["imports", "reject", "1"]).exits(2);
     asked.warns("a rejection needs a reason, which the sender reads").warns("imports reject 1 --why TEXT");
 }
+
+#[test]
+fn a_file_under_a_temporary_name_is_told_once_and_again_on_another_day() {
+    let world = world();
+    let (inbox, check) = (world.folder("acme", "inbox"), world.folder("acme", "check"));
+    let count = |words: &[&str]| world.log().lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    for path in [inbox.join("june.csv.part"), inbox.join(".june.csv"), check.join("june.csv.part")] {
+        std::fs::write(path, "x").expect("writable");
+    }
+    let told = line(&world, &["WARN", "file not taken", "folder=\"inbox\"", "june.csv.part"]);
+    assert!(told.contains("rename it when it is whole"), "{told}");
+    line(&world, &["file not taken", "folder=\"inbox\"", "\".june.csv\""]);
+    line(&world, &["file not taken", "folder=\"check\"", "june.csv.part"]);
+    std::fs::remove_file(inbox.join("june.csv.part")).expect("there");
+    // A scan that does not show it: a later file's import began after it.
+    world.put("acme", "july.csv", people::email_csv("acme", [1]));
+    world.report("acme", "july.csv");
+    assert_eq!(count(&["file not taken"]), 3, "once each\n{}", world.log());
+    std::fs::write(inbox.join("june.csv.part"), "x").expect("writable");
+    world.eventually("it is told again", || (count(&["file not taken"]) == 4).then_some(()));
+}

@@ -9,7 +9,7 @@ use super::vouch::Vouching;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Mode, Settings, State, TenantName};
 use crate::report::Status;
-use crate::spool::{DropFolder, Folders, InboxFile, Sidecar, SpoolError};
+use crate::spool::{DropFolder, Folders, InboxFile, Scan, Sidecar, SpoolError};
 use crate::store::ledger::{self, NewImport, Origin};
 
 impl Pipeline {
@@ -28,11 +28,7 @@ impl Pipeline {
                 self.unwatched.insert(tenant.clone());
                 self.changed.insert(tenant.clone());
             }
-            for (name, problem) in &scan.problems {
-                if self.warned.insert((tenant.clone(), name.clone())) {
-                    warn!(%tenant, folder = drop.as_str(), file = name, %problem, "file not taken");
-                }
-            }
+            self.tell_problems(tenant, drop, &scan);
             let shown = |name: &FileName| scan.files.iter().chain(scan.sidecars.iter().map(|s| &s.file)).any(|file| file.name == *name);
             self.settling.retain(tenant, drop, shown);
             for file in &scan.files {
@@ -43,6 +39,20 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// Names what lies in a folder and is not taken, once each.
+    fn tell_problems(&mut self, tenant: &TenantName, drop: DropFolder, scan: &Scan) {
+        let mut problems: Vec<(String, String)> = scan.problems.iter().map(|(name, why)| (name.clone(), why.to_string())).collect();
+        for (name, changed_ns) in &scan.passed_over {
+            match self.unsettled_for(*changed_ns) {
+                Some(wait) => self.ripe_in(tenant, Instant::now(), wait),
+                None => problems.push((name.clone(), "has a temporary name: rename it when it is whole, or remove it".to_owned())),
+            }
+        }
+        for (file, problem) in self.warned.news(tenant, drop, problems) {
+            warn!(%tenant, folder = drop.as_str(), file, problem, "file not taken");
+        }
     }
 
     pub(super) fn consider(&mut self, tenant: &TenantName, folders: &Folders, file: &InboxFile, sidecars: &[Sidecar]) -> Result<(), Fault> {
@@ -135,13 +145,15 @@ impl Pipeline {
     }
 
     fn unsettled(&mut self, place: &Place, file: &InboxFile, now: Instant) -> Option<Duration> {
-        let mut wait = self.settling.remaining(place, stamp(file), now);
+        let wait = self.settling.remaining(place, stamp(file), now);
         // A file whose inode has not changed for long enough had settled before this daemon saw it.
-        let age = Self::now().as_nanosecond() - file.ctime_ns;
-        if age >= i128::try_from(self.options.settle.as_nanos()).unwrap_or(i128::MAX) {
-            wait = Duration::ZERO;
-        }
-        (wait > Duration::ZERO).then_some(wait)
+        self.unsettled_for(file.ctime_ns).map(|_| wait).filter(|wait| *wait > Duration::ZERO)
+    }
+
+    /// How long an inode that changed then has not stood still for the time to settle.
+    fn unsettled_for(&self, changed_ns: i128) -> Option<Duration> {
+        let age = Duration::from_nanos(u64::try_from((Self::now().as_nanosecond() - changed_ns).max(0)).unwrap_or(u64::MAX));
+        self.options.settle.checked_sub(age).filter(|wait| *wait > Duration::ZERO)
     }
 
     pub(super) fn ripe_in(&mut self, tenant: &TenantName, now: Instant, wait: Duration) {
@@ -166,13 +178,17 @@ impl Pipeline {
 
     fn watch_folder(&mut self, tenant: &TenantName, drop: DropFolder) {
         let path = self.spool.watched_path(tenant, drop);
-        if let Some(watch) = &mut self.watch
-            && let Err(cause) = watch.follow(tenant, &path)
-        {
-            // Tried again by the next scan.
-            self.unwatched.insert(tenant.clone());
-            if self.warned.insert((tenant.clone(), format!("watch of {}", drop.as_str()))) {
-                warn!(%tenant, folder = drop.as_str(), %cause, "folder not watched: the timer finds its files");
+        let Some(watch) = &mut self.watch else { return };
+        match watch.follow(tenant, &path) {
+            Ok(()) => {
+                self.unwatchable.remove(&(tenant.clone(), drop));
+            }
+            Err(cause) => {
+                // Tried again by the next scan.
+                self.unwatched.insert(tenant.clone());
+                if self.unwatchable.insert((tenant.clone(), drop)) {
+                    warn!(%tenant, folder = drop.as_str(), %cause, "folder not watched: the timer finds its files");
+                }
             }
         }
     }

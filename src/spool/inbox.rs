@@ -53,6 +53,9 @@ pub struct Scan {
     pub sidecars: Vec<Sidecar>,
     /// What cannot be claimed: the name as it may be shown, and why.
     pub problems: Vec<(String, Problem)>,
+    /// Files under names that are not taken, a dot-file's or a temporary one: as they may be shown, and the last change of the
+    /// inode, nanoseconds since 1970. Their writer may be about to rename them.
+    pub passed_over: Vec<(String, i128)>,
     /// The folder was missing and has been made anew: it must be watched again.
     pub recreated: bool,
 }
@@ -81,7 +84,7 @@ pub enum Problem {
 }
 
 impl Folders {
-    /// Lists a drop folder, made anew if it is missing. Temporary names and dot-files are passed over.
+    /// Lists a drop folder, made anew if it is missing. Files with temporary names and dot-files are only named.
     ///
     /// # Errors
     /// If the folder itself cannot be read.
@@ -90,11 +93,12 @@ impl Folders {
         let noted: HashSet<u64> = self.notes()?.inodes()?.into_iter().collect();
         let mut scan = Scan { recreated, ..Scan::default() };
         for raw in folder.names()? {
-            if raw[0] == b'.' {
-                continue;
-            }
             let name = match FileName::from_bytes(&raw) {
-                Ok(name) if name.kind() == NameKind::Temporary => continue,
+                Ok(name) if name.kind() == NameKind::Temporary => {
+                    let stat = folder.stat(name.as_str())?.filter(dir::is_file);
+                    scan.passed_over.extend(stat.map(|stat| (name.as_str().to_owned(), dir::ctime_ns(&stat))));
+                    continue;
+                }
                 Ok(name) => name,
                 Err(error) => {
                     scan.problems.push((shown(&folder, &raw), Problem::Name(error)));
