@@ -98,3 +98,56 @@ fn a_file_under_a_temporary_name_is_told_once_and_again_on_another_day() {
     std::fs::write(inbox.join("june.csv.part"), "x").expect("writable");
     world.eventually("it is told again", || (count(&["file not taken"]) == 4).then_some(()));
 }
+
+#[test]
+fn a_tenant_that_comes_closes_or_goes_is_named_and_files_that_wait_for_it_are_told_once() {
+    let world = world();
+    let (path, aside) = (world.home().join("tenants.d/acme.toml"), world.outside("acme.toml"));
+    line(&world, &["tenants read", "open=\"acme\""]);
+    world.tenant("berta");
+    line(&world, &["tenant added", "tenant=berta"]);
+
+    world.set_tenant("acme", "disabled", "true");
+    line(&world, &["tenant disabled", "tenant=acme", "disabled = false"]);
+    std::fs::write(world.folder("acme", "inbox").join("june.csv"), people::email_csv("acme", [1])).expect("writable");
+    reload(&world);
+    let told = line(&world, &["WARN", "files wait and nobody serves them", "tenant=acme"]);
+    assert!(told.contains("why=\"disabled\" files=1") && told.contains("set disabled = false"), "{told}");
+
+    world.moves(&path, &aside);
+    let told = line(&world, &["tenant removed", "tenant=acme"]);
+    assert!(told.contains("its customers and files stay") && told.contains("expunged tenant add acme"), "{told}");
+    reload(&world);
+    let warnings = || world.log().matches("files wait and nobody serves them").count();
+    assert_eq!(warnings(), 1, "{}", world.log());
+    std::fs::write(world.folder("acme", "check").join("july.csv"), "x").expect("writable");
+    reload(&world);
+    world.eventually("one more is told", || (warnings() == 2).then_some(()));
+
+    world.moves(&aside, &path);
+    world.set_tenant("acme", "disabled", "false");
+    line(&world, &["tenant added", "tenant=acme"]);
+    assert_eq!(world.report("acme", "june.csv")["rows"]["deleted"], 1);
+}
+
+/// Makes the daemon read its config again, and waits until it has.
+fn reload(world: &World) {
+    let reloads = || world.log().matches("tenants reloaded").count();
+    let before = reloads();
+    crate::world::signal("HUP", &[world.pid()]);
+    world.eventually("the reload", || (reloads() > before).then_some(()));
+}
+
+#[test]
+fn a_start_names_who_is_not_served_and_whose_files_wait() {
+    let mut world = world();
+    world.stop();
+    world.set_tenant("acme", "disabled", "true");
+    std::fs::write(world.folder("acme", "inbox").join("june.csv"), "x").expect("writable");
+    std::fs::create_dir_all(world.folder("gone", "inbox")).expect("made");
+    std::fs::write(world.folder("gone", "inbox").join("june.csv"), "x").expect("writable");
+    world.start();
+    line(&world, &["tenants read", "disabled=\"acme\""]);
+    line(&world, &["WARN", "files wait and nobody serves them", "tenant=acme", "why=\"disabled\""]);
+    line(&world, &["WARN", "files wait and nobody serves them", "tenant=gone", "why=\"removed\"", "expunged tenant add gone"]);
+}
