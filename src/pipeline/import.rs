@@ -14,7 +14,7 @@ use super::expire;
 use super::hold::remark;
 use super::pace::Pace;
 use super::reading::{ORPHAN, ReadingOf, reading_of};
-use super::unpack::{Unpacked, whose_fault};
+use super::unpack::{Unpacked, distrusted, whose_fault};
 use super::vouch::OVERTAKEN;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
@@ -81,6 +81,11 @@ impl Pipeline {
         let reading = match self.admit(row, claimed.name(), &facts) {
             Ok(reading) => reading,
             Err(rejection) => return self.reject(row, &facts, &rejection),
+        };
+        file.rewind()?;
+        let reading = match row.expected_sha256 {
+            Some(_) => reading,
+            None => distrusted(reading, &file, claimed.name(), self.rules(&row.tenant).unpacked_bytes_max)?,
         };
         file.rewind()?;
         let mut rows = match records::read(Unpacked::new(file, claimed.name(), self.rules(&row.tenant).unpacked_bytes_max), reading.clone())
