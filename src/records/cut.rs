@@ -48,6 +48,19 @@ pub(super) fn resumed_in_header() -> Rejection {
     Rejection::new("resumed_in_header", "an interrupted upload was resumed inside the header; send the file whole, or with a checksum file")
 }
 
+
+    /// Whether an upload was resumed before this byte of the stored file.
+    pub(super) fn resumed_before(&self, stored: u64) -> bool {
+        self.seams.first().is_some_and(|seam| *seam < stored)
+    }
+}
+
+/// The refusal where rows may not be rows at all: quotes that do not fit, at a seam or behind one, are the sign that one of the two
+/// uploads was inside a quoted cell there, and what looks like rows may be its text.
+pub(super) fn resumed_in_quotes(line: u64) -> Rejection {
+    let message = "an interrupted upload was resumed where a quoted cell may have been open, so where rows begin is not certain; send the \
+                   file whole, or with a checksum file";
+    Rejection::new("resumed_in_quotes", message).at(line)
 pub(super) fn unterminated_only_row(line: u64) -> Rejection {
     Rejection::new("unterminated_only_row", "the only row has no line end, so it may be cut; end it with one, or send a checksum file")
         .at(line)

@@ -5,7 +5,7 @@ use std::io::Read;
 use crate::domain::{Dialect, Email, Flags, Format, Reason, Rejection, RowError, SubjectKey, SubjectKind};
 
 use super::columns::{ACCOUNT, Columns, DO_NOT_TRACK, ID, ID_BYTES_MAX, Naming, PRESERVE, check_id};
-use super::cut::{Cut, unterminated_only_row};
+use super::cut::{Cut, resumed_in_quotes, unterminated_only_row};
 use super::names::Names;
 use super::objects::{Objects, Value};
 use super::sheet::{Sheet, not_text};
@@ -142,8 +142,12 @@ impl<R: Read> Csv<R> {
         }
         self.begun = true;
         let whole = |reason| RowError { column: None, reason };
-        let fault = if self.cut.resumed_in(&row.stored) {
+        let fault = if resumed {
             Some(Reason::ResumedHere)
+        let resumed = self.cut.resumed_in(&row.stored);
+        if resumed && row.folded || self.cut.resumed_before(row.stored.end) && (row.stray || row.fault == Some(Reason::QuoteMalformed)) {
+            return Err(resumed_in_quotes(row.line).into());
+        }
         } else if cut {
             Some(Reason::UnterminatedLastRow)
         } else {

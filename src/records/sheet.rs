@@ -39,6 +39,10 @@ pub(super) struct SheetRow {
     pub(super) terminated: bool,
     /// Its cells cannot be told.
     pub(super) fault: Option<Reason>,
+    /// A quote stands where quotes say nothing.
+    pub(super) stray: bool,
+    /// It runs over more than one line.
+    pub(super) folded: bool,
 }
 
 impl<R: Read> Sheet<R> {
@@ -155,7 +159,8 @@ impl<R: Read> Sheet<R> {
                     std::cmp::Ordering::Greater => Some(Reason::TooManyCells),
                 };
             }
-            return Ok(Some(SheetRow { line: frame.line, stored: frame.stored, terminated: frame.terminated, fault }));
+            let Frame { line, stored, terminated, stray, folded, .. } = frame;
+            return Ok(Some(SheetRow { line, stored, terminated, fault, stray, folded }));
         }
         Ok(None)
     }
