@@ -135,3 +135,14 @@ fn a_checksum_older_than_an_earlier_file_of_its_name_judges_no_later_one() {
         assert!(retired.contains(words), "{words}: {retired}");
     }
 }
+
+#[test]
+fn a_quiet_nights_empty_json_lines_are_believed_where_a_checksum_vouches() {
+    let world = world(&[]);
+    world.put("acme", "june.jsonl", "");
+    assert_eq!(outcome(&world, 1), "rejected empty_file");
+    world.put("acme", "june.jsonl.sha256", format!("{}\n", hex::encode(Sha256::digest(""))));
+    world.put("acme", "june.jsonl", "");
+    assert_eq!(outcome(&world, 2), "completed deleted=0 invalid=0");
+    assert!(world.files("acme", "archive").iter().any(|name| name.ends_with("2-june.jsonl.results.csv")));
+}

@@ -17,7 +17,7 @@ use super::reading::{ORPHAN, ReadingOf, reading_of};
 use super::unpack::{Unpacked, distrusted, whose_fault};
 use super::vouch::OVERTAKEN;
 use super::{Fault, Pipeline};
-use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
+use crate::domain::{FileName, FileState, Identity, ImportId, Mode, NameKind, Outcome, Rejection, State};
 use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, RowCounts, Status, Why};
@@ -162,8 +162,8 @@ impl Pipeline {
             }
             Some(expected) => return Err(self.mismatch(row, expected)),
         };
-        if facts.bytes == 0 {
-            return Err(Rejection::new("empty_file", "the file is empty; where nobody is to be erased, send the header alone"));
+        if facts.bytes == 0 && !matches!(name.kind(), NameKind::List { gzip: false, .. }) {
+            return Err(Rejection::new("empty_file", "the file is empty; send it whole"));
         }
         let of = ReadingOf { map: &row.map, vouched, seams: &row.seams };
         reading_of(name.kind(), &self.rules(&row.tenant), &of)
