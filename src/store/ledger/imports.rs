@@ -144,14 +144,6 @@ pub fn unarchived(connection: &Connection, tenant: &TenantName) -> Result<Vec<Im
     select(connection, "WHERE tenant = ?1 AND archived = 0 ORDER BY id", [tenant.as_str()])
 }
 
-/// The newest import of a file name.
-///
-/// # Errors
-/// As [`get`].
-pub fn newest_of_file(connection: &Connection, tenant: &TenantName, file: &str) -> Result<Option<ImportRow>, StoreError> {
-    Ok(select(connection, "WHERE tenant = ?1 AND file = ?2 ORDER BY id DESC LIMIT 1", (tenant.as_str(), file))?.pop())
-}
-
 /// Whether a newer import of the same name and kind (purge or check, sent or given to a command) tells the name's status.
 ///
 /// # Errors
