@@ -52,6 +52,8 @@ fn a_checksum_speaks_for_the_file_that_comes_after_it_whatever_lies_between() {
     world.start();
     world.put("acme", "june.csv", open(1));
     assert_eq!(outcome(&world, 1), "completed deleted=1 invalid=0");
+    assert!(world.log().contains("with_checksum=true"), "{}", world.log());
+    assert!(world.status("acme", "june.csv.sha256").is_none(), "nothing is said to wait for ever");
     // The next day's, and the same again.
     for (import, n) in [(2, 2), (3, 2)] {
         world.put("acme", "june.csv.sha256", sum(&open(n)));

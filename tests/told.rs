@@ -64,7 +64,7 @@ fn a_refused_request_says_who_asked_what_and_why() {
     world.report("acme", "june.csv");
     let asked = world.run(&["imports", "approve", "1"]).exits(1);
     asked.warns("import 1 is completed; only a held import can be approved").warns("imports show 1");
-    let told = line(&world, &["WARN", "request refused"]);
+    let told = line(&world, &["WARN", "command's request refused"]);
     for words in ["import=1", "asked=\"approve\"", "by=", "only a held import can be approved", "hint=", "imports show 1"] {
         assert!(told.contains(words), "{words}: {told}");
     }
@@ -150,4 +150,22 @@ fn a_start_names_who_is_not_served_and_whose_files_wait() {
     line(&world, &["tenants read", "disabled=\"acme\""]);
     line(&world, &["WARN", "files wait and nobody serves them", "tenant=acme", "why=\"disabled\""]);
     line(&world, &["WARN", "files wait and nobody serves them", "tenant=gone", "why=\"removed\"", "expunged tenant add gone"]);
+}
+
+#[test]
+fn who_waits_for_a_person_is_told_with_the_commands_to_type() {
+    let mut world = world();
+    world.set_tenant("acme", "hold_customers_above", "2");
+    world.set_tenant("acme", "hold_customers_percent_above", "25");
+    world.stop();
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", 0..4));
+    let told = line(&world, &["WARN", "import held"]);
+    assert!(told.contains("expunged imports approve 1") && told.contains("expunged imports reject 1 --why TEXT"), "{told}");
+    let shown = world.run(&["imports", "show", "1"]).exits(0).says("4 would delete").says("would be removed 4 customers");
+    shown.warns("imports approve 1").warns("imports reject 1 --why TEXT");
+    world.run(&["imports", "reject", "1", "--why", "wrong list"]).exits(0).says("import 1: rejected\n");
+    world.put("acme", "july.csv", "mail\nx\n");
+    let told = line(&world, &["import ended", "july.csv"]);
+    assert!(told.contains("no column") && told.contains("Customer Email"), "{told}");
 }

@@ -41,7 +41,9 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
             &serde_json::json!({ "import": import, "decision": verdict.as_str(), "state": row.state.as_str(), "reason": row.reason }),
         )?;
     } else {
-        scene.terminal.say(format!("import {import}: {}, now {}", done(verdict), state(&row)))?;
+        let (done, now) = (done(verdict), state(&row));
+        let now = if done == now { String::new() } else { format!(", now {now}") };
+        scene.terminal.say(format!("import {import}: {done}{now}"))?;
     }
     let held_again = row.state == State::Held && matches!(verdict, Verdict::Approve | Verdict::Retry);
     Ok(if held_again { Exit::Held } else { Exit::Done })

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::args::ImportsCommand;
 use super::{Exit, Failure, Scene, decide, store, summary};
-use crate::domain::{ImportId, Mode, TenantName};
+use crate::domain::{ImportId, Mode, State, TenantName};
 use crate::pipeline::Verdict;
 use crate::report::{Report, RowCounts, ScrubReceipt};
 use crate::store::ledger::{self, ImportRow};
@@ -111,6 +111,20 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         scene.terminal.say("")?;
         summary::print_errors(&scene.terminal, report);
         summary::print(&scene.terminal, report)?;
+    }
+    let typed = |words: &[&str]| scene.typed(scene.config.as_deref(), words);
+    let id = import.to_string();
+    let reject = || typed(&["imports", "reject", &id, "--why", "TEXT"]);
+    match row.state {
+        State::Held => {
+            scene.terminal.hint(format!(
+                "nothing was deleted; let it go on: {}, or end it: {}",
+                typed(&["imports", "approve", &id]),
+                reject()
+            ));
+        }
+        State::Failed => scene.terminal.hint(format!("try it again: {}, or end it: {}", typed(&["imports", "retry", &id]), reject())),
+        _ => {}
     }
     Ok(Exit::Done)
 }

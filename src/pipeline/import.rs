@@ -329,7 +329,7 @@ impl Pipeline {
         info!(
             tenant = %row.tenant, import = row.id.0, file = row.file, mode = row.mode.as_str(), status = row.state.as_str(),
             reason = row.reason, rows = read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped, customers, seconds,
-            "import ended"
+            why = row.message, "import ended"
         );
     }
 

@@ -77,7 +77,7 @@ impl Pipeline {
                 Taken::Refused(row, why) => {
                     let Told { asked, import, tenant } = told(&row);
                     let hint = import.map(|import| format!("nothing was changed; look with: expunged imports show {import}"));
-                    warn!(tenant, import, request = row.id, asked, by = row.by, why, hint, "request refused");
+                    warn!(tenant, import, request = row.id, asked, by = row.by, why, hint, "command's request refused");
                     if let Some(list) = list_of(&row) {
                         // It is kept for nobody. What cannot be removed now, the next start sweeps.
                         let _ = fs::remove_file(self.requests_dir.join(list));

@@ -137,7 +137,12 @@ impl Pipeline {
         for taken in vouching.map(|vouching| &vouching.sidecar.file).into_iter().chain([file]) {
             self.settling.forget(&place(tenant, taken));
         }
-        info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = new.mode.as_str(), "file received");
+        if let Some(vouching) = vouching {
+            // What becomes of it, its file's status tells.
+            folders.remove_status_of_claimed(&vouching.sidecar.file.name)?;
+        }
+        let vouched = vouching.map(|_| true);
+        info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = new.mode.as_str(), with_checksum = vouched, "file received");
         self.turns.push(tenant, import);
         // From now on the status is this file's, however long it is queued: an earlier import of the name says no more.
         let row = ledger::require(self.store.connection(), import)?;
