@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::hold::rejected_report;
-use super::import::report;
+use super::reported::report;
 use crate::domain::{ImportId, State, TenantName};
 use crate::purge::{Ending, Engine, PurgeError, untouched};
 use crate::store::StoreError;

@@ -9,7 +9,8 @@ use jiff::{SignedDuration, Timestamp};
 use tracing::{error, warn};
 
 use super::import::Step;
-use super::import::{REPORT, claimed_file, place_of, report};
+use super::import::{REPORT, claimed_file, place_of};
+use super::reported::report;
 use super::{Fault, Pipeline};
 use crate::domain::{ImportId, Mode, State, TenantName};
 use crate::purge::{Checked, Ended, Ending, Held, Matched};

@@ -10,19 +10,19 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::expire;
 use super::hold::remark;
 use super::pace::Pace;
 use super::reading::{ORPHAN, ReadingOf, reading_of};
+use super::reported::{bad_rows_message, report, warnings};
 use super::unpack::{Unpacked, distrusted, whose_fault};
 use super::vouch::OVERTAKEN;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Identity, ImportId, Mode, NameKind, Outcome, Rejection, State};
 use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
 use crate::records::{self, ReadError, Reading};
-use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, RowCounts, Status, Why};
+use crate::report::{Report, ReportError, ResultsRow, ResultsWriter, RowCounts, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
-use crate::store::ledger::{self, BadRow, FileFacts, ImportRow, RowCustomers};
+use crate::store::ledger::{self, FileFacts, ImportRow, RowCustomers};
 
 /// The companions' endings. DESIGN section 2.
 pub(super) const REPORT: &str = ".report.json";
@@ -369,7 +369,7 @@ pub(super) fn place_of(row: &ImportRow) -> Result<ArchivedFile, Fault> {
 }
 
 /// The UTC day of arrival.
-fn arrival_day(row: &ImportRow) -> jiff::civil::Date {
+pub(super) fn arrival_day(row: &ImportRow) -> jiff::civil::Date {
     row.received_at.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
@@ -385,22 +385,6 @@ fn rows_of(row: &ImportRow) -> usize {
     row.tally.map_or(0, |tally| usize::try_from(tally.read).unwrap_or(usize::MAX))
 }
 
-/// What is said of a file that is refused for its bad rows.
-pub(super) fn bad_rows_message(invalid: u64) -> String {
-    format!("{invalid} bad rows, and one is enough to refuse this sender's files; mend them and send the file again")
-}
-
-/// Bad rows as the report lists them.
-pub(super) fn report_errors(bad: &[BadRow]) -> Vec<ReportError> {
-    let error = |bad: &BadRow| ReportError {
-        line: Some(bad.line),
-        column: bad.column.clone(),
-        reason: bad.reason.clone(),
-        message: bad.message.clone(),
-    };
-    bad.iter().map(error).collect()
-}
-
 pub(super) fn digest(file: &mut File) -> io::Result<(String, u64)> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
@@ -414,48 +398,4 @@ pub(super) fn digest(file: &mut File) -> io::Result<(String, u64)> {
             }
         }
     }
-}
-
-pub(super) fn warnings(rows: u64, recommended: u64) -> Vec<String> {
-    (rows > recommended).then(|| format!("{rows} rows; at most {recommended} a file are recommended")).into_iter().collect()
-}
-
-/// The report of an ended import, out of the ledger's row alone: the same row gives the same bytes.
-pub(super) fn report(ended: &Ended, originals_days: u32) -> Report {
-    let row = &ended.import;
-    Report {
-        import: row.id,
-        tenant: row.tenant.clone(),
-        file: row.file.clone(),
-        sha256: row.sha256.clone().unwrap_or_default(),
-        bytes: row.bytes.unwrap_or_default(),
-        same_as: ended.same_as,
-        dialect: row.dialect,
-        mode: row.mode,
-        status: row.state,
-        reason: row.reason.clone(),
-        warnings: row.warnings.clone(),
-        received_at: row.received_at,
-        started_at: row.started_at,
-        finished_at: row.finished_at.unwrap_or(row.received_at),
-        rows: ended.tally,
-        removed: row.progress.removed.clone(),
-        detached: row.progress.detached.clone(),
-        overwritten: row.progress.overwritten.clone(),
-        accounts: Accounts { deleted: row.progress.accounts_deleted, preserved: row.progress.accounts_preserved },
-        suppressed: row.progress.suppressed,
-        would_hold: None,
-        errors: report_errors(&row.errors),
-        errors_omitted: row.errors_omitted,
-        retained: retained(row, originals_days),
-        plan: row.plan.clone().unwrap_or_default(),
-        previous: ended.previous.clone(),
-    }
-}
-
-/// What the sender wrote, and how long it is kept beside the report.
-fn retained(row: &ImportRow, originals_days: u32) -> Vec<Retained> {
-    let until = expire::last_day(arrival_day(row), originals_days);
-    let kept: &[&str] = if row.state == State::Rejected { &["original"] } else { &["original", "results"] };
-    kept.iter().map(|what| Retained { what: (*what).to_owned(), until }).collect()
 }

@@ -15,6 +15,7 @@ mod pace;
 mod reading;
 mod recover;
 mod rehearse;
+mod reported;
 mod requests;
 mod scrubbing;
 mod settle;

@@ -6,7 +6,8 @@ use std::io::{self, Seek};
 use jiff::Timestamp;
 
 use super::hold::remark;
-use super::import::{BAD_ROWS, digest, report_errors, warnings};
+use super::import::{BAD_ROWS, digest};
+use super::reported::{report_errors, warnings};
 use super::unpack::{Unpacked, distrusted, whose_fault};
 use super::{Fault, Rules};
 use crate::domain::{FileName, ImportId, Mode, Rejection, Settings, State, Tally, TenantName};
