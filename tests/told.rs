@@ -164,6 +164,12 @@ fn who_waits_for_a_person_is_told_with_the_commands_to_type() {
     assert!(told.contains("expunged imports approve 1") && told.contains("expunged imports reject 1 --why TEXT"), "{told}");
     let shown = world.run(&["imports", "show", "1"]).exits(0).says("4 would delete").says("would be removed 4 customers");
     shown.warns("imports approve 1").warns("imports reject 1 --why TEXT");
+    world.set_tenant("acme", "disabled", "true");
+    let told = line(&world, &["WARN", "files wait and nobody serves them", "tenant=acme"]);
+    assert!(told.contains("files=1"), "a held one waits too: {told}");
+    world.run(&["imports", "approve", "1"]).exits(1).warns("tenant \"acme\" is not served");
+    world.set_tenant("acme", "disabled", "false");
+    line(&world, &["tenant enabled", "tenant=acme"]);
     world.run(&["imports", "reject", "1", "--why", "wrong list"]).exits(0).says("import 1: rejected\n");
     world.put("acme", "july.csv", "mail\nx\n");
     let told = line(&world, &["import ended", "july.csv"]);

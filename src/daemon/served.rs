@@ -89,7 +89,7 @@ impl Served {
                 continue;
             }
             let mut files = 0;
-            for folder in ["inbox", "check", "processing"] {
+            for folder in ["inbox", "check", "processing", "held"] {
                 files += count(&tenant_folders.join(tenant.as_str()).join(folder))?;
             }
             if files > 0 {
@@ -127,13 +127,19 @@ fn standings(tenants: &Tenants) -> BTreeMap<TenantName, Standing> {
     tenants.by_name.iter().map(|(name, tenant)| (name.clone(), standing(tenant))).collect()
 }
 
-/// Things in a folder; one that is not there is empty.
+/// Files in a folder and its days, but for the reports beside them; one that is not there is empty.
 fn count(folder: &Path) -> io::Result<usize> {
-    match std::fs::read_dir(folder) {
-        Ok(listed) => Ok(listed.count()),
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(0),
-        Err(error) => Err(error),
+    let listed = match std::fs::read_dir(folder) {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(0),
+        listed => listed?,
+    };
+    let mut files = 0;
+    for entry in listed {
+        let entry = entry?;
+        let report = entry.file_name().as_encoded_bytes().ends_with(b".report.json");
+        files += if entry.file_type()?.is_dir() { count(&entry.path())? } else { usize::from(!report) };
     }
+    Ok(files)
 }
 
 /// Most names in a line.

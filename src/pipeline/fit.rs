@@ -81,7 +81,10 @@ impl Pipeline {
             return;
         }
         match &told {
-            Some(cause) => error!(cause, "purging paused: the erasure plan cannot be worked by"),
+            Some(cause) => {
+                let hint = "receiving goes on; purging will by itself once it fits; see all that is in the way with: expunged plan check";
+                error!(cause, hint, "purging paused: the erasure plan cannot be worked by");
+            }
             None => info!("purging goes on: the erasure plan fits"),
         }
         self.fitting.told = told;

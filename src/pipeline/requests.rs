@@ -125,7 +125,11 @@ impl Pipeline {
         self.store.write("take a request", |tx| {
             let Some(row) = ledger::take_request(tx, at)? else { return Ok(None) };
             let known = |tenant: &TenantName| {
-                if tenants.contains_key(tenant) { Ok(()) } else { Err(format!("no tenant \"{tenant}\"")) }
+                if tenants.contains_key(tenant) {
+                    Ok(())
+                } else {
+                    Err(format!("tenant \"{tenant}\" is not served: it was removed or disabled, or its file has a fault"))
+                }
             };
             let taken = match understood(&row) {
                 Ok(Asked::Purge(request)) => match known(&request.tenant) {
