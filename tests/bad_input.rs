@@ -61,11 +61,19 @@ fn reads(world: &World, name: &str, content: &[u8], deleted: u64, bad: &[&str]) 
 fn a_file_that_is_no_list_is_rejected_with_what_to_mend() {
     let world = world();
     let junk: Vec<u8> = (0..5000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-    let cases: [Rejected<'_>; 15] = [
-        ("zero.csv", b"", "empty_file", None, "send the header alone"),
+    let cases: [Rejected<'_>; 17] = [
+        ("zero.csv", b"", "empty_file", None, "header alone"),
+        ("zero.jsonl", b"", "empty_file", None, "send its checksum file before it"),
+        ("zero.csv.gz", b"", "empty_file", None, "send it whole"),
         ("blank.csv", b"\n\n\n", "empty_file", None, "header alone"),
         ("unknown.csv", b"mail,name\nann,x\n", "no_known_column", Some(1), "(found \"mail\", \"name\")"),
-        ("no-header.csv", b"person1@acme.example\nperson2@acme.example\n", "no_known_column", Some(1), "no column \"Customer Email\""),
+        (
+            "no-header.csv",
+            b"person1@acme.example\nperson2@acme.example\n",
+            "no_known_column",
+            Some(1),
+            "looks like a row, not like a header",
+        ),
         ("near.csv", b"customer_email\nperson1@acme.example\n", "near_miss_column", Some(1), "must be spelt \"Customer Email\""),
         ("near-flag.csv", b"accountId,id,donottrack\nA0,U0,true\n", "near_miss_column", Some(1), "must be spelt \"doNotTrack\""),
         ("near-id.csv", b"accountID,id\nA0,U0\n", "near_miss_column", Some(1), "must be spelt \"accountId\""),
@@ -114,7 +122,7 @@ fn bad_rows_are_told_by_line_and_the_others_are_purged() {
         "bytes.csv",
         b"note,Customer Email\n\xff\xfe,person2@acme.example\nx,person\xff3@acme.example\n\0,person3@acme.example\nx,pers\0on4@acme.example\n",
         2,
-        &["3 Customer Email not_text", "5 Customer Email email_malformed"],
+        &["3 Customer Email not_text", "5 Customer Email control_character"],
     );
     reads(&world, "last.csv", b"Customer Email\nperson4@acme.example\nperson5@acme.exampl", 1, &["3 - unterminated_last_row"]);
     assert_eq!(world.sql_lines("SELECT id FROM customers").len(), 8 - 4);

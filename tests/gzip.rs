@@ -47,6 +47,20 @@ fn a_compressed_list_is_checked_and_purged_as_the_list_itself() {
 }
 
 #[test]
+fn of_several_members_the_last_rows_end_is_not_taken_on_trust() {
+    let mut world = World::new();
+    world.tenant("acme");
+    people::load(&world, "acme", 6);
+    world.start();
+    let head = packed(&world, "head.csv", "Customer Email\nperson1@acme.example\n");
+    let tail = packed(&world, "tail.csv", "person2@acme.example\nperson3@acme.ex");
+    // Cut at the end of a member, in the middle of a row.
+    world.put("acme", "june.csv.gz", [head, tail].concat());
+    let report = world.report("acme", "june.csv.gz");
+    assert_eq!((&report["rows"]["deleted"], &report["errors"][0]["reason"]), (&2.into(), &"unterminated_last_row".into()), "{report}");
+}
+
+#[test]
 fn a_list_that_unpacks_beyond_its_bound_is_refused() {
     let mut world = World::new();
     world.set("limits", "unpacked_bytes_max", "1000");

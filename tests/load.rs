@@ -131,7 +131,7 @@ fn bad_rows_are_listed_by_line_without_their_values() {
     assert_eq!(
         ran.stderr,
         "line 2: email: not one e-mail address; write exactly one address a row, without a name or brackets (email_malformed)\n\
-         line 4: id: the cell is empty; fill it, or leave the row out (missing)\n"
+         line 4: id: there is no value; write one, or leave the row out (missing)\n"
     );
     load(&world, "events", "e.csv", "id,accountId,userId\nE9,A9,secret\n")
         .exits(3)

@@ -69,8 +69,13 @@ impl World {
 
     /// Moves a file into a tenant's inbox, as an operator does.
     pub(crate) fn move_in(&self, file: &Path, tenant: &str, name: &str) {
+        self.moves(file, &self.folder(tenant, "inbox").join(name));
+    }
+
+    /// `mv`
+    pub(crate) fn moves(&self, from: &Path, to: &Path) {
         let mut command = Command::new("mv");
-        command.arg(file).arg(self.folder(tenant, "inbox").join(name));
+        command.arg(from).arg(to);
         self.scratch.finish(command).exits(0);
     }
 

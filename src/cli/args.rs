@@ -268,16 +268,17 @@ pub enum ImportsCommand {
         /// Which import.
         #[command(flatten)]
         decide: DecideArgs,
-        /// Why: the sender reads it; no address
+        /// Why; must be given: the sender reads it; no address
         #[arg(long, value_name = "TEXT", value_parser = read_why)]
-        why: String,
+        why: Option<String>,
     },
     /// Try a failed import again, from where it stands
     #[command(after_help = "Exit codes: 0 done; 1 failed, or it had not; 2 usage or configuration; 4 no such import; 5 held")]
     Retry(DecideArgs),
     /// End an import that waits or runs; people who are deleted by then stay deleted
     #[command(
-        after_help = "Ends at a chunk's end. One that has not begun to delete ends as rejected, one that has as stopped: the rest of its rows is skipped.\n\n\
+        after_help = "One that is still checked ends as rejected: nobody was deleted. One that is purging ends at its chunk's end as stopped, even where\n\
+                            nobody was deleted yet: the rest of its rows is skipped, its report stands in the archive. A held or failed one: reject it.\n\n\
                             Exit codes: 0 done; 1 failed, or not running; 2 usage or configuration; 4 no such import"
     )]
     Cancel {

@@ -8,7 +8,7 @@ use super::args::DecideArgs;
 use super::lists::asked_by;
 use super::{Exit, Failure, Scene, store};
 use crate::daemon::ByHand;
-use crate::domain::State;
+use crate::domain::{ImportId, State};
 use crate::pipeline::{DecideRequest, Verdict};
 use crate::store::ledger::{self, ImportRow};
 use crate::store::{Store, StoreError};
@@ -34,26 +34,31 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     if let Some(mut by_hand) = ByHand::build(&config).map_err(super::serve::failure)? {
         by_hand.pipeline.run_requests(&row.tenant, id).map_err(|fault| Failure::failed(fault.chain()))?;
     }
-    wait_for(&store, id)?;
+    wait_for(scene, &store, id, import)?;
     let row = ledger::require(store.connection(), import).map_err(failed)?;
     if args.json {
         scene.terminal.json(
             &serde_json::json!({ "import": import, "decision": verdict.as_str(), "state": row.state.as_str(), "reason": row.reason }),
         )?;
     } else {
-        scene.terminal.say(format!("import {import}: {}, now {}", done(verdict), state(&row)))?;
+        let (done, now) = (done(verdict), state(&row));
+        let now = if done == now { String::new() } else { format!(", now {now}") };
+        scene.terminal.say(format!("import {import}: {done}{now}"))?;
     }
     let held_again = row.state == State::Held && matches!(verdict, Verdict::Approve | Verdict::Retry);
     Ok(if held_again { Exit::Held } else { Exit::Done })
 }
 
-fn wait_for(store: &Store, request: i64) -> Result<(), Failure> {
+fn wait_for(scene: &Scene, store: &Store, request: i64, import: ImportId) -> Result<(), Failure> {
     let mut waited = Duration::ZERO;
     loop {
         let row = ledger::request(store.connection(), request).map_err(|error| store::failure(&error))?;
         if let Some(result) = row.and_then(|row| row.result) {
             return match result["error"].as_str() {
-                Some(why) => Err(Failure::failed(why.to_owned()).hint("nothing was changed; look with: expunged imports show ID")),
+                Some(why) => {
+                    let look = scene.typed(scene.config.as_deref(), &["imports", "show", &import.to_string()]);
+                    Err(Failure::failed(why.to_owned()).hint(format!("nothing was changed; look with: {look}")))
+                }
                 None => Ok(()),
             };
         }

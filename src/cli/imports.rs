@@ -5,16 +5,21 @@ use serde::Serialize;
 
 use super::args::ImportsCommand;
 use super::{Exit, Failure, Scene, decide, store, summary};
-use crate::domain::{ImportId, Tally, TenantName};
+use crate::domain::{ImportId, Mode, State, TenantName};
 use crate::pipeline::Verdict;
-use crate::report::{Report, ScrubReceipt};
+use crate::report::{Report, RowCounts, ScrubReceipt};
 use crate::store::ledger::{self, ImportRow};
 
 pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failure> {
     match command {
         ImportsCommand::List { tenant, limit, json } => list(scene, tenant.as_ref(), *limit, *json),
         ImportsCommand::Approve(args) => decide::run(scene, args, Verdict::Approve, None),
-        ImportsCommand::Reject { decide, why } => decide::run(scene, decide, Verdict::Reject, Some(why)),
+        ImportsCommand::Reject { decide, why: Some(why) } => decide::run(scene, decide, Verdict::Reject, Some(why)),
+        ImportsCommand::Reject { decide, why: None } => {
+            let again = ["imports", "reject", &decide.import.to_string(), "--why", "TEXT"];
+            let again = scene.typed(scene.config.as_deref(), &again);
+            Err(Failure::usage("a rejection needs a reason, which the sender reads").hint(format!("run: {again}")))
+        }
         ImportsCommand::Retry(args) => decide::run(scene, args, Verdict::Retry, None),
         ImportsCommand::Cancel { decide, why } => decide::run(scene, decide, Verdict::Cancel, why.as_deref()),
         ImportsCommand::Show { import, json } => show(scene, *import, *json),
@@ -35,21 +40,23 @@ fn list(scene: &Scene, tenant: Option<&TenantName>, limit: u32, json: bool) -> R
         scene.terminal.say("no imports yet")?;
     } else {
         let cells = listed.iter().map(|one| {
-            let tally = one.rows.unwrap_or_default();
-            let counted = |count: u64| if one.rows.is_some() { count.to_string() } else { String::new() };
+            let counted =
+                |count: fn(&RowCounts) -> Option<u64>| one.rows.as_ref().and_then(count).map_or_else(String::new, |n| n.to_string());
             vec![
                 one.import.to_string(),
                 one.tenant.to_string(),
                 one.file.to_owned(),
                 one.mode.to_owned(),
                 one.state.to_owned(),
-                counted(tally.read),
-                counted(tally.deleted),
-                counted(tally.invalid),
+                counted(|rows| Some(rows.read)),
+                counted(|rows| rows.deleted),
+                counted(|rows| rows.would_delete),
+                counted(|rows| Some(rows.invalid)),
                 one.received_at.clone(),
             ]
         });
-        scene.terminal.table(&["IMPORT", "TENANT", "FILE", "MODE", "STATE", "ROWS", "DELETED", "INVALID", "RECEIVED"], cells)?;
+        let header = ["IMPORT", "TENANT", "FILE", "MODE", "STATE", "ROWS", "DELETED", "WOULD DELETE", "INVALID", "RECEIVED"];
+        scene.terminal.table(&header, cells)?;
     }
     Ok(Exit::Done)
 }
@@ -80,6 +87,7 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         format!("import    {import}"),
         format!("tenant    {}", row.tenant),
         format!("file      {} ({})", row.file, row.origin.as_str()),
+        format!("mode      {}", mode(row.mode)),
         format!("state     {}", row.state.as_str()),
         format!("received  {}", seconds(row.received_at)),
     ];
@@ -104,7 +112,28 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         summary::print_errors(&scene.terminal, report);
         summary::print(&scene.terminal, report)?;
     }
+    let typed = |words: &[&str]| scene.typed(scene.config.as_deref(), words);
+    let id = import.to_string();
+    let reject = || typed(&["imports", "reject", &id, "--why", "TEXT"]);
+    match row.state {
+        State::Held => {
+            scene.terminal.hint(format!(
+                "nothing was deleted; let it go on: {}, or end it: {}",
+                typed(&["imports", "approve", &id]),
+                reject()
+            ));
+        }
+        State::Failed => scene.terminal.hint(format!("try it again: {}, or end it: {}", typed(&["imports", "retry", &id]), reject())),
+        _ => {}
+    }
     Ok(Exit::Done)
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Purge => "purge",
+        Mode::Check => "check: nothing is deleted",
+    }
 }
 
 fn scrub_word(receipt: Option<&ScrubReceipt>) -> String {
@@ -127,7 +156,7 @@ struct Listed<'a> {
     sha256: Option<&'a str>,
     received_at: String,
     finished_at: Option<String>,
-    rows: Option<Tally>,
+    rows: Option<RowCounts>,
     archived: bool,
 }
 
@@ -144,7 +173,7 @@ impl<'a> Listed<'a> {
             sha256: row.sha256.as_deref(),
             received_at: seconds(row.received_at),
             finished_at: row.finished_at.map(seconds),
-            rows: row.tally,
+            rows: row.tally.map(|tally| RowCounts::new(row.mode, tally)),
             archived: row.archived,
         }
     }

@@ -56,9 +56,11 @@ pub(super) fn print(terminal: &Terminal, report: &Report) -> Result<(), Failure>
     ];
     let shown = counts.iter().filter(|(_, count)| *count > 0).map(|(word, count)| format!("{count} {word}")).collect::<Vec<_>>();
     lines.push(format!("  rows        {}", if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }));
-    for (word, counts) in [("removed", &report.removed), ("detached", &report.detached), ("overwritten", &report.overwritten)] {
+    let changes = [("removed", &report.removed), ("detached", &report.detached), ("overwritten", &report.overwritten)];
+    let would = if report.mode == Mode::Check { "would be " } else { "" };
+    for (word, counts) in changes {
         if counts.total() > 0 {
-            lines.push(format!("  {word:<11} {}", listed(counts)));
+            lines.push(format!("  {:<11} {}", format!("{would}{word}"), listed(counts)));
         }
     }
     if report.accounts.preserved > 0 {

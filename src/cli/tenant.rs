@@ -221,9 +221,10 @@ fn remove(scene: &Scene, config: &Config, name: &TenantName) -> Result<Exit, Fai
     }
     let file = tenant_file(config, name);
     files::remove(&file).map_err(|error| Failure::failed(format!("cannot remove \"{}\"", file.display())).because(&error))?;
+    let again = scene.typed(scene.config.as_deref(), &["tenant", "add", name.as_str(), "--key", "FILE"]);
     scene.terminal.say(format!(
         "removed the login of {name}; a running daemon closes it within a few seconds\n\
-         its customers stay in the store, and its files in {}",
+         its customers stay in the store, and its files in {}; to reach them, add it again: {again}",
         folder.display()
     ))?;
     Ok(Exit::Done)

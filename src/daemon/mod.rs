@@ -8,6 +8,7 @@ mod guide;
 mod lock;
 mod logins;
 mod plan;
+mod served;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -29,6 +30,7 @@ pub use lock::DataLock;
 pub use plan::{create, engine, plan, read_plan};
 
 use self::logins::Logins;
+use self::served::Served;
 use crate::config::{
     BadRows, Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, read_seal_key, tenants_fingerprint,
 };
@@ -44,6 +46,9 @@ use crate::store::{self, Store, StoreError};
 
 /// How often the tenants' files are looked at.
 const TENANTS_EVERY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether files wait in folders that nobody serves.
+const UNSERVED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often expired partials are looked for.
 const EXPIRY_EVERY: Duration = Duration::from_secs(3_600);
@@ -151,6 +156,7 @@ impl Daemon {
         let (mut term, mut int, mut hup) =
             (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
         let wakes = pipeline.waker();
+        let served = Served::at_start(&config);
         let plan_digest = pipeline.plan_digest().to_owned();
         let (scanned, first_scan) = oneshot::channel();
         let (alive, mut pipeline_ended) = oneshot::channel();
@@ -167,8 +173,9 @@ impl Daemon {
         let (raise, lowered) = shutdown::channel();
         let receiving = tokio::spawn(server.run(lowered));
         let seen = tenants_fingerprint(&config.tenants_dir).ok();
-        let mut reload = Reload { settling: seen, seen, config, spool, logins, plan_digest, wakes: wakes.clone() };
+        let mut reload = Reload { settling: seen, seen, config, spool, logins, served, plan_digest, wakes: wakes.clone() };
         let mut look = tokio::time::interval(TENANTS_EVERY);
+        let mut unserved = tokio::time::interval(UNSERVED_EVERY);
         let mut expiry = tokio::time::interval(EXPIRY_EVERY);
         let mut failed = false;
         loop {
@@ -178,6 +185,7 @@ impl Daemon {
                     let _ = wakes.send(Wake::Delivered(tenant, delivered));
                 }
                 _ = look.tick() => reload.if_changed(),
+                _ = unserved.tick() => reload.look_for_unserved(),
                 _ = expiry.tick() => reload.expire_partials(),
                 _ = hup.recv() => reload.now(),
                 _ = term.recv() => break,
@@ -415,6 +423,7 @@ struct Reload {
     config: Config,
     spool: Spool,
     logins: Logins,
+    served: Served,
     plan_digest: String,
     wakes: Sender<Wake>,
 }
@@ -426,6 +435,10 @@ impl Reload {
             self.now();
         }
         self.settling = found;
+    }
+
+    fn look_for_unserved(&mut self) {
+        self.served.look(&self.config.tenant_folders_dir());
     }
 
     /// Beside the daemon's other work: folders may be large.
@@ -457,6 +470,8 @@ impl Reload {
         self.plan();
         let tenants = tenants(&self.config);
         info!(tenants = tenants.len(), "tenants reloaded");
+        self.served.reloaded(&self.config);
+        self.look_for_unserved();
         let _ = self.wakes.send(Wake::Tenants(tenants));
     }
 }

@@ -117,13 +117,13 @@ impl Reason {
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
-            Self::Missing => "the cell is empty; fill it, or leave the row out",
+            Self::Missing => "there is no value; write one, or leave the row out",
             Self::EmailMalformed => "not one e-mail address; write exactly one address a row, without a name or brackets",
             Self::SpaceAtEnd => "white space before or after the id; ids compare byte for byte, so remove it",
-            Self::ControlCharacter => "the id holds a control character; remove it",
+            Self::ControlCharacter => "the value holds a control character; remove it",
             Self::ValueTooLong => "the id is longer than 1024 bytes",
             Self::FlagMalformed => "write true, false, or nothing",
-            Self::NotText => "the cell is not valid text; export the file as UTF-8",
+            Self::NotText => "the value is not valid text; export the file as UTF-8",
             Self::TooFewCells => "fewer cells than the header; write an empty cell where there is no value",
             Self::TooManyCells => "more cells than the header; put quotes around a cell that holds the separator",
             Self::RowTooLong => "the row is longer than the limit; look for a missing line end",
@@ -134,7 +134,9 @@ impl Reason {
             Self::ResumedHere => "an interrupted upload was resumed inside this row; send the file whole, or with a checksum file",
             Self::JsonMalformed => "not a JSON object on one line",
             Self::JsonDuplicateKey => "a key stands twice in this object; write it once",
-            Self::JsonWrongType => "wrong type; write ids and addresses as text, flags as true, false or null",
+            Self::JsonWrongType => {
+                "a value of the wrong type; write ids and addresses in quotes, and flags as true, false or null without quotes"
+            }
             Self::NearMissKey => "this key is nearly a known one; spell it exactly, case included",
             Self::TwoSubjects => "the object names someone in another way than the first object of the file; keep to one way",
         }

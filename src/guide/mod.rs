@@ -171,7 +171,7 @@ impl Guide {
     fn answers(&self) -> String {
         "## What happened to a file\n\n\
          Poll `/status/NAME.json`, some seconds apart, until `state` is `completed`, `rejected` or `stopped`. `held` means that an operator looks at it\n\
-         first, because it names unusually many people. `report` is then the full path of the report, which counts rows by outcome and lists the\n\
+         first, because it names unusually many people. `mode` is `check` for a rehearsal, else `purge`. `report` is then the full path of the report, which counts rows by outcome and lists the\n\
          bad ones by line; beside it, `NAME.results.csv` has every row.\n\n\
          Many clients show no more than \"Failure\" when something is refused. The reason stands in `/status/recent.log`.\n"
             .to_owned()

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fault;
 use super::hold::rejected_report;
-use super::import::report;
+use super::reported::report;
 use crate::domain::{ImportId, State, TenantName};
 use crate::purge::{Ending, Engine, PurgeError, untouched};
 use crate::store::StoreError;
@@ -39,6 +39,16 @@ impl Verdict {
             Self::Reject => "reject",
             Self::Retry => "retry",
             Self::Cancel => "cancel",
+        }
+    }
+
+    /// Of which imports it can be said, for who said it of another.
+    fn only(self) -> &'static str {
+        match self {
+            Self::Approve => "only a held import can be approved",
+            Self::Retry => "only a failed import can be tried again",
+            Self::Reject => "only a held or failed import can be rejected; one that waits or runs can be cancelled",
+            Self::Cancel => "only an import that waits or runs can be cancelled; a held or failed one can be rejected",
         }
     }
 }
@@ -102,7 +112,7 @@ pub(super) fn decide(
             Ok(Ok(row.tenant))
         }
         Err(Fault::Purge(PurgeError::Store(error @ StoreError::State { .. })) | Fault::Store(error @ StoreError::State { .. })) => {
-            Ok(Err(error.to_string()))
+            Ok(Err(format!("{error}; {}", request.verdict.only())))
         }
         Err(fault) => Err(fault),
     }

@@ -81,7 +81,10 @@ impl Pipeline {
             return;
         }
         match &told {
-            Some(cause) => error!(cause, "purging paused: the erasure plan cannot be worked by"),
+            Some(cause) => {
+                let hint = "receiving goes on; purging will by itself once it fits; see all that is in the way with: expunged plan check";
+                error!(cause, hint, "purging paused: the erasure plan cannot be worked by");
+            }
             None => info!("purging goes on: the erasure plan fits"),
         }
         self.fitting.told = told;
@@ -149,12 +152,10 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::{Options, Parts, Rules, ScrubOptions};
+    use super::super::testing::pipeline;
     use super::*;
-    use crate::domain::{IdentityKey, Mode, Settings, SubjectKey, TenantName};
-    use crate::purge::{Engine, InputRow, Plan};
-    use crate::scrub::{Scrubber, SealKey, Vault};
-    use crate::spool::Spool;
+    use crate::domain::{Mode, Settings, SubjectKey, TenantName};
+    use crate::purge::{InputRow, Plan};
     use crate::store::ledger::{NewImport, Origin};
     use crate::store::{self, Create, Store};
 
@@ -169,12 +170,9 @@ mod tests {
         let path = folder.path().join("app.db");
         Connection::open(&path).and_then(|c| c.execute_batch(SQL)).expect("a database");
         let tenant = TenantName::parse("acme").expect("valid");
-        let spool = Spool::new(folder.path().join("tenants"));
-        std::fs::create_dir(folder.path().join("tenants")).expect("a folder");
-        spool.create_tenant(&tenant).expect("folders");
-        let key = IdentityKey::new([7; 32]);
-        let engine = Engine::new(Plan::parse(PLAN).expect("a plan"), key.clone()).expect("statements");
-        let mut store = Store::open(&path, Create::LedgerOnly, store::Options { cache_bytes: 1 << 20, busy_ms: 0 }).expect("a store");
+        let store = Store::open(&path, Create::LedgerOnly, store::Options { cache_bytes: 1 << 20, busy_ms: 0 }).expect("a store");
+        let mut pipeline = pipeline(&folder, store, Plan::parse(PLAN).expect("a plan"));
+        let (store, engine) = (&mut pipeline.store, &pipeline.engine);
         let new = NewImport {
             tenant: tenant.clone(),
             file: "june.csv".into(),
@@ -196,29 +194,9 @@ mod tests {
         };
         let rows = [row(2, "1"), row(3, "2")];
         let matched = engine.match_rows(store.connection(), &tenant, Settings::default(), Timestamp::UNIX_EPOCH, rows).expect("matched");
-        engine.begin(&mut store, import, &matched).expect("begun");
-        engine.chunk(&mut store, import, 1, Timestamp::UNIX_EPOCH).expect("a chunk");
-        let options = Options {
-            settle: Duration::ZERO,
-            scan_interval: Duration::from_secs(60),
-            checksum_wait: Duration::ZERO,
-            chunk_shared: Duration::from_secs(1),
-            chunk_alone: Duration::from_secs(1),
-            attempts_max: 9,
-            hold_warn: Duration::from_secs(1),
-            hold_for: Duration::from_secs(1),
-            rest_max: Duration::from_secs(1),
-            unindexed_rows_max: 0,
-            chunk_rest: Duration::ZERO,
-            scrub: ScrubOptions { after_rows: 1, after: Duration::ZERO },
-            originals_days: 30,
-            reports_days: 2_192,
-        };
-        let tenants = [(tenant, Rules::default())].into();
-        let vault = Vault::open(&folder.path().join("scrub"), SealKey::new([3; 32])).expect("a vault");
-        let scrubber = Scrubber::new(&store, vault, engine.living()).expect("a scrubber");
-        let parts = Parts { store, engine, scrubber, key, spool, requests_dir: folder.path().join("requests"), tenants };
-        (folder, Pipeline::new(options, parts), import)
+        engine.begin(store, import, &matched).expect("begun");
+        engine.chunk(store, import, 1, Timestamp::UNIX_EPOCH).expect("a chunk");
+        (folder, pipeline, import)
     }
 
     fn sql(folder: &tempfile::TempDir, sql: &str) {

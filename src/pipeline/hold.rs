@@ -6,10 +6,11 @@
 use std::io::Write;
 
 use jiff::{SignedDuration, Timestamp};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 use super::import::Step;
-use super::import::{REPORT, claimed_file, place_of, report};
+use super::import::{REPORT, claimed_file, place_of};
+use super::reported::report;
 use super::{Fault, Pipeline};
 use crate::domain::{ImportId, Mode, State, TenantName};
 use crate::purge::{Checked, Ended, Ending, Held, Matched};
@@ -70,10 +71,11 @@ impl Pipeline {
                 None => error!(%tenant, import, file, "file of a waiting import missing"),
             }
             let why = row.message.as_deref();
+            let hint = what_to_say(row);
             if row.state == State::Held {
-                warn!(%tenant, import, file, reason = row.reason, why, "import held: approve or reject it");
+                warn!(%tenant, import, file, reason = row.reason, why, hint, "import held: approve or reject it");
             } else {
-                error!(%tenant, import, file, reason = row.reason, "import failed: retry or reject it");
+                error!(%tenant, import, file, reason = row.reason, hint, "import failed: retry or reject it");
             }
         }
         self.publish(&folders, row, row.state, None)?;
@@ -102,7 +104,8 @@ impl Pipeline {
             } else if hold.warned_at.is_none() && waited >= signed(self.options.hold_warn) {
                 self.store.write("note a warning", |tx| ledger::note_warned(tx, row.id, at))?;
                 let hours = waited.as_hours();
-                warn!(tenant = %row.tenant, import = row.id.0, file = row.file, state = row.state.as_str(), hours, "import still waits for a decision");
+                let (state, hint) = (row.state.as_str(), what_to_say(&row));
+                warn!(tenant = %row.tenant, import = row.id.0, file = row.file, state, hours, hint, "import still waits for a decision");
             }
         }
         Ok(())
@@ -118,7 +121,7 @@ impl Pipeline {
             ledger::note_decision(tx, row.id, &decision)?;
             engine.finish_in(tx, row.id, &ending, at, |ended| rejected_report(ended, keep, "hold_expired", &why).to_json())
         })?;
-        info!(tenant = %row.tenant, import = row.id.0, file = row.file, "hold expired");
+        warn!(tenant = %row.tenant, import = row.id.0, file = row.file, why, "hold expired: nothing was deleted");
         self.turns.push(&row.tenant, row.id);
         Ok(())
     }
@@ -144,6 +147,12 @@ impl Pipeline {
         let contact = &self.rules(tenant).contact;
         if contact.is_empty() { sentence.to_owned() } else { format!("{sentence}; contact: {contact}") }
     }
+}
+
+/// The commands for an import that waits for a person.
+fn what_to_say(row: &ImportRow) -> String {
+    let (id, word) = (row.id, if row.state == State::Held { "approve" } else { "retry" });
+    format!("look: expunged imports show {id}; then: expunged imports {word} {id}, or: expunged imports reject {id} --why TEXT")
 }
 
 /// What a check, or the status of a held import, says of the brake.

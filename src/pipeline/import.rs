@@ -10,18 +10,19 @@ use std::time::Instant;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::expire;
 use super::hold::remark;
 use super::pace::Pace;
-use super::reading::{ReadingOf, reading_of};
-use super::unpack::{Unpacked, whose_fault};
+use super::reading::{ORPHAN, ReadingOf, reading_of};
+use super::reported::{bad_rows_message, report, warnings};
+use super::unpack::{Unpacked, distrusted, whose_fault};
+use super::vouch::OVERTAKEN;
 use super::{Fault, Pipeline};
-use crate::domain::{FileName, FileState, Identity, ImportId, Mode, Outcome, Rejection, State};
+use crate::domain::{FileName, FileState, Identity, ImportId, Mode, NameKind, Outcome, Rejection, State};
 use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
 use crate::records::{self, ReadError, Reading};
-use crate::report::{Accounts, Report, ReportError, ResultsRow, ResultsWriter, Retained, Status, Why};
+use crate::report::{Report, ReportError, ResultsRow, ResultsWriter, RowCounts, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
-use crate::store::ledger::{self, BadRow, FileFacts, ImportRow, RowCustomers};
+use crate::store::ledger::{self, FileFacts, ImportRow, RowCustomers};
 
 /// The companions' endings. DESIGN section 2.
 pub(super) const REPORT: &str = ".report.json";
@@ -80,6 +81,11 @@ impl Pipeline {
         let reading = match self.admit(row, claimed.name(), &facts) {
             Ok(reading) => reading,
             Err(rejection) => return self.reject(row, &facts, &rejection),
+        };
+        file.rewind()?;
+        let reading = match row.expected_sha256 {
+            Some(_) => reading,
+            None => distrusted(reading, &file, claimed.name(), self.rules(&row.tenant).unpacked_bytes_max)?,
         };
         file.rewind()?;
         let mut rows = match records::read(Unpacked::new(file, claimed.name(), self.rules(&row.tenant).unpacked_bytes_max), reading.clone())
@@ -141,6 +147,11 @@ impl Pipeline {
             Some("checksum_missing") => {
                 return Err(Rejection::new("checksum_missing", "no checksum came for this file; send NAME.sha256 before NAME"));
             }
+            Some(OVERTAKEN) => {
+                let message =
+                    "an earlier file of its name was taken without this checksum, so it speaks for none; send NAME.sha256 before NAME";
+                return Err(Rejection::new(ORPHAN, message));
+            }
             Some(code) => return Err(Rejection::new(code, "refused before it was read")),
         }
         let vouched = match row.expected_sha256.as_deref() {
@@ -149,15 +160,25 @@ impl Pipeline {
             Some("") => {
                 return Err(Rejection::new("checksum_unreadable", "the checksum file says nothing of this file; write it with sha256sum"));
             }
-            Some(_) => {
-                return Err(Rejection::new("checksum_mismatch", "the file's bytes are not those of its checksum; send both again"));
-            }
+            Some(expected) => return Err(self.mismatch(row, expected)),
         };
-        if facts.bytes == 0 {
-            return Err(Rejection::new("empty_file", "the file is empty; where nobody is to be erased, send the header alone"));
+        if facts.bytes == 0 && !matches!(name.kind(), NameKind::List { gzip: false, .. }) {
+            return Err(Rejection::new("empty_file", "the file is empty; send it whole"));
         }
         let of = ReadingOf { map: &row.map, vouched, seams: &row.seams };
         reading_of(name.kind(), &self.rules(&row.tenant), &of)
+    }
+
+    /// A checksum that does not hold. One that came after its own file is found beside the next of the name.
+    fn mismatch(&self, row: &ImportRow, expected: &str) -> Rejection {
+        let message = match ledger::earlier_of_name(self.store.connection(), row, expected) {
+            Ok(Some(earlier)) => {
+                format!("its checksum is that of an earlier file of this name (import {earlier}); send NAME.sha256 before NAME, both again")
+            }
+            // The words for the sender can do without it.
+            Ok(None) | Err(_) => "the file's bytes are not those of its checksum; send both again".to_owned(),
+        };
+        Rejection::new("checksum_mismatch", message)
     }
 
     fn reject(&mut self, row: &ImportRow, facts: &FileFacts<'_>, rejection: &Rejection) -> Result<Step, Fault> {
@@ -299,14 +320,16 @@ impl Pipeline {
     }
 
     fn tell_end(&self, ended: &Ended) {
-        let (row, tally) = (&ended.import, ended.tally);
+        let row = &ended.import;
+        let RowCounts { read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped } =
+            RowCounts::new(row.mode, ended.tally);
         let customers = row.progress.removed.get(&self.engine.plan().subject.table);
         let seconds =
             row.finished_at.zip(row.started_at).map(|(end, start)| (end.as_millisecond() - start.as_millisecond()) as f64 / 1000.0);
         info!(
             tenant = %row.tenant, import = row.id.0, file = row.file, mode = row.mode.as_str(), status = row.state.as_str(),
-            reason = row.reason, rows = tally.read, deleted = tally.deleted, not_found = tally.not_found, duplicate = tally.duplicate,
-            invalid = tally.invalid, exempt = tally.exempt, skipped = tally.skipped, customers, seconds, "import ended"
+            reason = row.reason, rows = read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped, customers, seconds,
+            why = row.message, "import ended"
         );
     }
 
@@ -322,6 +345,7 @@ impl Pipeline {
         }
         let status = Status {
             state: FileState::Import(state).as_str().to_owned(),
+            mode: row.mode,
             reason: row.reason.clone(),
             import: Some(row.id),
             sha256: row.sha256.clone(),
@@ -345,7 +369,7 @@ pub(super) fn place_of(row: &ImportRow) -> Result<ArchivedFile, Fault> {
 }
 
 /// The UTC day of arrival.
-fn arrival_day(row: &ImportRow) -> jiff::civil::Date {
+pub(super) fn arrival_day(row: &ImportRow) -> jiff::civil::Date {
     row.received_at.to_zoned(jiff::tz::TimeZone::UTC).date()
 }
 
@@ -361,22 +385,6 @@ fn rows_of(row: &ImportRow) -> usize {
     row.tally.map_or(0, |tally| usize::try_from(tally.read).unwrap_or(usize::MAX))
 }
 
-/// What is said of a file that is refused for its bad rows.
-pub(super) fn bad_rows_message(invalid: u64) -> String {
-    format!("{invalid} bad rows, and one is enough to refuse this sender's files; mend them and send the file again")
-}
-
-/// Bad rows as the report lists them.
-pub(super) fn report_errors(bad: &[BadRow]) -> Vec<ReportError> {
-    let error = |bad: &BadRow| ReportError {
-        line: Some(bad.line),
-        column: bad.column.clone(),
-        reason: bad.reason.clone(),
-        message: bad.message.clone(),
-    };
-    bad.iter().map(error).collect()
-}
-
 pub(super) fn digest(file: &mut File) -> io::Result<(String, u64)> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 256 * 1024];
@@ -390,48 +398,4 @@ pub(super) fn digest(file: &mut File) -> io::Result<(String, u64)> {
             }
         }
     }
-}
-
-pub(super) fn warnings(rows: u64, recommended: u64) -> Vec<String> {
-    (rows > recommended).then(|| format!("{rows} rows; at most {recommended} a file are recommended")).into_iter().collect()
-}
-
-/// The report of an ended import, out of the ledger's row alone: the same row gives the same bytes.
-pub(super) fn report(ended: &Ended, originals_days: u32) -> Report {
-    let row = &ended.import;
-    Report {
-        import: row.id,
-        tenant: row.tenant.clone(),
-        file: row.file.clone(),
-        sha256: row.sha256.clone().unwrap_or_default(),
-        bytes: row.bytes.unwrap_or_default(),
-        same_as: ended.same_as,
-        dialect: row.dialect,
-        mode: row.mode,
-        status: row.state,
-        reason: row.reason.clone(),
-        warnings: row.warnings.clone(),
-        received_at: row.received_at,
-        started_at: row.started_at,
-        finished_at: row.finished_at.unwrap_or(row.received_at),
-        rows: ended.tally,
-        removed: row.progress.removed.clone(),
-        detached: row.progress.detached.clone(),
-        overwritten: row.progress.overwritten.clone(),
-        accounts: Accounts { deleted: row.progress.accounts_deleted, preserved: row.progress.accounts_preserved },
-        suppressed: row.progress.suppressed,
-        would_hold: None,
-        errors: report_errors(&row.errors),
-        errors_omitted: row.errors_omitted,
-        retained: retained(row, originals_days),
-        plan: row.plan.clone().unwrap_or_default(),
-        previous: ended.previous.clone(),
-    }
-}
-
-/// What the sender wrote, and how long it is kept beside the report.
-fn retained(row: &ImportRow, originals_days: u32) -> Vec<Retained> {
-    let until = expire::last_day(arrival_day(row), originals_days);
-    let kept: &[&str] = if row.state == State::Rejected { &["original"] } else { &["original", "results"] };
-    kept.iter().map(|what| Retained { what: (*what).to_owned(), until }).collect()
 }

@@ -15,13 +15,19 @@ mod pace;
 mod reading;
 mod recover;
 mod rehearse;
+mod reported;
 mod requests;
 mod scrubbing;
 mod settle;
 mod take;
 mod turns;
 mod unpack;
+mod vouch;
+mod warned;
 mod watch;
+
+#[cfg(test)]
+mod testing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::AssertUnwindSafe;
@@ -44,7 +50,7 @@ pub use scrubbing::ScrubOptions;
 use crate::domain::{IdentityKey, ImportId, TenantName};
 use crate::purge::Engine;
 use crate::scrub::Scrubber;
-use crate::spool::{Delivered, Spool};
+use crate::spool::{Delivered, DropFolder, Spool};
 use crate::store::{Store, ledger};
 
 use self::fit::Fitting;
@@ -52,6 +58,7 @@ use self::import::{Running, Step};
 use self::scrubbing::Scrubbing;
 use self::settle::{Settling, Stamp};
 use self::turns::Turns;
+use self::warned::Warned;
 use self::watch::Watch;
 
 /// How the pipeline paces itself.
@@ -143,8 +150,10 @@ pub struct Pipeline {
     unwatched: BTreeSet<TenantName>,
     /// When a settling or waiting file may be ripe.
     ripe_at: BTreeMap<TenantName, Instant>,
-    /// Files that cannot be taken and were warned about once.
-    warned: BTreeSet<(TenantName, String)>,
+    /// What cannot be taken and was warned about once.
+    warned: Warned,
+    /// Folders that cannot be watched, likewise.
+    unwatchable: BTreeSet<(TenantName, DropFolder)>,
     fitting: Fitting,
     scan_at: Instant,
     requests_at: Instant,
@@ -182,7 +191,8 @@ impl Pipeline {
             scrubbing: Scrubbing::new(scrubber, options.scrub),
             unwatched: BTreeSet::new(),
             ripe_at: BTreeMap::new(),
-            warned: BTreeSet::new(),
+            warned: Warned::default(),
+            unwatchable: BTreeSet::new(),
             fitting: Fitting::default(),
             scan_at: now + options.scan_interval,
             requests_at: now,
@@ -305,6 +315,7 @@ impl Pipeline {
         for tenant in &gone {
             // What runs stops at its chunk's end and goes on when the tenant is back.
             self.turns.drop_tenant(tenant);
+            self.warned.forget(tenant);
         }
         let new: Vec<TenantName> = tenants.keys().filter(|name| !self.tenants.contains_key(*name)).cloned().collect();
         self.tenants = tenants;

@@ -34,15 +34,18 @@ pub struct Rules {
     pub contact: String,
 }
 
+/// The code of a checksum without a file.
+pub(super) const ORPHAN: &str = "checksum_orphan";
+
 /// How a file of this name is read under these rules.
 ///
 /// # Errors
 /// A [`Rejection`] where the name says that it is no list.
 pub fn reading_of(kind: NameKind, rules: &Rules, import: &ReadingOf<'_>) -> Result<Reading, Rejection> {
-    let format = match kind {
-        NameKind::List { format, .. } => format,
+    let (format, gzip) = match kind {
+        NameKind::List { format, gzip } => (format, gzip),
         NameKind::Checksum => {
-            return Err(Rejection::new("checksum_orphan", "no file came for this checksum; send NAME.sha256 before NAME"));
+            return Err(Rejection::new(ORPHAN, "no file came after this checksum; send NAME.sha256 before NAME"));
         }
         NameKind::Other | NameKind::Temporary => {
             return Err(Rejection::new("not_a_list", "the name must end in .csv, .txt, .jsonl or .ndjson"));
@@ -54,10 +57,11 @@ pub fn reading_of(kind: NameKind, rules: &Rules, import: &ReadingOf<'_>) -> Resu
         email_aliases: rules.email_aliases.clone(),
         request_id_column: rules.request_id_column.clone(),
         map: import.map.to_vec(),
-        // Nothing is deleted before the trailer held, so a cut or patched file never comes so far.
-        vouched: import.vouched || matches!(kind, NameKind::List { gzip: true, .. }),
+        // Nothing is deleted before the trailer held, so a cut or patched file never comes so far; see `unpack` for several of them.
+        vouched: import.vouched || gzip,
         accept_unterminated: rules.accept_unterminated,
-        seams: if rules.trust_resumes { Vec::new() } else { import.seams.to_vec() },
+        // Where they would stand in what is unpacked, nobody knows, and every trailer holds.
+        seams: if rules.trust_resumes || gzip { Vec::new() } else { import.seams.to_vec() },
     })
 }
 

@@ -4,7 +4,7 @@ use tracing::{info, warn};
 
 use super::import::file_name;
 use super::{Fault, Pipeline, requests};
-use crate::domain::{Mode, State, TenantName};
+use crate::domain::{State, TenantName};
 use crate::spool::{DropFolder, Folders};
 use crate::store::ledger::{self, ImportRow, Origin};
 
@@ -55,7 +55,7 @@ impl Pipeline {
             if self.never_claimed(&folders, &row)? {
                 // Its checksum may have been claimed before it.
                 for sidecar in folders.claimed()?.into_iter().filter(|file| file.import() == row.id) {
-                    sidecar.put_back(drop_of(row.mode))?;
+                    sidecar.put_back(DropFolder::of_mode(row.mode))?;
                 }
                 self.store.write("take back an import", |tx| ledger::withdraw(tx, row.id))?;
                 found.withdrawn += 1;
@@ -101,19 +101,12 @@ impl Pipeline {
                 continue;
             }
             // Without its row nobody knows whether it was to be purged or rehearsed: it is rehearsed.
-            let drop = row.filter(|row| row.tenant == *tenant).map_or(DropFolder::Check, |row| drop_of(row.mode));
+            let drop = row.filter(|row| row.tenant == *tenant).map_or(DropFolder::Check, |row| DropFolder::of_mode(row.mode));
             let (import, name) = (claimed.import(), claimed.name().clone());
             let back = claimed.put_back(drop)?;
             warn!(%tenant, import = import.0, file = %name, put_back = back, "file without an import");
             found.put_back += usize::from(back);
         }
         Ok(())
-    }
-}
-
-fn drop_of(mode: Mode) -> DropFolder {
-    match mode {
-        Mode::Purge => DropFolder::Inbox,
-        Mode::Check => DropFolder::Check,
     }
 }

@@ -6,8 +6,9 @@ use std::io::{self, Seek};
 use jiff::Timestamp;
 
 use super::hold::remark;
-use super::import::{BAD_ROWS, digest, report_errors, warnings};
-use super::unpack::{Unpacked, whose_fault};
+use super::import::{BAD_ROWS, digest};
+use super::reported::{report_errors, warnings};
+use super::unpack::{Unpacked, distrusted, whose_fault};
 use super::{Fault, Rules};
 use crate::domain::{FileName, ImportId, Mode, Rejection, Settings, State, Tally, TenantName};
 use crate::purge::{Engine, InputRow, MatchError};
@@ -83,9 +84,12 @@ impl Rehearsal<'_> {
     }
 
     fn count(&self, file: &File, reading: Result<Reading, Rejection>, blank: &Report) -> Result<Report, Refused> {
-        let reading = reading?;
-        let recommended = reading.limits.rows_recommended;
         let name = FileName::parse(self.name).map_err(|_| Rejection::new("not_a_list", "not the name of a list"))?;
+        let unpacking = |error: io::Error| Refused::Ours(error.into());
+        let reading = distrusted(reading?, file, &name, self.rules.unpacked_bytes_max).map_err(unpacking)?;
+        let mut file = file;
+        file.rewind().map_err(unpacking)?;
+        let recommended = reading.limits.rows_recommended;
         let mut rows = records::read(Unpacked::new(file, &name, self.rules.unpacked_bytes_max), reading)?;
         let dialect = rows.dialect();
         let input = rows.by_ref().map(|row| row.map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));

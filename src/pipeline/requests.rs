@@ -74,8 +74,10 @@ impl Pipeline {
                     info!(request, "scrub asked for");
                     self.scrubbing.ask(request);
                 }
-                Taken::Refused(row) => {
-                    warn!(request = row.id, "request refused");
+                Taken::Refused(row, why) => {
+                    let Told { asked, import, tenant } = told(&row);
+                    let hint = import.map(|import| format!("nothing was changed; look with: expunged imports show {import}"));
+                    warn!(tenant, import, request = row.id, asked, by = row.by, why, hint, "command's request refused");
                     if let Some(list) = list_of(&row) {
                         // It is kept for nobody. What cannot be removed now, the next start sweeps.
                         let _ = fs::remove_file(self.requests_dir.join(list));
@@ -123,7 +125,11 @@ impl Pipeline {
         self.store.write("take a request", |tx| {
             let Some(row) = ledger::take_request(tx, at)? else { return Ok(None) };
             let known = |tenant: &TenantName| {
-                if tenants.contains_key(tenant) { Ok(()) } else { Err(format!("no tenant \"{tenant}\"")) }
+                if tenants.contains_key(tenant) {
+                    Ok(())
+                } else {
+                    Err(format!("tenant \"{tenant}\" is not served: it was removed or disabled, or its file has a fault"))
+                }
             };
             let taken = match understood(&row) {
                 Ok(Asked::Purge(request)) => match known(&request.tenant) {
@@ -146,7 +152,10 @@ impl Pipeline {
                 Err(why) => Err(why),
             };
             let id = row.id;
-            let (taken, answer) = taken.unwrap_or_else(|why| (Taken::Refused(row), serde_json::json!({ "error": why })));
+            let (taken, answer) = taken.unwrap_or_else(|why| {
+                let answer = serde_json::json!({ "error": why });
+                (Taken::Refused(row, why), answer)
+            });
             ledger::finish_request(tx, id, &answer, at)?;
             Ok(Some(taken))
         })
@@ -165,7 +174,24 @@ enum Taken {
     Purge(PurgeRequest, ImportId),
     Decided(DecideRequest, TenantName, String),
     Scrub(i64),
-    Refused(RequestRow),
+    /// And why.
+    Refused(RequestRow, String),
+}
+
+/// What a request was about, for the log.
+#[derive(Default)]
+struct Told {
+    asked: String,
+    import: Option<i64>,
+    tenant: Option<String>,
+}
+
+fn told(row: &RequestRow) -> Told {
+    match understood(row) {
+        Ok(Asked::Decide(request)) => Told { asked: request.verdict.as_str().to_owned(), import: Some(request.import.0), tenant: None },
+        Ok(Asked::Purge(request)) => Told { asked: PURGE.to_owned(), import: None, tenant: Some(request.tenant.to_string()) },
+        Ok(Asked::Scrub) | Err(_) => Told { asked: row.kind.clone(), ..Told::default() },
+    }
 }
 
 /// `expunged scrub`: search the store now.

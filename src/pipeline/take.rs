@@ -5,18 +5,12 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use super::settle::{Place, Stamp};
+use super::vouch::Vouching;
 use super::{Fault, Pipeline};
 use crate::domain::{FileName, FileState, Mode, Settings, State, TenantName};
 use crate::report::Status;
-use crate::spool::{DropFolder, Folders, InboxFile, Sidecar, SpoolError};
+use crate::spool::{DropFolder, Folders, InboxFile, Scan, Sidecar, SpoolError};
 use crate::store::ledger::{self, NewImport, Origin};
-
-/// What a checksum file says of the file that is looked at.
-struct Vouching<'a> {
-    sidecar: &'a Sidecar,
-    /// `None`: it says nothing of this file, which is a mismatch.
-    sha256: Option<String>,
-}
 
 impl Pipeline {
     /// Scans both drop folders of a tenant and claims what is ripe.
@@ -34,11 +28,7 @@ impl Pipeline {
                 self.unwatched.insert(tenant.clone());
                 self.changed.insert(tenant.clone());
             }
-            for (name, problem) in &scan.problems {
-                if self.warned.insert((tenant.clone(), name.clone())) {
-                    warn!(%tenant, folder = drop.as_str(), file = name, %problem, "file not taken");
-                }
-            }
+            self.tell_problems(tenant, drop, &scan);
             let shown = |name: &FileName| scan.files.iter().chain(scan.sidecars.iter().map(|s| &s.file)).any(|file| file.name == *name);
             self.settling.retain(tenant, drop, shown);
             for file in &scan.files {
@@ -51,7 +41,21 @@ impl Pipeline {
         Ok(())
     }
 
-    fn consider(&mut self, tenant: &TenantName, folders: &Folders, file: &InboxFile, sidecars: &[Sidecar]) -> Result<(), Fault> {
+    /// Names what lies in a folder and is not taken, once each.
+    fn tell_problems(&mut self, tenant: &TenantName, drop: DropFolder, scan: &Scan) {
+        let mut problems: Vec<(String, String)> = scan.problems.iter().map(|(name, why)| (name.clone(), why.to_string())).collect();
+        for (name, changed_ns) in &scan.passed_over {
+            match self.unsettled_for(*changed_ns) {
+                Some(wait) => self.ripe_in(tenant, Instant::now(), wait),
+                None => problems.push((name.clone(), "has a temporary name: rename it when it is whole, or remove it".to_owned())),
+            }
+        }
+        for (file, problem) in self.warned.news(tenant, drop, problems) {
+            warn!(%tenant, folder = drop.as_str(), file, problem, "file not taken");
+        }
+    }
+
+    pub(super) fn consider(&mut self, tenant: &TenantName, folders: &Folders, file: &InboxFile, sidecars: &[Sidecar]) -> Result<(), Fault> {
         let now = Instant::now();
         let place = place(tenant, file);
         let hinted = self.settling.hinted(&place, stamp(file));
@@ -59,14 +63,14 @@ impl Pipeline {
             self.ripe_in(tenant, now, wait);
             return self.tell_waiting(folders, file, FileState::Waiting);
         }
-        let vouching = match sidecars.iter().find(|sidecar| sidecar.vouches_for == file.name) {
+        let vouching = match self.sidecar_of(tenant, folders, file, sidecars)? {
             Some(sidecar) => {
                 let side_place = self::place(tenant, &sidecar.file);
                 if let Some(wait) = self.unsettled(&side_place, &sidecar.file, now) {
                     self.ripe_in(tenant, now, wait);
                     return self.tell_waiting(folders, file, FileState::WaitingForChecksum);
                 }
-                let sha256 = folders.read_checksum(sidecar)?.map(|checksum| checksum.to_string());
+                let sha256 = folders.read_checksum(&sidecar)?.map(|checksum| checksum.to_string());
                 Some(Vouching { sidecar, sha256 })
             }
             None => None,
@@ -87,32 +91,20 @@ impl Pipeline {
         self.claim(tenant, folders, file, vouching.as_ref(), origin, refusal)
     }
 
-    /// A checksum whose file does not come is refused after a while, so that the sender learns of it.
-    fn consider_orphan(&mut self, tenant: &TenantName, folders: &Folders, sidecar: &Sidecar) -> Result<(), Fault> {
-        let now = Instant::now();
-        let since = self.settling.first_seen(&place(tenant, &sidecar.file), stamp(&sidecar.file), now);
-        let wait = (since + self.options.checksum_wait.max(self.options.settle)).saturating_duration_since(now);
-        if wait > Duration::ZERO {
-            self.ripe_in(tenant, now, wait);
-            return Ok(());
-        }
-        self.claim(tenant, folders, &sidecar.file, None, Origin::Sftp, None)
-    }
-
     /// The ledger's row first, then the move: a kill between the two leaves a row without a file, which recovery takes back.
-    fn claim(
+    pub(super) fn claim(
         &mut self,
         tenant: &TenantName,
         folders: &Folders,
         file: &InboxFile,
-        vouching: Option<&Vouching<'_>>,
+        vouching: Option<&Vouching>,
         origin: Origin,
         refusal: Option<&str>,
     ) -> Result<(), Fault> {
         let new = NewImport {
             tenant: tenant.clone(),
             file: file.name.as_str().to_owned(),
-            mode: mode_of(file.drop),
+            mode: file.drop.mode(),
             origin,
             requested_by: None,
             request_case: None,
@@ -132,17 +124,25 @@ impl Pipeline {
             Err(SpoolError::NotFound) => None,
             claimed => claimed?,
         };
-        if claimed.is_none() {
+        let Some(claimed) = claimed else {
             if vouching.is_some() {
                 put_back_sidecar(folders, file, import)?;
             }
             self.store.write("take back an import", |tx| ledger::withdraw(tx, import))?;
             return Ok(());
+        };
+        if vouching.is_none() && self.give_back(tenant, folders, file, claimed)? {
+            return Ok(());
         }
         for taken in vouching.map(|vouching| &vouching.sidecar.file).into_iter().chain([file]) {
             self.settling.forget(&place(tenant, taken));
         }
-        info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = new.mode.as_str(), "file received");
+        if let Some(vouching) = vouching {
+            // What becomes of it, its file's status tells.
+            folders.remove_status_of_claimed(&vouching.sidecar.file.name)?;
+        }
+        let vouched = vouching.map(|_| true);
+        info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = new.mode.as_str(), with_checksum = vouched, "file received");
         self.turns.push(tenant, import);
         // From now on the status is this file's, however long it is queued: an earlier import of the name says no more.
         let row = ledger::require(self.store.connection(), import)?;
@@ -150,26 +150,28 @@ impl Pipeline {
     }
 
     fn unsettled(&mut self, place: &Place, file: &InboxFile, now: Instant) -> Option<Duration> {
-        let mut wait = self.settling.remaining(place, stamp(file), now);
+        let wait = self.settling.remaining(place, stamp(file), now);
         // A file whose inode has not changed for long enough had settled before this daemon saw it.
-        let age = Self::now().as_nanosecond() - file.ctime_ns;
-        if age >= i128::try_from(self.options.settle.as_nanos()).unwrap_or(i128::MAX) {
-            wait = Duration::ZERO;
-        }
-        (wait > Duration::ZERO).then_some(wait)
+        self.unsettled_for(file.ctime_ns).map(|_| wait).filter(|wait| *wait > Duration::ZERO)
     }
 
-    fn ripe_in(&mut self, tenant: &TenantName, now: Instant, wait: Duration) {
+    /// How long an inode that changed then has not stood still for the time to settle.
+    fn unsettled_for(&self, changed_ns: i128) -> Option<Duration> {
+        let age = Duration::from_nanos(u64::try_from((Self::now().as_nanosecond() - changed_ns).max(0)).unwrap_or(u64::MAX));
+        self.options.settle.checked_sub(age).filter(|wait| *wait > Duration::ZERO)
+    }
+
+    pub(super) fn ripe_in(&mut self, tenant: &TenantName, now: Instant, wait: Duration) {
         let at = now + wait;
         let known = self.ripe_at.entry(tenant.clone()).or_insert(at);
         *known = at.min(*known);
     }
 
     fn tell_waiting(&mut self, folders: &Folders, file: &InboxFile, state: FileState) -> Result<(), Fault> {
-        if folders.read_status(&file.name)?.is_some_and(|json| told(&json, state)) {
+        if folders.read_status(&file.name)?.is_some_and(|json| told(&json, state, file.drop.mode())) {
             return Ok(());
         }
-        let status = Status::waiting(state, Self::now());
+        let status = Status::waiting(state, file.drop.mode(), Self::now());
         Ok(folders.publish_status(&file.name, status.to_json().as_bytes())?)
     }
 
@@ -181,13 +183,17 @@ impl Pipeline {
 
     fn watch_folder(&mut self, tenant: &TenantName, drop: DropFolder) {
         let path = self.spool.watched_path(tenant, drop);
-        if let Some(watch) = &mut self.watch
-            && let Err(cause) = watch.follow(tenant, &path)
-        {
-            // Tried again by the next scan.
-            self.unwatched.insert(tenant.clone());
-            if self.warned.insert((tenant.clone(), format!("watch of {}", drop.as_str()))) {
-                warn!(%tenant, folder = drop.as_str(), %cause, "folder not watched: the timer finds its files");
+        let Some(watch) = &mut self.watch else { return };
+        match watch.follow(tenant, &path) {
+            Ok(()) => {
+                self.unwatchable.remove(&(tenant.clone(), drop));
+            }
+            Err(cause) => {
+                // Tried again by the next scan.
+                self.unwatched.insert(tenant.clone());
+                if self.unwatchable.insert((tenant.clone(), drop)) {
+                    warn!(%tenant, folder = drop.as_str(), %cause, "folder not watched: the timer finds its files");
+                }
             }
         }
     }
@@ -200,21 +206,16 @@ fn put_back_sidecar(folders: &Folders, file: &InboxFile, import: crate::domain::
     Ok(())
 }
 
-pub(super) fn mode_of(drop: DropFolder) -> Mode {
-    match drop {
-        DropFolder::Inbox => Mode::Purge,
-        DropFolder::Check => Mode::Check,
-    }
+/// Whether the status says this by now. One that speaks of a purge is not made to speak of a rehearsal of that name.
+fn told(json: &[u8], state: FileState, mode: Mode) -> bool {
+    let said = |status: Status| status.import.is_none() && [mode, Mode::Purge].contains(&status.mode) && status.state == state.as_str();
+    serde_json::from_slice(json).is_ok_and(said)
 }
 
-fn told(json: &[u8], state: FileState) -> bool {
-    serde_json::from_slice::<Status>(json).is_ok_and(|status| status.state == state.as_str() && status.import.is_none())
-}
-
-fn place(tenant: &TenantName, file: &InboxFile) -> Place {
+pub(super) fn place(tenant: &TenantName, file: &InboxFile) -> Place {
     (tenant.clone(), file.drop, file.name.clone())
 }
 
-fn stamp(file: &InboxFile) -> Stamp {
+pub(super) fn stamp(file: &InboxFile) -> Stamp {
     Stamp { device: file.device, inode: file.inode, size: file.size, mtime_ns: file.mtime_ns }
 }

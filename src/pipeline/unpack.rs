@@ -3,12 +3,12 @@
 //! What is wrong with the packing is the sender's fault and travels as a [`Rejection`] inside the reader's error, because the
 //! reader of rows knows bytes only.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::{GzDecoder, MultiGzDecoder};
 
 use crate::domain::{FileName, NameKind, Rejection};
-use crate::records::ReadError;
+use crate::records::{ReadError, Reading};
 
 /// A list's own bytes.
 pub(super) enum Unpacked<R> {
@@ -36,8 +36,8 @@ impl<R: Read> Read for Unpacked<R> {
             Self::Gzip { decoder, left, bytes_max } => (decoder, left, bytes_max),
         };
         let read = decoder.read(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => carry(Rejection::new("gzip_cut", "the compressed file is cut; send it whole")),
-            io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            ErrorKind::UnexpectedEof => carry(Rejection::new("gzip_cut", "the compressed file is cut; send it whole")),
+            ErrorKind::InvalidData | ErrorKind::InvalidInput => {
                 carry(Rejection::new("gzip_damaged", "not gzip, or damaged on its way: its checksum does not hold; send it again"))
             }
             _ => error,
@@ -49,8 +49,34 @@ impl<R: Read> Read for Unpacked<R> {
     }
 }
 
+/// Takes back what was trusted of a compressed list, where its packing does not speak for the whole of it.
+///
+/// The trailer of a member that stands alone does. Of several members any number may be missing at the end, and the last that
+/// came may end inside a row: there the rules for a plain list's end hold. (A list that was cut after the first of its members
+/// looks as if it had one: only a checksum tells, except for blocked gzip, `bgzip`'s, which says of itself that more must come.)
+pub(super) fn distrusted(mut reading: Reading, list: impl Read, name: &FileName, bytes_max: u64) -> io::Result<Reading> {
+    if reading.vouched && matches!(name.kind(), NameKind::List { gzip: true, .. }) && !is_one_member(list, bytes_max)? {
+        reading.vouched = false;
+    }
+    Ok(reading)
+}
+
+/// What is wrong with the packing is told when it is read: here it is only not one member.
+fn is_one_member(list: impl Read, bytes_max: u64) -> io::Result<bool> {
+    let mut decoder = GzDecoder::new(BufReader::with_capacity(BUFFER_BYTES, list));
+    match io::copy(&mut decoder.by_ref().take(bytes_max), &mut io::sink()) {
+        Ok(_) => {}
+        Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::InvalidInput) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    }
+    let blocked = decoder.header().and_then(|header| header.extra()).is_some_and(|extra| extra.starts_with(b"BC"));
+    Ok(!blocked && decoder.into_inner().fill_buf()?.is_empty())
+}
+
 fn carry(rejection: Rejection) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, rejection)
+    io::Error::new(ErrorKind::InvalidData, rejection)
 }
 
 /// What a reader's error is about: the sender's packing, where it carries that.
@@ -96,6 +122,22 @@ mod tests {
         check(&two, 5, Ok("id\n1\n"));
         check(&two, 4, Err("unpacked_too_large"));
         check(&packed(&"a".repeat(1 << 20)), 1 << 20, Ok(&"a".repeat(1 << 20)));
+    }
+
+    #[test]
+    fn believes_the_trailer_of_a_member_that_stands_alone() {
+        let check = |list: &[u8], name: &str, expected: bool| {
+            let reading = Reading { vouched: true, ..Reading::new(crate::domain::Format::Csv) };
+            let name = FileName::parse(name).unwrap();
+            assert_eq!(distrusted(reading, list, &name, 99).unwrap().vouched, expected);
+        };
+        check(&packed("id\n1"), "june.csv.gz", true);
+        check(&[packed("id\n1"), packed("2\n")].concat(), "june.csv.gz", false);
+        check(&packed("id\n1")[..9], "june.csv.gz", false);
+        check(b"id\n1", "june.csv", true);
+        let mut block = flate2::GzBuilder::new().extra(b"BC\x02\0\x1b\0".to_vec()).write(Vec::new(), Compression::default());
+        block.write_all(b"id\n1").unwrap();
+        check(&block.finish().unwrap(), "june.csv.gz", false);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! A row is exempt when whom it names is, or when any customer that it resolves to is: where a shared address has one exempt
 //! customer, none of them goes by that address. The first pass settles that with the exemptions of its moment. One that is
-//! added later counts from the next chunk on: that chunk first looks at all targets that are left, so that two customers of an
-//! address are judged alike though their chunks differ. Whoever went before it was added is gone.
+//! added later counts from the next chunk on: that chunk first looks at all targets that are left, and at whoever shares their
+//! addresses by now, so that two customers of an address are judged alike though their chunks differ. Whoever went before it was added is gone.
 
 use std::collections::HashSet;
 
@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction};
 
 use super::people::{People, Person};
+use super::plan::Compare;
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey};
 use crate::store::ledger::{self, ImportRow, SuppressionKind};
@@ -70,18 +71,41 @@ impl Engine {
         let people = People::of(&self.plan, &row.tenant)?;
         let exemptions = Exemptions::at(transaction, people, &self.key, at)?;
         let by_key = people.by_key();
-        let mut addresses = HashSet::new();
+        // Whoever shares an address counts, matched or come since.
+        let by_address = people.by_address().unwrap_or_default();
+        let by_index = matches!(people.compare(), Ok(Compare::Nocase | Compare::Exact));
+        let (mut addresses, mut named) = (HashSet::new(), HashSet::new());
         self.each_left(transaction, row, |target| {
             let mut exempt = false;
             people.each(transaction, &by_key, &[&target.key], |person| {
                 if exemptions.cover_person(&person)? {
                     exempt = true;
                     addresses.extend(person.email_identity(&self.key, &row.tenant));
+                } else if !target.flags.by_pair && named.insert(target.identity) && by_index {
+                    let Some(email) = person.email() else { return Ok(()) };
+                    people.each(transaction, &by_address, &[&email.as_str()], |other| {
+                        let shares = other.email().as_ref() == Some(&email);
+                        if shares && exemptions.cover_person(&other)? {
+                            addresses.insert(target.identity);
+                        }
+                        Ok(())
+                    })?;
                 }
                 Ok(())
             })?;
             if exempt { Ok(ledger::mark_exempt(transaction, row.id, &target.key)?) } else { Ok(()) }
         })?;
+        if !by_index && !named.is_empty() {
+            people.each(transaction, &people.with_address()?, &[], |person| {
+                let identity = person.email_identity(&self.key, &row.tenant).filter(|identity| named.contains(identity));
+                if let Some(identity) = identity
+                    && exemptions.cover_person(&person)?
+                {
+                    addresses.insert(identity);
+                }
+                Ok(())
+            })?;
+        }
         if !addresses.is_empty() {
             self.each_left(transaction, row, |target| {
                 let shared = !target.flags.by_pair && addresses.contains(&target.identity);

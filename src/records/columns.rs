@@ -3,7 +3,7 @@
 use crate::domain::{Reason, Rejection, SubjectKind};
 
 use super::Reading;
-use super::names::{Names, Present, found};
+use super::names::{Names, Noun, Present, are_values, found};
 
 pub(super) const ACCOUNT: usize = 0;
 pub(super) const ID: usize = 1;
@@ -88,16 +88,21 @@ impl Columns {
     }
 
     /// The refusal of the whole file.
-    pub(super) fn refusal<'n>(names: &Names, unnamed: Unnamed, header: impl ExactSizeIterator<Item = &'n str>) -> Rejection {
+    pub(super) fn refusal(names: &Names, unnamed: Unnamed, header: &[&str], noun: Noun) -> Rejection {
         let name = |index| names.name(index);
+        let found = || found(header.iter().copied());
         match unnamed {
+            Unnamed::NoneKnown if noun == Noun::Column && are_values(header) => Rejection::new(
+                "no_known_column",
+                "the first line looks like a row, not like a header; write \"Customer Email\", or \"accountId\" and \"id\", above the rows",
+            ),
             Unnamed::NoneKnown => Rejection::new(
                 "no_known_column",
-                format!("no column \"Customer Email\", and no \"accountId\" with \"id\" (found {})", found(header)),
+                format!("no {noun} \"Customer Email\", and no \"accountId\" with \"id\" (found {})", found()),
             ),
             Unnamed::Half(missing) => Rejection::new(
                 "missing_column",
-                format!("no column \"{}\": \"accountId\" and \"id\" name a participant together (found {})", name(missing), found(header)),
+                format!("no {noun} \"{}\": \"accountId\" and \"id\" name a participant together (found {})", name(missing), found()),
             ),
             Unnamed::TwoDialects(official) => Rejection::new(
                 "two_dialects",
@@ -105,7 +110,7 @@ impl Columns {
             ),
             Unnamed::TwoEmails(one, two) => Rejection::new(
                 "two_email_columns",
-                format!("both \"{}\" and \"{}\": one column names people; remove one", name(one), name(two)),
+                format!("both \"{}\" and \"{}\": one {noun} names people; remove one", name(one), name(two)),
             ),
         }
     }

@@ -12,6 +12,7 @@ use super::Reading;
 
 /// What vouches for the bytes, and where they may not fit.
 pub(super) struct Cut {
+    vouched: bool,
     seams: Vec<u64>,
     accept_unterminated: bool,
 }
@@ -24,12 +25,17 @@ impl Cut {
         // Resumed at 0 is sent whole.
         let mut seams: Vec<u64> = reading.seams.iter().copied().filter(|seam| *seam > 0).collect();
         seams.sort_unstable();
-        Self { seams, accept_unterminated: reading.accept_unterminated }
+        Self { vouched: false, seams, accept_unterminated: reading.accept_unterminated }
     }
 
     /// The bytes are what was meant.
     pub(super) fn vouched() -> Self {
-        Self { seams: Vec::new(), accept_unterminated: true }
+        Self { vouched: true, seams: Vec::new(), accept_unterminated: true }
+    }
+
+    /// Whether something vouches for the bytes as they are.
+    pub(super) fn is_vouched(&self) -> bool {
+        self.vouched
     }
 
     /// Whether a row without its line end counts.
@@ -42,6 +48,19 @@ impl Cut {
         let next = self.seams.partition_point(|seam| *seam < stored.start);
         self.seams.get(next).is_some_and(|seam| *seam < stored.end)
     }
+
+    /// Whether an upload was resumed before this byte of the stored file.
+    pub(super) fn resumed_before(&self, stored: u64) -> bool {
+        self.seams.first().is_some_and(|seam| *seam < stored)
+    }
+}
+
+/// The refusal where rows may not be rows at all: quotes that do not fit, at a seam or behind one, are the sign that one of the two
+/// uploads was inside a quoted cell there, and what looks like rows may be its text.
+pub(super) fn resumed_in_quotes(line: u64) -> Rejection {
+    let message = "an interrupted upload was resumed where a quoted cell may have been open, so where rows begin is not certain; send the \
+                   file whole, or with a checksum file";
+    Rejection::new("resumed_in_quotes", message).at(line)
 }
 
 pub(super) fn resumed_in_header() -> Rejection {

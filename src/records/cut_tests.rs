@@ -14,7 +14,9 @@ fn check(reading: &Reading, input: &str, expected: &str) {
 /// Whom a file names, as text; refused or not.
 fn named(input: &[u8], reading: &Reading) -> BTreeSet<String> {
     let Ok(rows) = read(input, reading.clone()) else { return BTreeSet::new() };
-    rows.filter_map(Result::ok).filter_map(|row| row.subject.ok()).map(|subject| subject_text(&subject)).collect()
+    // A refusal at the end refuses all of it.
+    let rows: Vec<Row> = rows.collect::<Result<_, _>>().unwrap_or_default();
+    rows.into_iter().filter_map(|row| row.subject.ok()).map(|subject| subject_text(&subject)).collect()
 }
 
 #[test]
@@ -115,12 +117,33 @@ fn long_runs() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// The rows of one resumed upload: the head of one list, the tail of another.
+/// The rows of one resumed upload: the head of one list, the tail of another. Notes run over lines that look like rows.
 fn list() -> impl Strategy<Value = String> {
-    prop::collection::vec(("[a-c]{1,3}", "[0-9]{1,4}", prop::sample::select(&["", "true", "\"false\""][..])), 1..6).prop_map(|rows| {
-        let rows = rows.into_iter().map(|(account, id, flag)| format!("{account},\"{id}\",{flag}\n"));
-        "accountId,id,doNotTrack\n".to_owned() + &rows.collect::<String>()
+    let flags = prop::sample::select(&["", "true", "\"false\""][..]);
+    let notes =
+        prop::sample::select(&["", "\"\"", "plain", "\"said\nxx,99,,\nand more\"", "\"a \"\"b\"\",\nyy,88,,\"", "\"\nzz,77,,\n\""][..]);
+    prop::collection::vec(("[a-c]{1,3}", "[0-9]{1,4}", flags, notes), 1..6).prop_map(|rows| {
+        let rows = rows.into_iter().map(|(account, id, flag, note)| format!("{account},\"{id}\",{flag},{note}\n"));
+        "accountId,id,doNotTrack,note\n".to_owned() + &rows.collect::<String>()
     })
+}
+
+#[test]
+fn text_of_a_quoted_cell_is_never_taken_for_rows_behind_a_seam() {
+    let resumed = |head: &str, tail: &str, expected: &str| {
+        let text = format!("email,note\n{head}{tail}");
+        check(&Reading { seams: vec![11 + head.len() as u64], ..csv() }, &text, expected);
+    };
+    // The first upload was between cells, the second one inside of one.
+    resumed("aa@b,x", "y\ncc@d,two\nthree\",\nee@f,\n", "2 invalid resumed_here\n3 cc@d\nrejected resumed_in_quotes at 4\n");
+    resumed("aa@b,\n", "cc@d,two\n\",\nee@f,\"q\"\n", "2 aa@b\n3 invalid resumed_here\nrejected resumed_in_quotes at 4\n");
+    // The first was inside of one, the second between cells.
+    resumed("aa@b,\"one", "x\ncc@d,\"two\nee@f,three\"\n", "rejected resumed_in_quotes at 2\n");
+    resumed("aa@b,\"one", ",\"two\nee@f,three\"\n", "rejected resumed_in_quotes at 2\n");
+    // Quotes that fit do no harm.
+    resumed("aa@b,\"on", "e\"\ncc@d,\"two\nthree\"\n", "2 invalid resumed_here\n3 cc@d\n");
+    let whole = "email,note\naa@b,\"one\ncc@d,two\"\n";
+    check(&Reading { seams: vec![20], vouched: true, ..csv() }, whole, "2 aa@b\n");
 }
 
 proptest! {

@@ -37,6 +37,10 @@ pub(super) struct Frame {
     pub(super) terminated: bool,
     /// [`Reason::RowTooLong`] or [`Reason::QuoteMalformed`].
     pub(super) fault: Option<Reason>,
+    /// A quote stands where quotes say nothing.
+    pub(super) stray: bool,
+    /// It runs over more than one line.
+    pub(super) folded: bool,
 }
 
 impl<R: Read> Frames<R> {
@@ -132,6 +136,7 @@ impl<R: Read> Frames<R> {
                         (false, false) => None,
                     };
                     let mut frame = self.frame(start, len, line_end, scan.line_ends(), fault);
+                    frame.stray = scan.stray();
                     if scan.too_long() {
                         frame.len = 0;
                     }
@@ -146,7 +151,7 @@ impl<R: Read> Frames<R> {
         self.line += line_ends + u64::from(line_end > 0);
         self.passed = len + line_end;
         let stored = start..self.window.offset() + self.window.stored(self.passed);
-        Frame { line, stored, len, terminated: line_end > 0, fault }
+        Frame { line, stored, len, terminated: line_end > 0, fault, stray: false, folded: line_ends > 0 }
     }
 
     fn pass(&mut self) {

@@ -3,6 +3,8 @@
 //! The exact spelling counts. A name that differs from a known one only in case, spaces, `_`, `-` or a plural is a near miss where the
 //! known one is absent: a misspelt `doNotTrack` must not be ignored.
 
+use std::fmt;
+
 use crate::domain::Rejection;
 
 /// Most names that a message lists, and most characters that it shows of each.
@@ -29,6 +31,24 @@ pub(super) enum Kind {
     Near(usize),
     /// Nothing to us.
     Extra,
+}
+
+/// What carries the names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Noun {
+    /// A CSV file's header.
+    Column,
+    /// The first object of JSON lines.
+    Key,
+}
+
+impl fmt::Display for Noun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Column => "column",
+            Self::Key => "key",
+        })
+    }
 }
 
 /// The known names that a header or an object has.
@@ -77,8 +97,8 @@ impl Names {
     }
 
     /// The refusal for a near miss.
-    pub(super) fn near_miss(&self, found: &str, index: usize) -> Rejection {
-        Rejection::new("near_miss_column", format!("column {} must be spelt \"{}\"", quoted(found), self.name(index)))
+    pub(super) fn near_miss(&self, found: &str, index: usize, noun: Noun) -> Rejection {
+        Rejection::new("near_miss_column", format!("{noun} {} must be spelt \"{}\"", quoted(found), self.name(index)))
     }
 
     /// How a row's error names a column: as the file does, unless that could be an address.
@@ -108,12 +128,20 @@ impl Present {
 
 /// `"mail", "name"`: the names of a header for a message. What could be a person's value, because the header is missing, is not shown.
 pub(super) fn found<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+    if names.len() == 0 {
+        return "none".to_owned();
+    }
     let more = names.len().saturating_sub(SHOWN_NAMES_MAX);
     let mut shown: Vec<String> = names.take(SHOWN_NAMES_MAX).map(quoted).collect();
     if more > 0 {
         shown.push(format!("{more} more"));
     }
     shown.join(", ")
+}
+
+/// Whether names are a person's values rather: a list without its header. None of them could be shown.
+pub(super) fn are_values(names: &[&str]) -> bool {
+    !names.is_empty() && !names.iter().any(|name| is_showable(name)) || names.iter().any(|name| name.contains('@'))
 }
 
 /// A name in quotes, escaped and cut.
@@ -193,6 +221,7 @@ mod tests {
     fn shows_no_name_that_could_be_a_value() {
         let check = |names: &[&str], expected: &str| assert_eq!(found(names.iter().copied()), expected);
         check(&["mail", "name"], "\"mail\", \"name\"");
+        check(&[], "none");
         check(&["ann@x.example", "user-17"], "a name not shown, a name not shown");
         check(&[&"x".repeat(50)], &format!("\"{}…\"", "x".repeat(40)));
         check(&["a"; 10], &format!("{}, 2 more", ["\"a\""; 8].join(", ")));

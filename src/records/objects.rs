@@ -13,7 +13,7 @@ use crate::domain::{Reason, Rejection, RowError};
 
 use super::frames::Frames;
 use super::names::{Kind, Names, Present, SHOWN_NAMES_MAX};
-use super::sheet::{check_text, empty_file, not_text};
+use super::sheet::{check_text, not_text};
 use super::window::Window;
 use super::{Limits, ReadError};
 
@@ -62,6 +62,11 @@ impl<R: Read, V: for<'de> Deserialize<'de>> Objects<R, V> {
         &self.names
     }
 
+    /// Whether a row was given.
+    pub(super) fn begun(&self) -> bool {
+        self.begun
+    }
+
     /// Lines begun so far.
     pub(super) fn line(&self) -> u64 {
         self.frames.line()
@@ -69,12 +74,10 @@ impl<R: Read, V: for<'de> Deserialize<'de>> Objects<R, V> {
 
     /// The next line that is not blank.
     ///
-    /// A first line that is no object, and a file without any, is refused: it is of another format.
+    /// A first line that is no object is refused: the file is of another format.
     pub(super) fn next(&mut self) -> Result<Option<ObjectRow>, ReadError> {
         loop {
-            let Some(frame) = self.frames.next()? else {
-                return if self.begun { Ok(None) } else { Err(empty_file().into()) };
-            };
+            let Some(frame) = self.frames.next()? else { return Ok(None) };
             let bytes = self.frames.bytes(&frame);
             if frame.fault.is_none() && bytes.iter().all(u8::is_ascii_whitespace) {
                 continue;

@@ -5,10 +5,10 @@ use std::io::Read;
 use crate::domain::{Dialect, Email, Flags, Format, Reason, Rejection, RowError, SubjectKey, SubjectKind};
 
 use super::columns::{ACCOUNT, Columns, DO_NOT_TRACK, ID, ID_BYTES_MAX, Naming, PRESERVE, check_id};
-use super::cut::{Cut, unterminated_only_row};
-use super::names::Names;
+use super::cut::{Cut, resumed_in_quotes, unterminated_only_row};
+use super::names::{Names, Noun};
 use super::objects::{Objects, Value};
-use super::sheet::{Sheet, not_text};
+use super::sheet::{Sheet, empty_list, not_text};
 use super::window::Window;
 use super::{Echo, Limits, ReadError, Reading, Row};
 
@@ -127,7 +127,10 @@ impl<R: Read> Csv<R> {
         let naming = match columns.judge(sheet.present()) {
             Ok(naming) => naming,
             Err(_) if !sheet.header_is_text() => return Err(not_text("its header is not UTF-8").at(sheet.header_line()).into()),
-            Err(unnamed) => return Err(Columns::refusal(&names, unnamed, sheet.header()).at(sheet.header_line()).into()),
+            Err(unnamed) => {
+                let header: Vec<&str> = sheet.header().collect();
+                return Err(Columns::refusal(&names, unnamed, &header, Noun::Column).at(sheet.header_line()).into());
+            }
         };
         let twice = sheet.refuse_twice(&names, |index| columns.counts(index, naming));
         twice.map_err(|rejection| rejection.at(sheet.header_line()))?;
@@ -141,8 +144,12 @@ impl<R: Read> Csv<R> {
             return Err(unterminated_only_row(row.line).into());
         }
         self.begun = true;
+        let resumed = self.cut.resumed_in(&row.stored);
+        if resumed && row.folded || self.cut.resumed_before(row.stored.end) && (row.stray || row.fault == Some(Reason::QuoteMalformed)) {
+            return Err(resumed_in_quotes(row.line).into());
+        }
         let whole = |reason| RowError { column: None, reason };
-        let fault = if self.cut.resumed_in(&row.stored) {
+        let fault = if resumed {
             Some(Reason::ResumedHere)
         } else if cut {
             Some(Reason::UnterminatedLastRow)
@@ -211,7 +218,10 @@ impl<R: Read> Jsonl<R> {
     }
 
     fn read(&mut self) -> Result<Option<Row>, ReadError> {
-        let Some(row) = self.objects.next()? else { return Ok(None) };
+        let Some(row) = self.objects.next()? else {
+            let sound = self.objects.begun() || self.cut.is_vouched();
+            return if sound { Ok(None) } else { Err(empty_list().into()) };
+        };
         let resumed = self.cut.resumed_in(&row.stored).then_some(Reason::ResumedHere);
         if let Some(reason) = resumed.or(row.fault) {
             let subject = Err(RowError { column: None, reason });
@@ -230,12 +240,12 @@ impl<R: Read> Jsonl<R> {
     /// The first object is the header of the file.
     fn settle(&self) -> Result<Naming, Rejection> {
         if let Some((found, index)) = self.objects.near_miss() {
-            return Err(self.objects.names().near_miss(found, index));
+            return Err(self.objects.names().near_miss(found, index, Noun::Key));
         }
         let object = &self.objects.object;
         self.columns.judge(&object.present).map_err(|unnamed| {
             let keys: Vec<&str> = object.keys.iter().map(String::as_str).collect();
-            Columns::refusal(self.objects.names(), unnamed, keys.into_iter())
+            Columns::refusal(self.objects.names(), unnamed, &keys, Noun::Key)
         })
     }
 
@@ -304,6 +314,9 @@ fn email(text: &str) -> Result<Email, Reason> {
     }
     if text.contains(char::REPLACEMENT_CHARACTER) {
         return Err(Reason::NotText);
+    }
+    if text.contains(|c: char| c.is_control() && !c.is_whitespace()) {
+        return Err(Reason::ControlCharacter);
     }
     Email::parse(text).map_err(|_| Reason::EmailMalformed)
 }

@@ -3,7 +3,7 @@
 //! A quote is special only as the first byte of a cell; inside such a cell it is doubled. Line ends are LF, CRLF and CR.
 //! It never looks further than a quoted cell may run.
 
-use memchr::{memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr3};
 
 use super::Limits;
 
@@ -31,6 +31,7 @@ pub(super) struct Scan {
     line_ends: u64,
     after_cr: bool,
     malformed: bool,
+    stray: bool,
     too_long: bool,
 }
 
@@ -74,6 +75,7 @@ impl Scan {
             line_ends: 0,
             after_cr: false,
             malformed: false,
+            stray: false,
             too_long: false,
         }
     }
@@ -86,6 +88,11 @@ impl Scan {
     /// Text stood behind a closing quote.
     pub(super) fn malformed(&self) -> bool {
         self.malformed
+    }
+
+    /// A quote stood inside a cell that does not begin with one.
+    pub(super) fn stray(&self) -> bool {
+        self.stray
     }
 
     /// Longer than a row may be. Its cells are not kept.
@@ -134,7 +141,9 @@ impl Scan {
                         Some(delimiter) => memchr3(delimiter, b'\n', b'\r', &bytes[self.at..]),
                         None => memchr2(b'\n', b'\r', &bytes[self.at..]),
                     };
-                    self.at = found.map_or(bytes.len(), |found| self.at + found);
+                    let end = found.map_or(bytes.len(), |found| self.at + found);
+                    self.stray |= self.delimiter.is_some() && memchr(b'"', &bytes[self.at..end]).is_some();
+                    self.at = end;
                     if let Some(&byte) = bytes.get(self.at)
                         && let Some(step) = self.end_plain(byte, bytes, ended, cells)
                     {

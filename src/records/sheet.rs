@@ -11,7 +11,7 @@ use crate::domain::{Reason, Rejection, RowError};
 use super::columns::duplicate_column;
 use super::cut::{Cut, resumed_in_header};
 use super::frames::{Frame, Frames, quote_not_closed, text};
-use super::names::{Kind, Names, Present};
+use super::names::{Kind, Names, Noun, Present};
 use super::scan::{Cell, Scan, Step};
 use super::window::Window;
 use super::{Limits, ReadError};
@@ -39,6 +39,10 @@ pub(super) struct SheetRow {
     pub(super) terminated: bool,
     /// Its cells cannot be told.
     pub(super) fault: Option<Reason>,
+    /// A quote stands where quotes say nothing.
+    pub(super) stray: bool,
+    /// It runs over more than one line.
+    pub(super) folded: bool,
 }
 
 impl<R: Read> Sheet<R> {
@@ -46,10 +50,11 @@ impl<R: Read> Sheet<R> {
     pub(super) fn open(window: Window<R>, names: &Names, limits: Limits, cut: &Cut) -> Result<Self, ReadError> {
         let mut frames = Frames::new(window, limits);
         check_text(frames.window())?;
+        let told = take_separator_line(&mut frames)?;
         skip_blank(&mut frames, &limits)?;
         let line = frames.line();
         let (bytes, ended) = frames.peek(limits.row_bytes_max + 2)?;
-        let delimiter = choose(bytes, ended, names, &limits).map_err(|rejection| at(rejection, line))?;
+        let delimiter = choose(bytes, ended, told, names, &limits).map_err(|rejection| at(rejection, line))?;
         frames.split_at(delimiter);
         let Some(frame) = frames.next()? else {
             return Err(empty_file().into());
@@ -97,7 +102,7 @@ impl<R: Read> Sheet<R> {
             if let Kind::Near(index) = names.kind(name)
                 && names.near_counts(index, &self.present)
             {
-                return Err(names.near_miss(name, index));
+                return Err(names.near_miss(name, index, Noun::Column));
             }
         }
         Ok(())
@@ -155,7 +160,8 @@ impl<R: Read> Sheet<R> {
                     std::cmp::Ordering::Greater => Some(Reason::TooManyCells),
                 };
             }
-            return Ok(Some(SheetRow { line: frame.line, stored: frame.stored, terminated: frame.terminated, fault }));
+            let Frame { line, stored, terminated, stray, folded, .. } = frame;
+            return Ok(Some(SheetRow { line, stored, terminated, fault, stray, folded }));
         }
         Ok(None)
     }
@@ -208,6 +214,30 @@ fn blank_text(bytes: &[u8]) -> bool {
     }
 }
 
+/// Passes over Excel's `sep=;`, which may stand as the first line, and takes it at its word.
+fn take_separator_line<R: Read>(frames: &mut Frames<R>) -> Result<Option<u8>, ReadError> {
+    const LINE_BYTES_MAX: usize = 16;
+    let (bytes, ended) = frames.peek(LINE_BYTES_MAX)?;
+    let len = memchr::memchr2(b'\n', b'\r', bytes);
+    if len.is_none() && !ended {
+        return Ok(None);
+    }
+    let line = &bytes[..len.unwrap_or(bytes.len())];
+    let line = line.strip_prefix(b"\"").and_then(|line| line.strip_suffix(b"\"")).unwrap_or(line);
+    match line {
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', separator] if DELIMITERS.contains(separator) => {
+            let separator = *separator;
+            frames.next()?;
+            Ok(Some(separator))
+        }
+        [b's' | b'S', b'e' | b'E', b'p' | b'P', b'=', ..] => {
+            let message = "the first line names a separator that is not read; use a comma, a semicolon, a tab or a bar";
+            Err(Rejection::new("separator_unknown", message).at(1).into())
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Passes over blank lines before the header.
 fn skip_blank<R: Read>(frames: &mut Frames<R>, limits: &Limits) -> Result<(), ReadError> {
     loop {
@@ -224,15 +254,15 @@ fn skip_blank<R: Read>(frames: &mut Frames<R>, limits: &Limits) -> Result<(), Re
     }
 }
 
-/// The separator of the header that these bytes begin with.
-fn choose(bytes: &[u8], ended: bool, names: &Names, limits: &Limits) -> Result<u8, Rejection> {
+/// The separator of the header that these bytes begin with, unless the file told it.
+fn choose(bytes: &[u8], ended: bool, told: Option<u8>, names: &Names, limits: &Limits) -> Result<u8, Rejection> {
     let line = &bytes[..memchr::memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len())];
     if line.contains(&0) {
         return Err(not_text("its first line holds NUL bytes"));
     }
     let mut best = None;
     let mut refused = None;
-    for delimiter in DELIMITERS {
+    for delimiter in DELIMITERS.into_iter().filter(|delimiter| told.is_none_or(|told| told == *delimiter)) {
         let mut cells = Vec::new();
         let mut scan = Scan::new(Some(delimiter), limits);
         match scan.advance(bytes, ended, &mut cells) {
@@ -290,6 +320,12 @@ pub(super) fn not_text(why: &str) -> Rejection {
     Rejection::new("not_text", format!("the file is not text: {why}; export it as UTF-8 CSV"))
 }
 
+/// A CSV file without a header.
 pub(super) fn empty_file() -> Rejection {
     Rejection::new("empty_file", "the file is empty; a list with nobody on it is its header alone")
+}
+
+/// JSON lines without a line: nothing tells a list with nobody on it from one of which nothing came.
+pub(super) fn empty_list() -> Rejection {
+    Rejection::new("empty_file", "the file is empty; where nobody is on the list, send its checksum file before it")
 }

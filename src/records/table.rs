@@ -10,9 +10,9 @@ use crate::domain::{Format, Reason, Rejection, RowError};
 
 use super::columns::check_id;
 use super::cut::Cut;
-use super::names::{Names, Present, found};
+use super::names::{Names, Noun, Present, found};
 use super::objects::Objects;
-use super::sheet::Sheet;
+use super::sheet::{Sheet, empty_list};
 use super::window::Window;
 use super::{Limits, ReadError};
 
@@ -129,14 +129,16 @@ fn object_row<R: io::Read>(
     settled: &mut bool,
     cells: &[Cells],
 ) -> Result<Option<TableRow>, ReadError> {
-    let Some(row) = objects.next()? else { return Ok(None) };
+    let Some(row) = objects.next()? else {
+        return if objects.begun() { Ok(None) } else { Err(empty_list().into()) };
+    };
     let line = row.line;
     if let Some(reason) = row.fault {
         return Ok(Some(TableRow { line, values: Err(RowError { column: None, reason }) }));
     }
     if !std::mem::replace(settled, true) {
         if let Some((found, index)) = objects.near_miss() {
-            return Err(objects.names().near_miss(found, index).at(line).into());
+            return Err(objects.names().near_miss(found, index, Noun::Key).at(line).into());
         }
         let keys: Vec<&str> = objects.object.keys.iter().map(String::as_str).collect();
         has_keys(objects.names(), cells, &objects.object.present, keys.into_iter()).map_err(|rejection| rejection.at(line))?;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Read};
 
 use super::*;
-use crate::domain::Format;
+use crate::domain::{Format, Reason};
 
 pub(super) fn csv() -> Reading {
     Reading::new(Format::Csv)
@@ -187,14 +187,51 @@ fn refuses_a_file_with_nothing_in_it() {
 }
 
 #[test]
+fn an_empty_list_of_json_lines_is_believed_where_it_is_vouched_for() {
+    for input in ["", "\n", "\u{feff}\r\n"] {
+        check_with(&Reading { vouched: true, ..jsonl() }, input, "");
+        check_with(&Reading { vouched: true, ..csv() }, input, "rejected empty_file\n");
+    }
+    check_message(&jsonl(), "", "the file is empty; where nobody is on the list, send its checksum file before it");
+}
+
+#[test]
+fn takes_excels_separator_line_at_its_word() {
+    check("sep=;\nCustomer Email;note\na@b;x\n", "3 a@b\n");
+    check("\u{feff}\"sep=;\"\r\nCustomer Email;note\r\na@b;x\r\n", "3 a@b\n");
+    check("SEP=\t\nemail\tnote\na@b\tx,y\n", "3 a@b\n");
+    check("sep=;\n\naccountId;id\n1;2\n", "4 1/2\n");
+    check("sep=;\nid,accountId\n1,2\n", "rejected no_known_column at 2\n");
+    check("sep=:\nid:accountId\n", "rejected separator_unknown at 1\n");
+    check("sep=;", "rejected empty_file\n");
+    check("email\nsep=;\n", "2 invalid email_malformed in email\n");
+}
+
+#[test]
+fn names_what_is_wrong_with_a_value_and_not_with_a_cell_of_another_format() {
+    check_with(&jsonl(), "{\"email\":null}\n", "1 invalid missing in email\n");
+    check_with(&jsonl(), "{\"email\":\"a\\u0000@b\"}\n", "1 invalid control_character in email\n");
+    check("email\na\0@b\n\"a@b\nc@d\"\n", "2 invalid control_character in email\n3 invalid email_malformed in email\n");
+    for reason in [Reason::Missing, Reason::ControlCharacter, Reason::NotText, Reason::JsonWrongType] {
+        assert!(!reason.message().contains("cell"), "{}", reason.message());
+    }
+}
+
+#[test]
 fn refuses_a_header_that_names_nobody() {
     check("mail,name\na@b,c\n", "rejected no_known_column at 1\n");
     check_message(&csv(), "mail,name\n", "no column \"Customer Email\", and no \"accountId\" with \"id\" (found \"mail\", \"name\")");
     check_message(
         &csv(),
         "ann@x.example,Ann,cust-17\n",
-        "no column \"Customer Email\", and no \"accountId\" with \"id\" (found a name not shown, \"Ann\", a name not shown)",
+        "the first line looks like a row, not like a header; write \"Customer Email\", or \"accountId\" and \"id\", above the rows",
     );
+    check_message(
+        &csv(),
+        "a-17,u-4\na-18,u-5\n",
+        "the first line looks like a row, not like a header; write \"Customer Email\", or \"accountId\" and \"id\", above the rows",
+    );
+    check_message(&jsonl(), "{}\n", "no key \"Customer Email\", and no \"accountId\" with \"id\" (found none)");
     check("\n\naccountId,name\n", "rejected missing_column at 3\n");
     check("id\n7\n", "rejected missing_column at 1\n");
     check("doNotTrack\ntrue\n", "rejected no_known_column at 1\n");
@@ -388,7 +425,7 @@ fn the_first_object_is_the_header_of_a_json_file() {
     check_message(
         &jsonl(),
         "{\"ann@x.example\":1,\"name\":2}",
-        "no column \"Customer Email\", and no \"accountId\" with \"id\" (found a name not shown, \"name\")",
+        "no key \"Customer Email\", and no \"accountId\" with \"id\" (found a name not shown, \"name\")",
     );
 }
 

@@ -3,13 +3,15 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{FileState, ImportId};
+use crate::domain::{FileState, ImportId, Mode};
 
 /// Where a delivered file stands.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Status {
     /// [`crate::domain::FileState::as_str`].
     pub state: String,
+    /// Whether it is to be purged, or rehearsed: a file of `/check` has its status under the same name as one of `/inbox`.
+    pub mode: Mode,
     /// Why, where it was refused, held or failed: a stable code.
     pub reason: Option<String>,
     /// The import, once there is one.
@@ -29,8 +31,8 @@ pub struct Status {
 impl Status {
     /// Of a file that no import has yet.
     #[must_use]
-    pub fn waiting(state: FileState, received_at: Timestamp) -> Self {
-        Self { state: state.as_str().to_owned(), reason: None, import: None, sha256: None, received_at, report: None, message: None }
+    pub fn waiting(state: FileState, mode: Mode, received_at: Timestamp) -> Self {
+        Self { state: state.as_str().to_owned(), mode, reason: None, import: None, sha256: None, received_at, report: None, message: None }
     }
 
     /// The text of the status file: pretty-printed JSON and a line end.

@@ -154,7 +154,7 @@ struct Wire {
     started_at: Option<Timestamp>,
     #[serde(with = "super::seconds")]
     finished_at: Timestamp,
-    rows: WireRows,
+    rows: RowCounts,
     removed: Counts,
     detached: Counts,
     overwritten: Counts,
@@ -169,28 +169,44 @@ struct Wire {
     previous: Option<String>,
 }
 
-/// The tally; in a check `would_delete` stands for `deleted`.
-#[derive(Deserialize, Serialize)]
-struct WireRows {
-    read: u64,
+/// The tally as it is told; in a check `would_delete` stands for `deleted`.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct RowCounts {
+    /// Rows that were not blank.
+    pub read: u64,
+    /// Rows that took at least one customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    deleted: Option<u64>,
+    pub deleted: Option<u64>,
+    /// Rows that would have, had it not been a check.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    would_delete: Option<u64>,
-    not_found: u64,
-    duplicate: u64,
-    invalid: u64,
-    exempt: u64,
-    skipped: u64,
+    pub would_delete: Option<u64>,
+    /// Valid rows that name nobody.
+    pub not_found: u64,
+    /// Rows that name a customer again.
+    pub duplicate: u64,
+    /// Bad rows.
+    pub invalid: u64,
+    /// Rows that name a person who must not be erased.
+    pub exempt: u64,
+    /// Rows that the import ended before.
+    pub skipped: u64,
+}
+
+impl RowCounts {
+    /// The counts of an import of this kind.
+    #[must_use]
+    pub fn new(mode: Mode, tally: Tally) -> Self {
+        let Tally { read, deleted, not_found, duplicate, invalid, exempt, skipped } = tally;
+        let (deleted, would_delete) = match mode {
+            Mode::Purge => (Some(deleted), None),
+            Mode::Check => (None, Some(deleted)),
+        };
+        Self { read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped }
+    }
 }
 
 impl From<Report> for Wire {
     fn from(report: Report) -> Self {
-        let Tally { read, deleted, not_found, duplicate, invalid, exempt, skipped } = report.rows;
-        let (deleted, would_delete) = match report.mode {
-            Mode::Purge => (Some(deleted), None),
-            Mode::Check => (None, Some(deleted)),
-        };
         Self {
             version: 1,
             import: report.import,
@@ -207,7 +223,7 @@ impl From<Report> for Wire {
             received_at: report.received_at,
             started_at: report.started_at,
             finished_at: report.finished_at,
-            rows: WireRows { read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped },
+            rows: RowCounts::new(report.mode, report.rows),
             removed: report.removed,
             detached: report.detached,
             overwritten: report.overwritten,
@@ -225,7 +241,7 @@ impl From<Report> for Wire {
 
 impl From<Wire> for Report {
     fn from(wire: Wire) -> Self {
-        let WireRows { read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped } = wire.rows;
+        let RowCounts { read, deleted, would_delete, not_found, duplicate, invalid, exempt, skipped } = wire.rows;
         let deleted = deleted.or(would_delete).unwrap_or(0);
         Self {
             import: wire.import,

@@ -173,6 +173,7 @@ fn results_hold_a_line_for_each_row_and_no_address() {
 fn a_status_is_the_one_place_to_poll() {
     let mut status = Status {
         state: "completed".to_owned(),
+        mode: Mode::Check,
         reason: None,
         import: Some(ImportId(42)),
         sha256: None,
@@ -182,6 +183,7 @@ fn a_status_is_the_one_place_to_poll() {
     };
     let expected = r#"{
   "state": "completed",
+  "mode": "check",
   "reason": null,
   "import": 42,
   "sha256": null,

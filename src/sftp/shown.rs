@@ -9,7 +9,7 @@ use crate::report::Status;
 use crate::sftp::engine::Entry;
 use crate::sftp::place::absolute;
 use crate::sftp::wire::{Attributes, Code, Refusal};
-use crate::spool::{self, ErrorKind, SpoolError};
+use crate::spool::{self, DropFolder, ErrorKind, SpoolError};
 use crate::telemetry;
 
 /// What a sender may do with an entry, as permission bits show it.
@@ -62,8 +62,8 @@ pub(super) fn nanoseconds(nanoseconds: i128) -> u32 {
 }
 
 /// The status of a file that was just delivered.
-pub(super) fn waiting_status() -> Vec<u8> {
-    Status::waiting(FileState::Waiting, jiff::Timestamp::now()).to_json().into_bytes()
+pub(super) fn waiting_status(drop: DropFolder) -> Vec<u8> {
+    Status::waiting(FileState::Waiting, drop.mode(), jiff::Timestamp::now()).to_json().into_bytes()
 }
 
 /// The spool's failure in words for the sender. What an operator must know of is logged, here and only here.

@@ -148,7 +148,7 @@ impl TenantTree {
 
     /// Closes, and waits a little for an earlier file of the name to be claimed.
     fn deliver(&self, mut writing: Box<Writing>) -> Result<(), Refusal> {
-        let status = waiting_status();
+        let status = waiting_status(writing.drop);
         let closed = self.wait_while_pending(|| writing.upload.close(&status));
         match closed {
             Ok(Closed::Kept) => {
@@ -227,7 +227,7 @@ impl TenantTree {
         if size.is_none() && self.memory(from.0, &from.1).is_some() {
             return Err(Refusal::failure("already taken"));
         }
-        let status = waiting_status();
+        let status = waiting_status(to.0);
         let rename = |replace| self.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, &status);
         // Even where it may replace, a file that waits to be claimed is first given the time for that.
         let may_wait = from != to && to.1.kind() != NameKind::Temporary;

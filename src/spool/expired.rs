@@ -1,5 +1,7 @@
 //! What has been kept long enough: day by day, out of `archive` and `rejected`.
 
+use std::collections::HashSet;
+
 use jiff::civil::Date;
 
 use super::{End, Folders, SpoolError};
@@ -33,9 +35,13 @@ impl Folders {
         let root = self.folder(end.as_str())?;
         let folder = root.sub(&day.to_string())?;
         let mut removed = 0;
-        for raw in folder.names()? {
-            let Ok(name) = std::str::from_utf8(&raw) else { continue };
-            if expired == Expired::Everything || !kept_with_reports(name) {
+        let names = folder.names()?;
+        let listed: HashSet<&[u8]> = names.iter().map(Vec::as_slice).collect();
+        for raw in &names {
+            let Ok(name) = std::str::from_utf8(raw) else { continue };
+            // Whatever an original is called, its report stands beside it.
+            let original = listed.contains(format!("{name}.report.json").as_bytes());
+            if expired == Expired::Everything || original || !kept_with_reports(name) {
                 removed += u64::from(folder.unlink(name)?);
             }
         }
@@ -74,7 +80,13 @@ mod tests {
         assert_eq!(folders.expire(End::Archive, day, Expired::Originals).expect("done"), 2);
         assert_eq!(folders.expire(End::Archive, day, Expired::Originals).expect("done"), 0);
         assert!(at.join("1-june.csv.report.json").exists() && at.join("1-june.csv.scrub.json").exists());
-        assert_eq!(folders.expire(End::Archive, day, Expired::Everything).expect("done"), 2);
+        for name in ["2-july.report.json", "2-july.report.json.report.json", "3-x.sig", "3-x.sig.report.json"] {
+            std::fs::write(at.join(name), "x").expect("written");
+        }
+        assert_eq!(folders.expire(End::Archive, day, Expired::Originals).expect("done"), 2, "an original may be called as a report is");
+        assert!(!at.join("2-july.report.json").exists() && !at.join("3-x.sig").exists());
+        assert!(at.join("2-july.report.json.report.json").exists());
+        assert_eq!(folders.expire(End::Archive, day, Expired::Everything).expect("done"), 4);
         assert!(!at.exists() && folders.days(End::Archive).expect("read").is_empty());
     }
 }

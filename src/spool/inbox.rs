@@ -53,6 +53,9 @@ pub struct Scan {
     pub sidecars: Vec<Sidecar>,
     /// What cannot be claimed: the name as it may be shown, and why.
     pub problems: Vec<(String, Problem)>,
+    /// Files under names that are not taken, a dot-file's or a temporary one: as they may be shown, and the last change of the
+    /// inode, nanoseconds since 1970. Their writer may be about to rename them.
+    pub passed_over: Vec<(String, i128)>,
     /// The folder was missing and has been made anew: it must be watched again.
     pub recreated: bool,
 }
@@ -81,7 +84,7 @@ pub enum Problem {
 }
 
 impl Folders {
-    /// Lists a drop folder, made anew if it is missing. Temporary names and dot-files are passed over.
+    /// Lists a drop folder, made anew if it is missing. Files with temporary names and dot-files are only named.
     ///
     /// # Errors
     /// If the folder itself cannot be read.
@@ -90,11 +93,12 @@ impl Folders {
         let noted: HashSet<u64> = self.notes()?.inodes()?.into_iter().collect();
         let mut scan = Scan { recreated, ..Scan::default() };
         for raw in folder.names()? {
-            if raw[0] == b'.' {
-                continue;
-            }
             let name = match FileName::from_bytes(&raw) {
-                Ok(name) if name.kind() == NameKind::Temporary => continue,
+                Ok(name) if name.kind() == NameKind::Temporary => {
+                    let stat = folder.stat(name.as_str())?.filter(dir::is_file);
+                    scan.passed_over.extend(stat.map(|stat| (name.as_str().to_owned(), dir::ctime_ns(&stat))));
+                    continue;
+                }
                 Ok(name) => name,
                 Err(error) => {
                     scan.problems.push((shown(&folder, &raw), Problem::Name(error)));
@@ -145,6 +149,27 @@ impl Folders {
             }
             Ok(staging.unlink(name.as_str())?)
         })
+    }
+
+    /// The checksum that stands beside a file now, though no listing may have shown it. Found under the two usual spellings
+    /// of its ending; one that cannot be taken is passed over.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn sidecar_of(&self, file: &InboxFile) -> Result<Option<Sidecar>, SpoolError> {
+        let folder = self.drop_folder(file.drop)?;
+        for ending in ["sha256", "SHA256"] {
+            // A name that is too long for one has none.
+            let Ok(name) = FileName::parse(&format!("{}.{ending}", file.name)) else { continue };
+            if folder.stat(name.as_str())?.is_none() {
+                continue;
+            }
+            let noted = self.notes()?.inodes()?.into_iter().collect();
+            if let Looked::File(found) = self.look(&folder, file.drop, &name, &noted)? {
+                return Ok(Some(Sidecar { file: found, vouches_for: file.name.clone() }));
+            }
+        }
+        Ok(None)
     }
 
     /// Reads what a checksum file that is not claimed says. `None`: nothing that can be told for sure.

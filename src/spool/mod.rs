@@ -61,7 +61,7 @@ pub use upload::{Closed, Delivered, OpenUpload, Upload};
 use self::dir::Dir;
 use self::notes::Notes;
 use self::writers::Writers;
-use crate::domain::TenantName;
+use crate::domain::{Mode, TenantName};
 
 /// Where a sender puts files: to be purged, or to be rehearsed.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -82,6 +82,24 @@ impl DropFolder {
         match self {
             Self::Inbox => "inbox",
             Self::Check => "check",
+        }
+    }
+
+    /// What becomes of the people in its files.
+    #[must_use]
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::Inbox => Mode::Purge,
+            Self::Check => Mode::Check,
+        }
+    }
+
+    /// The folder whose files are for this.
+    #[must_use]
+    pub fn of_mode(mode: Mode) -> Self {
+        match mode {
+            Mode::Purge => Self::Inbox,
+            Mode::Check => Self::Check,
         }
     }
 }

@@ -27,6 +27,10 @@ impl Folders {
     /// # Errors
     /// The medium's.
     pub fn publish_status_of_claimed(&self, name: &FileName, json: &[u8]) -> Result<bool, SpoolError> {
+        self.unless_one_waits(name, || self.publish_status(name, json))
+    }
+
+    fn unless_one_waits(&self, name: &FileName, tell: impl FnOnce() -> Result<(), SpoolError>) -> Result<bool, SpoolError> {
         let [inbox, check] = DropFolder::ALL.map(|drop| (drop, name.clone()));
         // A close tells and delivers with its name's slot locked: here either both are seen or neither.
         self.writers().with_both(&inbox, &check, |_, _| {
@@ -35,9 +39,17 @@ impl Folders {
                     return Ok(false);
                 }
             }
-            self.publish_status(name, json)?;
+            tell()?;
             Ok(true)
         })
+    }
+
+    /// Removes the status of a file that was claimed for another's sake, a checksum: unless one of that name waits by now.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn remove_status_of_claimed(&self, name: &FileName) -> Result<(), SpoolError> {
+        self.unless_one_waits(name, || self.remove_status(name)).map(|_| ())
     }
 
     /// What `status/NAME.json` says now.

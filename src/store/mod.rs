@@ -180,7 +180,10 @@ impl Store {
     }
 
     /// Opens for reading: the main database cannot be changed through it; temporary tables live in memory. The files
-    /// that WAL mode needs meanwhile are gone again afterwards, if no one else uses them.
+    /// that WAL mode needs meanwhile are gone again afterwards, if no one else uses them; the folder's time of change tells that they
+    /// were there. SQLite reads a store in WAL mode without them only as `immutable`, and then it heeds no writer: a daemon,
+    /// another command or an application that commits meanwhile would be read half. Nothing keeps all of those out while we
+    /// only read, so that time of change is the price.
     ///
     /// # Errors
     /// [`StoreError`]: the file, SQLite, or a setting that did not take.

@@ -195,7 +195,9 @@ fn finds_imports_by_what_is_asked_for() {
     assert_eq!(ids(ledger::list(read, None, 3).unwrap()), [d, c, b]);
     assert_eq!(ids(ledger::list(read, Some(&acme), 9).unwrap()), [d, b, a]);
     assert_eq!(ids(ledger::unarchived(read, &acme).unwrap()), [b, d]);
-    assert_eq!(ledger::newest_of_file(read, &acme, "x").unwrap().unwrap().id, d);
+    let told_by_newer = |id| ledger::told_by_newer(read, &ledger::require(read, id).unwrap()).unwrap();
+    assert_eq!([a, b, c, d].map(told_by_newer), [true, false, false, false]);
+    assert_eq!(ledger::last_taken(read, &acme, "x", Mode::Purge).unwrap(), None, "a command's list was taken from no folder");
     let same = |id| ledger::same_bytes(read, &ledger::require(read, id).unwrap()).unwrap();
     assert_eq!([a, b, c, d].map(same), [None, Some(a), None, None]);
     assert!(matches!(ledger::require(read, ImportId(99)), Err(StoreError::NoImport(99))));

@@ -2,7 +2,8 @@
 
 use super::world::{Came, World, at, exempt, exempt_until, rows};
 use crate::domain::{Outcome, Settings};
-use crate::purge::Ending;
+use crate::purge::{Ending, Plan};
+use crate::store::Create;
 
 fn purge(world: &World, texts: &[&str]) -> Came {
     let matched = world.matched(&rows(texts), Settings::default());
@@ -72,4 +73,31 @@ fn an_exemption_added_after_the_match_protects_whoever_shares_the_address_in_any
     world.engine.chunk(&mut world.open(), import, 1, at(1)).unwrap();
     let came = world.finish(import, &Ending::Completed);
     assert_eq!((came.outcomes, came.customers), (vec![Outcome::Deleted], vec![1]), "who went before it was added is gone");
+}
+
+#[test]
+fn one_who_came_after_the_match_and_is_exempt_keeps_whoever_shares_the_address_from_going_by_it() {
+    let world = shared();
+    let import = world.begin(&world.matched(&rows(&["team@x.example", "cy@x.example"]), Settings::default()));
+    world.customer("acme", "a", "dee", "Team@X.example");
+    exempt(&world, &["a/dee"]);
+    while world.engine.chunk(&mut world.open(), import, 1, at(1)).unwrap().more {}
+    let came = world.finish(import, &Ending::Completed);
+    assert_eq!(came.outcomes, [Outcome::Exempt, Outcome::Deleted]);
+}
+
+#[test]
+fn so_it_is_where_addresses_compare_folded() {
+    const PEOPLE: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, account TEXT, no TEXT, mail TEXT, UNIQUE (account, no));
+        INSERT INTO people VALUES (1, 'a', 'ann', 'Team@x.example'), (2, 'a', 'cy', 'cy@x.example')";
+    const PLAN: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }
+        account = 'account'\nid = 'no'";
+    let world = World::with(Plan::parse(PLAN).unwrap(), Create::LedgerOnly);
+    rusqlite::Connection::open(world.path()).unwrap().execute_batch(PEOPLE).unwrap();
+    let import = world.begin(&world.matched(&rows(&["team@x.example", "cy@x.example"]), Settings::default()));
+    world.sql("INSERT INTO people VALUES (3, 'a', 'dee', ' TEAM@X.example')");
+    exempt(&world, &["a/dee"]);
+    while world.engine.chunk(&mut world.open(), import, 1, at(1)).unwrap().more {}
+    let came = world.finish(import, &Ending::Completed);
+    assert_eq!(came.outcomes, [Outcome::Exempt, Outcome::Deleted]);
 }

@@ -56,11 +56,15 @@ fn what_an_operator_puts_into_an_inbox_is_listed() {
 }
 
 #[test]
-fn dot_files_and_temporary_names_in_an_inbox_are_passed_over() {
+fn dot_files_and_temporary_names_in_an_inbox_are_named_and_not_taken() {
     let world = World::new();
     fs::write(world.path("inbox/.june.csv.swp"), "a\n").expect("written");
     fs::write(world.path("inbox/june.csv.part"), "a\n").expect("written");
-    assert_eq!(world.folders.scan(DropFolder::Inbox).expect("read"), Scan::default());
+    let scan = world.folders.scan(DropFolder::Inbox).expect("read");
+    let mut named: Vec<String> = scan.passed_over.iter().map(|(name, _)| name.clone()).collect();
+    named.sort();
+    assert_eq!(named, [".june.csv.swp", "june.csv.part"]);
+    assert_eq!(Scan { passed_over: Vec::new(), ..scan }, Scan::default());
 }
 
 #[test]

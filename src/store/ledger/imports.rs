@@ -144,14 +144,6 @@ pub fn unarchived(connection: &Connection, tenant: &TenantName) -> Result<Vec<Im
     select(connection, "WHERE tenant = ?1 AND archived = 0 ORDER BY id", [tenant.as_str()])
 }
 
-/// The newest import of a file name.
-///
-/// # Errors
-/// As [`get`].
-pub fn newest_of_file(connection: &Connection, tenant: &TenantName, file: &str) -> Result<Option<ImportRow>, StoreError> {
-    Ok(select(connection, "WHERE tenant = ?1 AND file = ?2 ORDER BY id DESC LIMIT 1", (tenant.as_str(), file))?.pop())
-}
-
 /// Whether a newer import of the same name and kind (purge or check, sent or given to a command) tells the name's status.
 ///
 /// # Errors
@@ -174,6 +166,32 @@ pub fn unfinished_purge(connection: &Connection, import: &ImportRow) -> Result<O
     }
     let rest = "WHERE tenant = ?1 AND file = ?2 AND mode = 'purge' AND origin <> 'command' AND archived = 0 ORDER BY id DESC LIMIT 1";
     Ok(select(connection, rest, (import.tenant.as_str(), &import.file))?.pop())
+}
+
+/// The newest import of a file that was taken from a drop folder under this name, and when.
+///
+/// # Errors
+/// As [`get`].
+pub fn last_taken(
+    connection: &Connection,
+    tenant: &TenantName,
+    file: &str,
+    mode: Mode,
+) -> Result<Option<(ImportId, Timestamp)>, StoreError> {
+    let rest = "WHERE tenant = ?1 AND file = ?2 AND mode = ?3 AND origin <> 'command' ORDER BY id DESC LIMIT 1";
+    let found = select(connection, rest, (tenant.as_str(), file, mode.as_str()))?.pop();
+    Ok(found.map(|row| (row.id, row.received_at)))
+}
+
+/// An earlier import of the same name and kind whose bytes had this SHA-256: the newest.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn earlier_of_name(connection: &Connection, import: &ImportRow, sha256: &str) -> Result<Option<ImportId>, StoreError> {
+    let sql = "SELECT max(id) FROM expunged_imports WHERE tenant = ?1 AND file = ?2 AND mode = ?3 AND sha256 = ?4 AND id < ?5";
+    let about = (import.tenant.as_str(), &import.file, import.mode.as_str(), sha256, import.id.0);
+    let found = connection.query_row(sql, about, |row| row.get::<_, Option<i64>>(0));
+    Ok(found.doing("look for an earlier file of the name")?.map(ImportId))
 }
 
 /// The newest earlier import of the same bytes by the same tenant.

@@ -24,8 +24,8 @@ pub use exemptions::{
 pub use holds::{Decision, Hold, approve, decisions, forget_attempts, hold, hold_of, holds, note_decision, note_warned, set_aside};
 pub use import_row::{BadRow, ImportRow, Origin, Progress};
 pub use imports::{
-    End, FileFacts, NewImport, Planned, digest, end, get, insert, list, newest_of_file, note_attempt, note_file, outcomes, plan,
-    previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report, told_by_newer, unarchived,
+    End, FileFacts, NewImport, Planned, digest, earlier_of_name, end, get, insert, last_taken, list, note_attempt, note_file, outcomes,
+    plan, previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report, told_by_newer, unarchived,
     unfinished_purge, withdraw,
 };
 pub use requests::{

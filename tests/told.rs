@@ -1,0 +1,177 @@
+//! What operators and senders are told: log lines, lists, statuses, and that they say what to do next.
+
+use crate::people;
+use crate::world::World;
+
+fn world() -> World {
+    let mut world = World::new();
+    world.set("pipeline", "settle_seconds", "0");
+    world.set("pipeline", "scan_interval_seconds", "1");
+    world.tenant("acme");
+    people::load(&world, "acme", 12);
+    world.start();
+    world
+}
+
+/// The one line of the log that holds all of these words, once it is there.
+fn line(world: &World, words: &[&str]) -> String {
+    world.eventually(&format!("a line with {words:?}"), || {
+        let log = world.log();
+        log.lines().find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned)
+    })
+}
+
+fn json(world: &World, args: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&world.run(&[args, &["--json"]].concat()).exits(0).stdout).expect("JSON")
+}
+
+#[test]
+fn a_rehearsal_is_never_told_as_a_deletion() {
+    let world = world();
+    world.sftp("acme", &format!("put {} /check/june.csv\n", world.write("june", people::email_csv("acme", 0..2)).display())).exits(0);
+    let told = line(&world, &["import ended", "june.csv"]);
+    assert!(told.contains(" would_delete=2") && !told.contains(" deleted="), "{told}");
+    world.put("acme", "july.csv", people::email_csv("acme", [5]));
+    let told = line(&world, &["import ended", "july.csv"]);
+    assert!(told.contains(" deleted=1") && !told.contains("would_delete"), "{told}");
+
+    let listed = json(&world, &["imports", "list"]);
+    let [purge, check] = [0, 1].map(|at| &listed["imports"][at]["rows"]);
+    assert_eq!((&purge["deleted"], &purge["would_delete"]), (&1.into(), &serde_json::Value::Null), "{listed}");
+    assert_eq!((&check["deleted"], &check["would_delete"]), (&serde_json::Value::Null, &2.into()), "{listed}");
+    let list = world.run(&["imports", "list"]).exits(0).says("DELETED  WOULD DELETE");
+    let column = list.stdout.find("WOULD DELETE").expect("a column");
+    let cells: Vec<&str> = list.stdout.lines().map(|line| line[column..].split_whitespace().next().expect("a cell")).collect();
+    assert_eq!(cells[2], "2", "{}", list.stdout);
+    world.run(&["imports", "show", "1"]).exits(0).says("mode      check: nothing is deleted").says("2 would delete");
+}
+
+#[test]
+fn a_status_tells_a_rehearsal_from_a_purge() {
+    let world = world();
+    world.sftp("acme", &format!("put {} /check/june.csv\n", world.write("june", people::email_csv("acme", 0..2)).display())).exits(0);
+    world.report("acme", "june.csv");
+    assert_eq!(world.status("acme", "june.csv").expect("a status")["mode"], "check");
+    world.put("acme", "june.csv", people::email_csv("acme", [5]));
+    let purged = || world.status("acme", "june.csv").filter(|status| status["state"] == "completed" && status["import"] == 2);
+    assert_eq!(world.eventually("the purge", purged)["mode"], "purge");
+}
+
+#[test]
+fn a_refused_request_says_who_asked_what_and_why() {
+    let world = world();
+    world.put("acme", "june.csv", people::email_csv("acme", [1]));
+    world.report("acme", "june.csv");
+    let asked = world.run(&["imports", "approve", "1"]).exits(1);
+    asked.warns("import 1 is completed; only a held import can be approved").warns("imports show 1");
+    let told = line(&world, &["WARN", "command's request refused"]);
+    for words in ["import=1", "asked=\"approve\"", "by=", "only a held import can be approved", "hint=", "imports show 1"] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    world.run(&["imports", "cancel", "1"]).exits(1).warns("only an import that waits or runs can be cancelled");
+}
+
+#[test]
+fn a_rejection_without_a_reason_is_asked_for_one_in_a_sentence() {
+    let world = world();
+    let asked = world.run(&["imports", "reject", "1"]).exits(2);
+    asked.warns("a rejection needs a reason, which the sender reads").warns("imports reject 1 --why TEXT");
+}
+
+#[test]
+fn a_file_under_a_temporary_name_is_told_once_and_again_on_another_day() {
+    let world = world();
+    let (inbox, check) = (world.folder("acme", "inbox"), world.folder("acme", "check"));
+    let count = |words: &[&str]| world.log().lines().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    for path in [inbox.join("june.csv.part"), inbox.join(".june.csv"), check.join("june.csv.part")] {
+        std::fs::write(path, "x").expect("writable");
+    }
+    let told = line(&world, &["WARN", "file not taken", "folder=\"inbox\"", "june.csv.part"]);
+    assert!(told.contains("rename it when it is whole"), "{told}");
+    line(&world, &["file not taken", "folder=\"inbox\"", "\".june.csv\""]);
+    line(&world, &["file not taken", "folder=\"check\"", "june.csv.part"]);
+    std::fs::remove_file(inbox.join("june.csv.part")).expect("there");
+    // A scan that does not show it: a later file's import began after it.
+    world.put("acme", "july.csv", people::email_csv("acme", [1]));
+    world.report("acme", "july.csv");
+    assert_eq!(count(&["file not taken"]), 3, "once each\n{}", world.log());
+    std::fs::write(inbox.join("june.csv.part"), "x").expect("writable");
+    world.eventually("it is told again", || (count(&["file not taken"]) == 4).then_some(()));
+}
+
+#[test]
+fn a_tenant_that_comes_closes_or_goes_is_named_and_files_that_wait_for_it_are_told_once() {
+    let world = world();
+    let (path, aside) = (world.home().join("tenants.d/acme.toml"), world.outside("acme.toml"));
+    line(&world, &["tenants read", "open=\"acme\""]);
+    world.tenant("berta");
+    line(&world, &["tenant added", "tenant=berta"]);
+
+    world.set_tenant("acme", "disabled", "true");
+    line(&world, &["tenant disabled", "tenant=acme", "disabled = false"]);
+    std::fs::write(world.folder("acme", "inbox").join("june.csv"), people::email_csv("acme", [1])).expect("writable");
+    reload(&world);
+    let told = line(&world, &["WARN", "files wait and nobody serves them", "tenant=acme"]);
+    assert!(told.contains("why=\"disabled\" files=1") && told.contains("set disabled = false"), "{told}");
+
+    world.moves(&path, &aside);
+    let told = line(&world, &["tenant removed", "tenant=acme"]);
+    assert!(told.contains("its customers and files stay") && told.contains("expunged tenant add acme"), "{told}");
+    reload(&world);
+    let warnings = || world.log().matches("files wait and nobody serves them").count();
+    assert_eq!(warnings(), 1, "{}", world.log());
+    std::fs::write(world.folder("acme", "check").join("july.csv"), "x").expect("writable");
+    reload(&world);
+    world.eventually("one more is told", || (warnings() == 2).then_some(()));
+
+    world.moves(&aside, &path);
+    world.set_tenant("acme", "disabled", "false");
+    line(&world, &["tenant added", "tenant=acme"]);
+    assert_eq!(world.report("acme", "june.csv")["rows"]["deleted"], 1);
+}
+
+/// Makes the daemon read its config again, and waits until it has.
+fn reload(world: &World) {
+    let reloads = || world.log().matches("tenants reloaded").count();
+    let before = reloads();
+    crate::world::signal("HUP", &[world.pid()]);
+    world.eventually("the reload", || (reloads() > before).then_some(()));
+}
+
+#[test]
+fn a_start_names_who_is_not_served_and_whose_files_wait() {
+    let mut world = world();
+    world.stop();
+    world.set_tenant("acme", "disabled", "true");
+    std::fs::write(world.folder("acme", "inbox").join("june.csv"), "x").expect("writable");
+    std::fs::create_dir_all(world.folder("gone", "inbox")).expect("made");
+    std::fs::write(world.folder("gone", "inbox").join("june.csv"), "x").expect("writable");
+    world.start();
+    line(&world, &["tenants read", "disabled=\"acme\""]);
+    line(&world, &["WARN", "files wait and nobody serves them", "tenant=acme", "why=\"disabled\""]);
+    line(&world, &["WARN", "files wait and nobody serves them", "tenant=gone", "why=\"removed\"", "expunged tenant add gone"]);
+}
+
+#[test]
+fn who_waits_for_a_person_is_told_with_the_commands_to_type() {
+    let mut world = world();
+    world.set_tenant("acme", "hold_customers_above", "2");
+    world.set_tenant("acme", "hold_customers_percent_above", "25");
+    world.stop();
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", 0..4));
+    let told = line(&world, &["WARN", "import held"]);
+    assert!(told.contains("expunged imports approve 1") && told.contains("expunged imports reject 1 --why TEXT"), "{told}");
+    let shown = world.run(&["imports", "show", "1"]).exits(0).says("4 would delete").says("would be removed 4 customers");
+    shown.warns("imports approve 1").warns("imports reject 1 --why TEXT");
+    world.set_tenant("acme", "disabled", "true");
+    let told = line(&world, &["WARN", "files wait and nobody serves them", "tenant=acme"]);
+    assert!(told.contains("files=1"), "a held one waits too: {told}");
+    world.run(&["imports", "approve", "1"]).exits(1).warns("tenant \"acme\" is not served");
+    world.set_tenant("acme", "disabled", "false");
+    line(&world, &["tenant enabled", "tenant=acme"]);
+    world.run(&["imports", "reject", "1", "--why", "wrong list"]).exits(0).says("import 1: rejected\n");
+    world.put("acme", "july.csv", "mail\nx\n");
+    let told = line(&world, &["import ended", "july.csv"]);
+    assert!(told.contains("no column") && told.contains("Customer Email"), "{told}");
+}
