@@ -8,6 +8,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use expunged::store::schema::REFERRALS_TOGETHER;
 use expunged::store::{Create, Options, Store};
 use rusqlite::{Connection, params};
 
@@ -112,7 +113,9 @@ fn builtin(path: &Path, size: Size) {
         let mut referrals =
             c.prepare("INSERT INTO referrals (referral, tenant, id, referrer, referred, status) VALUES (?1, ?2, ?3, ?4, ?5, 'converted')")?;
         for (at, (from, to)) in parties(size.customers).enumerate() {
-            referrals.execute(params![at as i64 + 1, tenant(from), format!("f{at}"), from as i64 + 1, to as i64 + 1])?;
+            // As `load` keys them: both of a customer's own beside each other.
+            let key = (from as i64 + 1) * REFERRALS_TOGETHER + (at / size.customers) as i64;
+            referrals.execute(params![key, tenant(from), format!("f{at}"), from as i64 + 1, to as i64 + 1])?;
         }
         Ok(())
     });

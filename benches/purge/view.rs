@@ -20,8 +20,8 @@ pub(crate) fn application(dir: &Path, stores: &Stores, size: Size) {
     let during = |work: &dyn Fn()| {
         stop.store(false, Ordering::Relaxed);
         std::thread::scope(|scope| {
-            let reads = scope.spawn(|| reads(&store, size, &stop));
-            let writes = scope.spawn(|| writes(&store, &stop));
+            let reads = scope.spawn(|| reads(store, size, &stop));
+            let writes = scope.spawn(|| writes(store, &stop));
             work();
             stop.store(true, Ordering::Relaxed);
             (reads.join().expect("reads"), writes.join().expect("writes"))

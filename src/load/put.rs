@@ -92,7 +92,7 @@ impl<'t> Writer<'t> {
         let columns = match self.rows {
             Rows::Customers { .. } => [0, 1, 1],
             Rows::OfOne { account, key, .. } => [account, account + 1, key],
-            // Their place is a hash of the id: no order of ours walks it.
+            // Their place is beside their party's: no order of the file's cells walks it, and the last of an id must stay the last.
             Rows::Referrals { .. } => return Ordering::Equal,
         };
         columns.map(|at| &one[at]).cmp(&columns.map(|at| &other[at]))
@@ -125,11 +125,11 @@ impl<'t> Writer<'t> {
             Rows::Referrals { insert, update } => {
                 let referrer = good!(people.find_party(["referrerAccountId", "referrerId"], &row[1..3])?);
                 let referred = good!(people.find_party(["referredAccountId", "referredId"], &row[3..5])?);
-                if referrer.or(referred).is_none() {
+                let Some(party) = referrer.or(referred) else {
                     return Ok(Err(Fault { column: None, reason: BadReason::NoParty }));
-                }
+                };
                 let (tenant, id) = (people.tenant.as_str(), row[0].as_deref().unwrap_or_default());
-                match referral_place(people.transaction, tenant, id)? {
+                match referral_place(people.transaction, tenant, id, party)? {
                     ReferralPlace::Free(place) => {
                         insert.execute((place, tenant, id, referrer, referred, &row[5], &row[6])).doing(doing)?;
                         Ok(Ok(Put::New))

@@ -460,7 +460,7 @@ fn mark_name(at: usize) -> String {
 /// Whether a key is that of a target after this chunk. The unary plus keeps the column's affinity from hiding the ledger's index.
 fn is_later(key: &str) -> String {
     format!(
-        r#"EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = +{key} AND later.gone = 0)"#
+        r#"(+{key} > ?2 AND EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = +{key} AND later.gone = 0))"#
     )
 }
 

@@ -1,10 +1,10 @@
 //! The built-in schema: what `expunged load` fills and the built-in plan erases from.
 //!
-//! Children are clustered by customer (WITHOUT ROWID), because one purged customer then touches one page a table.
+//! Children are clustered by customer (WITHOUT ROWID, referrals by their own key), because one purged customer then touches one
+//! page a table.
 //! Keys to customers are declared without cascades: deletes are explicit, children first, and a forgotten one fails.
 
-use rusqlite::{Connection, OptionalExtension, Transaction};
-use sha2::{Digest, Sha256};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction};
 
 use super::{Doing, StoreError};
 
@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS referrals (
     referrer INTEGER REFERENCES customers (customer), referred INTEGER REFERENCES customers (customer),
     status TEXT, createdAt TEXT
 ) STRICT;
+CREATE UNIQUE INDEX IF NOT EXISTS referrals_by_id ON referrals (tenant, id);
 CREATE INDEX IF NOT EXISTS referrals_by_referrer ON referrals (referrer);
 CREATE INDEX IF NOT EXISTS referrals_by_referred ON referrals (referred);
 "#;
@@ -68,41 +69,36 @@ pub(super) fn check_version(transaction: &Transaction<'_>, name: &str, known: i6
     }
 }
 
+/// Row keys that each customer has for referrals: more of one customer's lie elsewhere.
+pub const REFERRALS_TOGETHER: i64 = 1 << 20;
+
 /// Where a referral stands, or where it would be put.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ReferralPlace {
     /// This row is it.
     There(i64),
-    /// There is none; this key is free for it.
-    Free(i64),
+    /// There is none; this key is free for it. `None`: any.
+    Free(Option<i64>),
 }
 
-/// Finds a referral by its id without an index of its own.
+/// Finds a referral by its id, or a key for it beside those of the same party.
 ///
-/// Its row key is 63 bits of the SHA-256 of tenant and id, counted upward past other referrals that landed on the same
-/// number. A second index would be one more random page a row, to load and to purge. (Two of 4 million fall together
-/// with a chance of one in a million; only if the first of such a pair was deleted could the second be loaded twice.)
+/// Referrals come in no order, and a row that loses its referrer or its referred customer stays where it is: keyed by the first
+/// party's own key, one customer's referrals share a page, and the purge writes half as many pages of them.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
-pub fn referral_place(connection: &Connection, tenant: &str, id: &str) -> Result<ReferralPlace, StoreError> {
+pub fn referral_place(connection: &Connection, tenant: &str, id: &str, party: i64) -> Result<ReferralPlace, StoreError> {
     let doing = "look up a referral";
-    let mut statement = connection.prepare_cached("SELECT tenant = ?2 AND id = ?3 FROM referrals WHERE referral = ?1").doing(doing)?;
-    let mut key = referral_hash(tenant, id);
-    loop {
-        match statement.query_row((key, tenant, id), |row| row.get::<_, bool>(0)).optional().doing(doing)? {
-            Some(true) => return Ok(ReferralPlace::There(key)),
-            None => return Ok(ReferralPlace::Free(key)),
-            Some(false) => key = key.wrapping_add(1) & i64::MAX,
-        }
+    let one = |sql: &str, parameters: &[&dyn ToSql]| {
+        connection.prepare_cached(sql).and_then(|mut found| found.query_row(parameters, |row| row.get(0)).optional()).doing(doing)
+    };
+    if let Some(there) = one("SELECT referral FROM referrals WHERE tenant = ?1 AND id = ?2", &[&tenant, &id])? {
+        return Ok(ReferralPlace::There(there));
     }
-}
-
-fn referral_hash(tenant: &str, id: &str) -> i64 {
-    let mut hash = Sha256::new();
-    hash.update((tenant.len() as u64).to_le_bytes());
-    hash.update(tenant);
-    hash.update(id);
-    let first: [u8; 8] = hash.finalize()[..8].try_into().expect("8 of 32 bytes");
-    i64::from_le_bytes(first) & i64::MAX
+    let Some(first) = party.checked_mul(REFERRALS_TOGETHER) else { return Ok(ReferralPlace::Free(None)) };
+    let end = first.saturating_add(REFERRALS_TOGETHER - 1);
+    let newest = "SELECT referral FROM referrals WHERE referral BETWEEN ?1 AND ?2 ORDER BY referral DESC LIMIT 1";
+    let next = one(newest, &[&first, &end])?.map_or(first, |last: i64| last.saturating_add(1));
+    Ok(ReferralPlace::Free((next <= end).then_some(next)))
 }

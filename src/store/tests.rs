@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::ledger::{self, FileFacts, NewImport, NewRequest, Origin};
-use super::schema::{ReferralPlace, referral_place};
+use super::schema::{REFERRALS_TOGETHER, ReferralPlace, referral_place};
 use super::*;
 use crate::domain::{Dialect, ImportId, Mode, Settings, State, TenantName};
 
@@ -126,16 +126,26 @@ fn another_writer_makes_it_busy_and_nothing_else_does() {
 }
 
 #[test]
-fn a_referral_is_found_by_its_id_also_behind_one_that_took_its_number() {
+fn a_referral_is_found_by_its_id_and_stands_beside_those_of_its_party() {
     let (_folder, path) = folder();
     let store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();
     let c = store.connection();
-    let ReferralPlace::Free(key) = referral_place(c, "acme", "R1").unwrap() else { panic!("an empty table") };
-    c.execute("INSERT INTO referrals (referral, tenant, id) VALUES (?1, 'acme', 'other')", [key]).unwrap();
-    assert_eq!(referral_place(c, "acme", "R1").unwrap(), ReferralPlace::Free(key + 1));
-    c.execute("INSERT INTO referrals (referral, tenant, id) VALUES (?1, 'acme', 'R1')", [key + 1]).unwrap();
-    assert_eq!(referral_place(c, "acme", "R1").unwrap(), ReferralPlace::There(key + 1));
-    assert_ne!(referral_place(c, "acme-2", "R1").unwrap(), ReferralPlace::There(key + 1));
+    let place = |tenant: &str, id: &str, party| referral_place(c, tenant, id, party).unwrap();
+    let put = |key: i64, id: &str| {
+        c.execute("INSERT INTO referrals (referral, tenant, id) VALUES (?1, 'acme', ?2)", (key, id)).unwrap();
+    };
+    let first = 7 * REFERRALS_TOGETHER;
+    assert_eq!(place("acme", "R1", 7), ReferralPlace::Free(Some(first)));
+    put(first, "R1");
+    assert_eq!(place("acme", "R1", 9), ReferralPlace::There(first));
+    assert_eq!(
+        (place("acme", "R2", 7), place("other", "R1", 7)),
+        (ReferralPlace::Free(Some(first + 1)), ReferralPlace::Free(Some(first + 1)))
+    );
+    put(first + REFERRALS_TOGETHER - 1, "R3");
+    assert_eq!(place("acme", "R4", 7), ReferralPlace::Free(None));
+    assert_eq!(place("acme", "R4", 8), ReferralPlace::Free(Some(first + REFERRALS_TOGETHER)));
+    assert_eq!(place("acme", "R4", i64::MAX), ReferralPlace::Free(None));
 }
 
 fn new_import(tenant: &str, file: &str) -> NewImport {
