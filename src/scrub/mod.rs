@@ -316,16 +316,16 @@ impl Scrubber {
         walking.dirty.move_below(end, &mut walking.mended);
         walking.left = Some(left);
         running.progress = progress;
+        if walking.dirty.is_empty() {
+            // The next look reads the file. A reader in the way does not matter yet: what stands in the log is read from there.
+            store.checkpoint()?;
+        }
         Ok(())
     }
 
     /// Looks at the mended pages again, in the file: the log was brought back into it.
     fn look_again(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
         let (walking, progress) = (&mut running.walking, &mut running.progress);
-        if walking.again_from == 0 {
-            // A reader in the way does not matter yet: what stands in the log is read from there.
-            store.checkpoint()?;
-        }
         let tx = store.connection_mut().transaction().doing("look at pages")?;
         progress.meet(Moment::of(&tx)?, walking.left);
         let slice = Slice { connection: &tx, touch: Touch::Look, tell: Tell::BySize, file: self.file.as_ref(), rows: None };
