@@ -211,6 +211,61 @@ fn what_others_still_hold_is_counted_apart_and_residue_is_named_by_table_and_col
 }
 
 #[test]
+fn a_receipt_that_is_not_clean_says_why_and_is_written_over_once_it_is() {
+    let mut world = World::new();
+    world.set("pipeline", "settle_seconds", "0");
+    world.tenant("acme");
+    fill(&world, "acme", 20);
+    world.change("CREATE TABLE mailings (n INTEGER PRIMARY KEY, sent_to TEXT)");
+    world.change(&format!("INSERT INTO mailings VALUES (1, 'to {}')", email(4)));
+    world.start();
+    let file = world.write("one.csv", list([4].into_iter()));
+    world.move_in(&file, "acme", "one.csv");
+    world.report("acme", "one.csv");
+    world.eventually("the archive", || world.files("acme", "processing").is_empty().then_some(()));
+    world.run(&["scrub"]).exits(3).says("something is left");
+    let first = receipt(&world, "acme", "one.csv.scrub.json");
+    assert_eq!((&first["unclean"], &first["tries"]), (&serde_json::json!(["residue"]), &1.into()), "{first:#}");
+    assert!(first["again_at"].is_string() && world.home().join("data/scrub/1").exists(), "kept for another scrub: {first:#}");
+    let said = world.log();
+    let said = said.lines().find(|line| line.contains("scrub not clean")).expect("a warning").to_owned();
+    let fields =
+        ["residue=1", "unsearched=0", "nonzero_bytes=0", "unread_pages=0", "undisturbed=true", "log_empty=true", "again_at=", "hint="];
+    assert!(fields.iter().all(|field| said.contains(field)), "{said}");
+    world.run(&["imports", "show", "1"]).exits(0).says("not clean (residue), again at");
+
+    world.change("DELETE FROM mailings");
+    world.run(&["scrub"]).exits(0).says("nothing is left").says("imports     1");
+    let second = receipt(&world, "acme", "one.csv.scrub.json");
+    assert_eq!((&second["clean"], &second["unclean"]), (&true.into(), &serde_json::json!([])), "{second:#}");
+    assert_eq!((&second["supersedes"], &second["tries"], &second["again_at"]), (&first["scrub"], &2.into(), &serde_json::Value::Null));
+    assert!(!world.home().join("data/scrub/1").exists());
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM expunged_scrub_again"), 0);
+}
+
+#[test]
+fn imports_that_come_one_after_the_other_do_not_keep_a_scrub_from_its_evidence() {
+    let mut world = World::new();
+    world.set("pipeline", "settle_seconds", "0");
+    world.set("pipeline", "chunk_milliseconds", "10");
+    world.set("scrub", "after_rows", "1");
+    world.tenant("acme");
+    fill(&world, "acme", 2_000);
+    world.start();
+    let mut receipts = Vec::new();
+    for round in 0..40 {
+        let name = format!("part{round:02}.csv");
+        let file = world.write(&name, list((round * 50)..(round * 50 + 25)));
+        world.move_in(&file, "acme", &name);
+        receipts.push(format!("{name}.scrub.json"));
+    }
+    for ending in receipts {
+        let receipt = receipt(&world, "acme", &ending);
+        assert_eq!((&receipt["clean"], &receipt["tries"]), (&true.into(), &1.into()), "{receipt:#}");
+    }
+}
+
+#[test]
 fn what_a_cancelled_import_took_is_scrubbed_too() {
     let mut world = World::new();
     world.set("pipeline", "settle_seconds", "0");

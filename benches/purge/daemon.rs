@@ -8,7 +8,7 @@ use crate::generate::{ORDINARY_PLAN, TENANT, address};
 use crate::measure::{Measure, Usage, middle, quantile};
 use crate::peers::{self, Schema};
 
-const EXPUNGED: &str = env!("CARGO_BIN_EXE_expunged");
+pub(crate) const EXPUNGED: &str = env!("CARGO_BIN_EXE_expunged");
 
 /// A running daemon over a copy of a store.
 pub(crate) struct Served {
@@ -38,8 +38,10 @@ impl Served {
         assert!(moved.success());
         let config = home.join("expunged.toml");
         let text = std::fs::read_to_string(&config).expect("a config");
-        let mut text =
-            text.replace("settle_seconds = 2", "settle_seconds = 0").replace("cache_mib = 256", &format!("cache_mib = {cache_mib}"));
+        let mut text = text
+            .replace("settle_seconds = 2", "settle_seconds = 0")
+            .replace("after_rows = 10000", "after_rows = 1000000000")
+            .replace("cache_mib = 256", &format!("cache_mib = {cache_mib}"));
         if matches!(schema, Schema::Ordinary) {
             let plan = home.join("plan.toml");
             std::fs::write(&plan, ORDINARY_PLAN).expect("a plan");
@@ -54,6 +56,14 @@ impl Served {
         let served = Self { daemon: command.spawn().expect("the daemon starts"), home, store };
         served.until(|served| served.log().contains("daemon ready"));
         served
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.daemon.id()
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.home.join("expunged.toml")
     }
 
     pub(crate) fn store(&self) -> &Path {

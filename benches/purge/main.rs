@@ -11,6 +11,8 @@
 //! * `P2`: the same on our schema;
 //! * `naive`: one statement an address, on the ordinary schema.
 //!
+//! From 10,000 rows on, what scrubs cost after such a purge is printed too (`--only scrub`: just that).
+//!
 //! Every side does the whole job: referrals detached, those without a party deleted, empty accounts deleted,
 //! `secure_delete` on, a truncating checkpoint at the end. Ours also keeps its ledger, report and results.
 
@@ -20,6 +22,7 @@ mod daemon;
 mod generate;
 mod measure;
 mod peers;
+mod scrub;
 mod view;
 
 use std::collections::BTreeMap;
@@ -125,5 +128,8 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, (rows, rounds): (usiz
     }
     if rows == 1 {
         daemon::one_row(dir, &stores.builtin);
+    }
+    if rows >= 10_000 && only.is_none_or(|only| only.split(',').any(|wanted| wanted == "scrub")) {
+        scrub::after(dir, &stores.builtin, &list);
     }
 }

@@ -140,7 +140,10 @@ fn scrub_word(receipt: Option<&ScrubReceipt>) -> String {
     match receipt {
         None => "to come".to_owned(),
         Some(receipt) if receipt.clean => format!("{} nothing is left", seconds(receipt.finished_at)),
-        Some(receipt) => format!("{} something is left: see the receipt", seconds(receipt.finished_at)),
+        Some(receipt) => {
+            let next = receipt.again_at.map_or_else(|| "given up".to_owned(), |at| format!("again at {} at the latest", seconds(at)));
+            format!("{} not clean ({}), {next}: see the receipt", seconds(receipt.finished_at), receipt.unclean.join(", "))
+        }
     }
 }
 

@@ -61,7 +61,12 @@ fn print(scene: &Scene, result: &Value) -> Result<(), Failure> {
     let structure = &result["structure"];
     let number = |value: &Value| value.as_u64().unwrap_or_default();
     let imports = result["imports"].as_array().map_or(0, Vec::len);
-    let clean = if result["clean"] == true { "nothing is left" } else { "something is left: see the receipts" };
+    let found = number(&result["residue"]) + number(&structure["nonzero_bytes"]) + number(&structure["unread_pages"]) > 0;
+    let clean = match (result["clean"] == true, found) {
+        (true, _) => "nothing is left".to_owned(),
+        (false, true) => "something is left: see the receipts".to_owned(),
+        (false, false) => "not shown that nothing is left: see the receipts".to_owned(),
+    };
     scene.terminal.say(format!(
         "scrub {}: {clean}\n  imports     {imports}\n  searched    {} pages, {} bytes, {} times through ({})\n  \
          zeroed      {} bytes that no row used, in {} pages\n  residue     {}\n  still held  {} by people who were not purged",

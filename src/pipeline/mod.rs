@@ -374,9 +374,13 @@ impl Pipeline {
 
     /// One slice of one import, or of a scrub where none has work. A fault, a panic included, makes its tenant rest; nobody else.
     fn work(&mut self) {
-        let Some((tenant, import)) = self.turns.next(Instant::now()) else {
+        let now = Instant::now();
+        if self.turns.ready(now) && self.scrubbing.passed_over(now) {
+            self.scrub_slices();
+        }
+        let Some((tenant, import)) = self.turns.next(now) else {
             if self.scrubbing.ready(Instant::now()) {
-                self.scrub_slice();
+                self.scrub_slices();
             }
             return;
         };

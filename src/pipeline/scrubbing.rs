@@ -1,12 +1,14 @@
 //! Scrubs between imports: when one is due, its slices while nothing else is to be done, and its receipts beside the reports.
 //!
-//! Whom an import takes is sealed before its first chunk; the file goes when the receipt is there. Each step can be killed and
-//! done again.
+//! Whom an import takes is sealed before its first chunk; the file goes when a clean receipt is there, or when the import is
+//! given up. Imports go first, but a scrub is not put off for ever, and where they kept its walks from seeing one state of the
+//! store, the last one goes first for a while. Each step can be killed and done again.
 
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tracing::{error, info, warn};
 
 use super::import::place_of;
@@ -24,6 +26,12 @@ const RECEIPT: &str = ".scrub.json";
 
 /// How long a slice may go on. Together with its commit it stays below the 250 ms of DESIGN section 4.
 const SLICE: Duration = Duration::from_millis(120);
+
+/// Slices of imports after which a waiting scrub gets one.
+const PASSED_OVER_MAX: u32 = 20;
+
+/// How long imports wait for a scrub's last time through, which then sees one state of the store. Some gigabytes take that long.
+const FIRST_FOR: Duration = Duration::from_secs(5);
 
 /// Rests while a reader is in the way or the store fails: the first, and the longest.
 const REST_MIN: Duration = Duration::from_millis(500);
@@ -47,6 +55,10 @@ pub(super) struct Scrubbing {
     /// Not before, for want of reasons or because of a rest. `None`: never, until something ends.
     due_at: Option<Instant>,
     rests: u32,
+    /// Slices of imports since its last.
+    passed_over: u32,
+    /// Until when its last time through goes before imports.
+    first_until: Option<Instant>,
     /// Requests that the next scrub answers, and those that the open one does.
     asked: Vec<i64>,
     serving: Vec<i64>,
@@ -54,12 +66,34 @@ pub(super) struct Scrubbing {
 
 impl Scrubbing {
     pub(super) fn new(scrubber: Scrubber, options: ScrubOptions) -> Self {
-        Self { scrubber, options, open: false, due_at: None, rests: 0, asked: Vec::new(), serving: Vec::new() }
+        Self {
+            scrubber,
+            options,
+            open: false,
+            due_at: None,
+            rests: 0,
+            passed_over: 0,
+            first_until: None,
+            asked: Vec::new(),
+            serving: Vec::new(),
+        }
     }
 
     /// Whether there is a slice to be done now.
     pub(super) fn ready(&self, now: Instant) -> bool {
         self.due_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether the scrub has waited long enough for a slice. Called before each slice of an import.
+    pub(super) fn passed_over(&mut self, now: Instant) -> bool {
+        self.passed_over += u32::from(self.ready(now));
+        self.passed_over > PASSED_OVER_MAX
+    }
+
+    /// Whether its last time through goes before imports, which it does for a while, once.
+    fn goes_first(&mut self) -> bool {
+        let now = Instant::now();
+        self.rests == 0 && self.scrubber.is_last_time() && now < *self.first_until.get_or_insert(now + FIRST_FOR)
     }
 
     /// When there will be one.
@@ -113,7 +147,7 @@ impl Pipeline {
         }
     }
 
-    /// An import that changed nothing, or whose receipt is filed, has nobody to look for.
+    /// An import that changed nothing, or whose receipt is filed and clean, has nobody to look for.
     fn drop_needless_seal(&mut self, import: ImportId) -> Result<(), Fault> {
         let store = self.store.connection();
         let needed = match ledger::get(store, import)? {
@@ -133,16 +167,32 @@ impl Pipeline {
         }
         let waiting = ledger::unscrubbed(self.store.connection())?;
         let options = self.scrubbing.options;
-        self.scrubbing.due_at = waiting.iter().map(|one| one.since).min().map(|first| {
-            let rows: u64 = waiting.iter().map(|one| one.rows).sum();
-            let waited = Duration::try_from(Self::now().duration_since(first)).unwrap_or_default();
-            if rows >= options.after_rows { now } else { now + options.after.saturating_sub(waited) }
-        });
+        let new = || waiting.iter().filter(|one| one.again.is_none());
+        let rows: u64 = new().map(|one| one.rows).sum();
+        let wait = |since: Timestamp, wait: Duration| {
+            wait.saturating_sub(Duration::try_from(Self::now().duration_since(since)).unwrap_or_default())
+        };
+        let first = new()
+            .map(|one| one.since)
+            .min()
+            .map(|first| if rows >= options.after_rows { Duration::ZERO } else { wait(first, options.after) });
+        let again = waiting.iter().filter_map(|one| one.again).map(|again| again.at).min();
+        let again = again.map(|at| Duration::try_from(at.duration_since(Self::now())).unwrap_or_default());
+        self.scrubbing.due_at = first.into_iter().chain(again).min().map(|wait| now + wait);
         Ok(())
     }
 
-    /// One slice. A fault makes scrubs rest, nothing else.
-    pub(super) fn scrub_slice(&mut self) {
+    /// One slice; of the last time through as many as may be in a row. A fault makes scrubs rest, nothing else.
+    pub(super) fn scrub_slices(&mut self) {
+        self.scrub_slice();
+        // In a store of our own; another program's writers do not wait for us.
+        while self.options.chunk_rest.is_zero() && self.scrubbing.goes_first() {
+            self.scrub_slice();
+        }
+    }
+
+    fn scrub_slice(&mut self) {
+        self.scrubbing.passed_over = 0;
         match catch_unwind(AssertUnwindSafe(|| self.scrub_step())).unwrap_or(Err(Fault::Panic)) {
             Ok(Step::More) => {
                 self.scrubbing.rests = 0;
@@ -188,7 +238,7 @@ impl Pipeline {
         let began = Instant::now();
         let step = self.scrubbing.scrubber.step(&mut self.store, at, &mut || began.elapsed() < SLICE)?;
         if let Step::Ended(ended) = &step {
-            self.scrubbing.open = false;
+            (self.scrubbing.open, self.scrubbing.first_until) = (false, None);
             self.end_scrub(ended)?;
         }
         Ok(step)
@@ -212,8 +262,14 @@ impl Pipeline {
             warn!(
                 scrub = ended.scrub,
                 residue = ended.residue,
+                unsearched = ended.unsearched,
+                nonzero_bytes = structure.nonzero_bytes,
                 unread_pages = structure.unread_pages,
-                "scrub left traces: see its receipts"
+                undisturbed = structure.undisturbed,
+                log_empty = structure.log_empty,
+                again_at = ended.again_at.map(tracing::field::display),
+                hint = next_to_do(ended),
+                "scrub not clean"
             );
         }
         self.file_receipts();
@@ -228,7 +284,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Writes the receipts that the ledger holds beside their reports. One that cannot be written now is written later.
+    /// Writes the receipts that the ledger holds beside their reports, over those of earlier scrubs. One that cannot be written now is written later.
     fn file_receipts(&mut self) {
         let unfiled = ledger::unfiled(self.store.connection()).unwrap_or_else(|cause| {
             warn!(%cause, "receipts not read");
@@ -244,9 +300,9 @@ impl Pipeline {
     fn file_receipt(&mut self, import: ImportId, receipt: &str) -> Result<(), Fault> {
         let row = ledger::require(self.store.connection(), import)?;
         let mut write = |out: &mut dyn Write| out.write_all(receipt.as_bytes());
-        self.spool.tenant(&row.tenant)?.write_companions(&place_of(&row)?, &mut [Companion { suffix: RECEIPT, write: &mut write }])?;
+        self.spool.tenant(&row.tenant)?.write_over(&place_of(&row)?, &mut Companion { suffix: RECEIPT, write: &mut write })?;
         self.store.write("note a filed receipt", |tx| ledger::set_filed(tx, import))?;
-        Ok(self.scrubbing.scrubber.vault().remove(import)?)
+        self.drop_needless_seal(import)
     }
 
     /// Takes up the requests that wait, and scrubs until this one is answered. For commands without a daemon.
@@ -268,5 +324,19 @@ impl Pipeline {
             }
         }
         Ok(true)
+    }
+}
+
+/// What an operator does about a scrub that was not clean, the worst first.
+fn next_to_do(ended: &Ended) -> &'static str {
+    let structure = &ended.structure;
+    if structure.unread_pages > 0 {
+        "the store has damaged pages: run PRAGMA integrity_check, and restore or VACUUM it"
+    } else if ended.residue > 0 {
+        "the receipts name the tables and columns: cover them by the plan or clear them; then run expunged scrub"
+    } else if ended.unsearched > 0 {
+        "the sealed identifiers are gone or of another key: nothing was searched for; look for these people by hand"
+    } else {
+        "others wrote meanwhile: it runs again by itself, or run expunged scrub while they rest"
     }
 }

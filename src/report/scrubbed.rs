@@ -30,8 +30,21 @@ pub struct ScrubReceipt {
     pub finished_at: Timestamp,
     /// `dbpage`: every page was read, and mended in place; `vacuum`: the database was written anew.
     pub method: String,
-    /// Nothing was left: neither bytes that no row uses, nor residue, and everything was searched.
+    /// Shown that nothing is left: one state of the database was seen whole, every byte that no row uses was zero in it, and no row
+    /// but those of people who were not purged held an identifier.
     pub clean: bool,
+    /// What kept it from being clean, each named by the field that says how much.
+    #[serde(default)]
+    pub unclean: Vec<String>,
+    /// Scrubs that have covered the import, this one included.
+    #[serde(default)]
+    pub tries: u32,
+    /// The scrub whose receipt this one takes the place of.
+    #[serde(default)]
+    pub supersedes: Option<i64>,
+    /// When it is looked at again at the latest; none: it is clean, or was given up, and its identifiers are gone.
+    #[serde(default, with = "super::seconds_or_null")]
+    pub again_at: Option<Timestamp>,
     /// Bytes that no live row uses.
     pub structure: StructureEvidence,
     /// What live rows hold.
@@ -53,13 +66,13 @@ pub struct StructureEvidence {
     pub zeroed_pages: u64,
     /// Bytes that were zeroed.
     pub zeroed_bytes: u64,
-    /// Bytes that were not zero where nothing is used, at the last time through; they were zeroed then.
+    /// Bytes that were not zero where nothing is used when their page was looked at last, after what was found had been zeroed.
     pub nonzero_bytes: u64,
     /// Pages that are damaged, or belong to nothing. They were left as they are.
     pub unread_pages: u64,
     /// Nothing was written between the beginning and the end of the last time through: it saw one state of the database.
     pub undisturbed: bool,
-    /// The write-ahead log and the journal were empty then.
+    /// The write-ahead log and the journal were emptied after that.
     pub log_empty: bool,
     /// Samples of ANALYZE that held an identifier, and were deleted.
     pub samples_deleted: u64,

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use super::needles::Needles;
+use super::pages::DatabaseFile;
 use super::record::{each_text, first_values};
 use super::roots::owners;
 use super::walk::RawRow;
@@ -50,10 +51,18 @@ impl<'a> Search<'a> {
 
     /// Looks at one row. One that does not read back is told by the structure's own checks.
     pub(super) fn see(&mut self, row: &RawRow<'_>) {
+        if !self.needles.may_be_in(row.record) {
+            return;
+        }
+        let only_ids = self.needles.only_ids_in(row.record);
         let mut columns: Vec<(usize, Vec<u32>)> = Vec::new();
         let _ = each_text(row.record, |column, text| {
             let mut sets = Vec::new();
-            self.needles.search(text, &mut |set| sets.push(set));
+            if only_ids {
+                self.needles.search_ids(text, &mut |set| sets.push(set));
+            } else {
+                self.needles.search(text, &mut |set| sets.push(set));
+            }
             if !sets.is_empty() {
                 columns.push((column, sets));
             }
@@ -64,13 +73,19 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Says of each found value whose it is. In the transaction of the slice.
-    pub(super) fn settle(self, connection: &Connection, living: &[Living], found: &mut FoundByImport) -> Result<(), StoreError> {
+    /// Says of each found value whose it is. In the transaction of the slice, which writes nothing.
+    pub(super) fn settle(
+        self,
+        connection: &Connection,
+        file: Option<&DatabaseFile>,
+        living: &[Living],
+        found: &mut FoundByImport,
+    ) -> Result<(), StoreError> {
         if self.hits.is_empty() {
             return Ok(());
         }
         let pages: HashSet<u32> = self.hits.iter().map(|hit| hit.page).collect();
-        let owners = owners(connection, &pages)?;
+        let owners = owners(connection, file, &pages)?;
         let mut tables: HashMap<u32, Option<Table>> = HashMap::new();
         for hit in &self.hits {
             let Some(root) = owners.get(&hit.page) else { continue };

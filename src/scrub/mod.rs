@@ -2,18 +2,25 @@
 //!
 //! Two parts. *Structure*, without identifiers: every byte of the database that no live row uses is zero, the write-ahead log and
 //! the journal are empty. *Content*: live rows are searched for the purged people's addresses and ids, which were sealed before
-//! the first of them went. A scrub covers all imports that ended before it began, goes in slices whose length the caller
-//! times, can be killed anywhere and goes on from its last page. This module neither waits nor looks at a clock; where receipts are
-//! filed, the caller knows.
+//! the first of them went. A scrub covers all imports that ended before it began, and those whose receipts are not clean yet;
+//! goes in slices whose length the caller times, can be killed anywhere and goes on from its last page. This module neither
+//! waits nor looks at a clock; where receipts are filed, the caller knows.
+//!
+//! One time through: every page is looked at and its rows searched; what is found dirty is mended after each slice; at the end
+//! the mended pages are looked at again, in the file. If nobody else wrote meanwhile, that is one state of the database, seen
+//! whole. If someone did, it is gone through again; and when that does not help, the receipt says so and another scrub follows.
 
 mod content;
 mod needles;
 mod page;
+mod page_set;
+mod pages;
 mod progress;
 mod receipts;
 mod record;
 mod roots;
 mod seal;
+mod sieve;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -24,9 +31,10 @@ use jiff::Timestamp;
 
 use self::content::{Search, delete_samples, search_by_sql};
 use self::needles::Needles;
-use self::page::Header;
+use self::page_set::PageSet;
+use self::pages::{DatabaseFile, Pages};
 use self::progress::{Moment, Progress, Sought, Stage};
-use self::walk::{Pages, Slice, Stop, Tally, Tell, Touch};
+use self::walk::{Slice, Stop, Tally, Tell, Touch};
 use crate::domain::ImportId;
 use crate::store::ledger::{self, ScrubRow};
 use crate::store::{Doing, Living, Store, StoreError};
@@ -78,9 +86,6 @@ pub enum Wish {
     Anyway,
 }
 
-/// Times through the file before a scrub ends whatever it still finds: someone else keeps writing.
-const WALKS_MAX: u32 = 3;
-
 /// Pages after which a walk that only looks notes how far it is.
 const SAVE_EVERY_PAGES: u32 = 65_536;
 
@@ -90,6 +95,7 @@ pub struct Scrubber {
     vault: Vault,
     living: Vec<Living>,
     method: Method,
+    file: Option<DatabaseFile>,
     /// What is known of the open scrub. All of it can be lost.
     running: Option<Running>,
 }
@@ -100,10 +106,22 @@ struct Running {
     progress: Progress,
     needles: Needles,
     sought: Sought,
-    /// The last slice found something to mend.
-    mending: bool,
+    walking: Walking,
+}
+
+/// One time through the file.
+#[derive(Debug, Default)]
+struct Walking {
+    /// Found dirty and to be mended, and those that were mended.
+    dirty: PageSet,
+    mended: PageSet,
+    /// The last page was passed; the first of the mended ones that is to be looked at again; all of them were.
+    passed: bool,
+    again_from: u32,
+    verified: bool,
     saved_page: u32,
-    moment: Option<Moment>,
+    /// The state that the last slice left behind.
+    left: Option<Moment>,
 }
 
 impl Scrubber {
@@ -112,7 +130,8 @@ impl Scrubber {
     /// # Errors
     /// [`StoreError::Sqlite`].
     pub fn new(store: &Store, vault: Vault, living: Vec<Living>) -> Result<Self, StoreError> {
-        Ok(Self { vault, living, method: Method::of(store.connection())?, running: None })
+        let connection = store.connection();
+        Ok(Self { vault, living, method: Method::of(connection)?, file: DatabaseFile::of(connection), running: None })
     }
 
     /// From now on these rows belong to someone who stays: the plan has changed.
@@ -126,13 +145,20 @@ impl Scrubber {
         self.method
     }
 
+    /// Whether the open scrub's last time through has begun, because others wrote during those before. If they write again, its
+    /// receipts are not clean.
+    #[must_use]
+    pub fn is_last_time(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.progress.stage == Stage::Walk && running.progress.is_last())
+    }
+
     /// The sealed identifiers.
     #[must_use]
     pub fn vault(&self) -> &Vault {
         &self.vault
     }
 
-    /// Begins a scrub of every archived import that waits for one, unless one is open. False: nothing waits, and none was
+    /// Begins a scrub of every archived import that waits for one, the first or another, unless one is open. False: nothing waits, and none was
     /// wished for anyway.
     ///
     /// # Errors
@@ -191,10 +217,10 @@ impl Scrubber {
             sought.push(of);
         }
         let mut progress = Progress::from_text(&row.progress, self.method);
-        // Who knows what was written meanwhile.
-        progress.disturbed |= progress.next_page > 1;
-        let saved_page = progress.next_page;
-        Ok(Running { row, progress, needles, sought, mending: false, saved_page, moment: None })
+        // Who knows what was written meanwhile. What an ended walk saw, it saw.
+        progress.disturbed |= progress.stage == Stage::Walk && progress.next_page > 1;
+        let walking = Walking { saved_page: progress.next_page, ..Walking::default() };
+        Ok(Running { row, progress, needles, sought, walking })
     }
 
     fn samples(&self, store: &mut Store, running: &mut Running) -> Result<Step, ScrubError> {
@@ -208,66 +234,110 @@ impl Scrubber {
         Ok(Step::More)
     }
 
-    /// One slice. It looks first, without keeping writers away, and writes only where a slice found something to mend.
+    /// One slice. It looks without keeping writers away, and writes only where a look found something.
     fn walk(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<Step, ScrubError> {
-        let (row, mut progress, mending) = (running.row.id, running.progress.clone(), running.mending);
-        let before = running.moment;
-        let stop = if mending {
-            store.write("scrub pages", |tx| {
-                progress.meet(Moment::of(tx)?, before);
-                let stop = self.slice(tx, running, &mut progress, Touch::Mend, go_on)?;
-                ledger::save_scrub(tx, row, &progress.to_text())?;
-                Ok::<_, StoreError>(stop)
-            })?
+        if !running.walking.dirty.is_empty() {
+            self.mend(store, running, go_on)?;
+        } else if !running.walking.passed {
+            self.look(store, running, go_on)?;
         } else {
-            let tx = store.connection_mut().transaction().doing("look at pages")?;
-            let now = Moment::of(&tx)?;
-            progress.meet(now, before);
-            let stop = self.slice(&tx, running, &mut progress, Touch::Look, go_on)?;
-            tx.rollback().doing("look at pages")?;
-            stop
-        };
-        if stop == Stop::Dirty {
-            running.mending = true;
-            return Ok(Step::More);
+            self.look_again(store, running, go_on)?;
         }
-        running.mending = mending && progress.dirty_bytes > running.progress.dirty_bytes;
-        let over = stop == Stop::End;
-        if over {
-            progress.end_walk(running.needles.is_empty(), WALKS_MAX);
+        let walking = &running.walking;
+        // Another time through looks at everything, the mended pages among it.
+        let enough = walking.verified || walking.mended.is_empty() || (running.progress.disturbed && !running.progress.is_last());
+        if walking.passed && walking.dirty.is_empty() && enough {
+            let mut progress = running.progress.clone();
+            progress.end_walk(running.needles.is_empty());
+            note(store, running.row.id, &progress)?;
+            (running.progress, running.walking) = (progress, Walking::default());
         }
-        if over || progress.next_page.abs_diff(running.saved_page) >= SAVE_EVERY_PAGES {
-            store.write("note a scrub's progress", |tx| ledger::save_scrub(tx, row, &progress.to_text()))?;
-            running.saved_page = progress.next_page;
-        }
-        running.progress = progress;
-        running.moment = Some(Moment::of(store.connection())?);
         Ok(Step::More)
     }
 
-    fn slice(
-        &self,
-        connection: &rusqlite::Connection,
-        running: &Running,
-        progress: &mut Progress,
-        touch: Touch,
-        go_on: &mut dyn FnMut() -> bool,
-    ) -> Result<Stop, StoreError> {
-        let header = Pages::open(connection)?.header;
+    /// Looks at the next pages, and searches their rows.
+    fn look(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
+        let file = self.file.as_ref();
+        let mut progress = running.progress.clone();
+        let tx = store.connection_mut().transaction().doing("look at pages")?;
+        let now = Moment::of(&tx)?;
+        progress.meet(now, running.walking.left);
+        let header = Pages::open(&tx)?.header;
+        progress.page_bytes = header.page_bytes as u64;
         progress.by_tables |= !header.utf8;
         let searching = progress.searching && !progress.by_tables && !running.needles.is_empty();
         let mut search = Search::new(&running.needles);
+        let wanted = |page: &[u8]| running.needles.may_be_in(page);
         let mut see = |row: &walk::RawRow<'_>| search.see(row);
-        let rows: Option<walk::SeeRow<'_>> = if searching { Some(&mut see) } else { None };
-        let (tally, stop) = Slice { connection, touch, tell: Tell::BySize, rows }.run(progress.next_page, go_on)?;
-        if stop == Stop::Dirty {
-            return Ok(stop);
+        let rows = searching.then_some(walk::Rows { wanted: &wanted, see: &mut see });
+        let slice = Slice { connection: &tx, touch: Touch::Look, tell: Tell::BySize, file, rows };
+        let walked = slice.run(progress.next_page, go_on)?;
+        search.settle(&tx, file, &self.living, &mut progress.found)?;
+        tx.rollback().doing("look at pages")?;
+        progress.tally.add(&walked.tally);
+        match walked.stop {
+            Stop::At(page) => progress.next_page = page,
+            // Beyond every page: what was found so far is not looked for from the first page on again.
+            Stop::End => (progress.next_page, running.walking.passed) = (u32::MAX, true),
         }
-        if searching {
-            search.settle(connection, &self.living, &mut progress.found)?;
+        running.progress = progress;
+        running.walking.left = Some(now);
+        walked.dirty.iter().for_each(|page| running.walking.dirty.insert(*page));
+        if !running.walking.passed && running.progress.next_page.abs_diff(running.walking.saved_page) >= SAVE_EVERY_PAGES {
+            let (id, text, left) = (running.row.id, running.progress.to_text(), &mut running.walking.left);
+            store.write("note a scrub's progress", |tx| {
+                running.progress.meet(Moment::of(tx)?, *left);
+                ledger::save_scrub(tx, id, &text)?;
+                *left = Some(Moment::of(tx)?);
+                Ok::<_, StoreError>(())
+            })?;
+            running.walking.saved_page = running.progress.next_page;
         }
-        progress.note_slice(&tally, stop, &header);
-        Ok(stop)
+        Ok(())
+    }
+
+    /// Zeroes what the pages that were found dirty do not use.
+    fn mend(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
+        let mut progress = running.progress.clone();
+        let (id, walking) = (running.row.id, &mut running.walking);
+        let (stop, left) = store.write("scrub pages", |tx| {
+            progress.meet(Moment::of(tx)?, walking.left);
+            let slice = Slice { connection: tx, touch: Touch::Mend, tell: Tell::BySize, file: None, rows: None };
+            let walked = slice.run_over(&walking.dirty, 1, go_on)?;
+            progress.zeroed_pages += walked.tally.dirty_pages;
+            progress.zeroed_bytes += walked.tally.dirty_bytes;
+            ledger::save_scrub(tx, id, &progress.to_text())?;
+            Ok::<_, StoreError>((walked.stop, Moment::of(tx)?))
+        })?;
+        let end = match stop {
+            Stop::At(page) => page,
+            Stop::End => u32::MAX,
+        };
+        walking.dirty.move_below(end, &mut walking.mended);
+        walking.left = Some(left);
+        running.progress = progress;
+        if walking.dirty.is_empty() {
+            // The next look reads the file. A reader in the way does not matter yet: what stands in the log is read from there.
+            store.checkpoint()?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the mended pages again, in the file: the log was brought back into it.
+    fn look_again(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
+        let (walking, progress) = (&mut running.walking, &mut running.progress);
+        let tx = store.connection_mut().transaction().doing("look at pages")?;
+        progress.meet(Moment::of(&tx)?, walking.left);
+        let slice = Slice { connection: &tx, touch: Touch::Look, tell: Tell::BySize, file: self.file.as_ref(), rows: None };
+        let walked = slice.run_over(&walking.mended, walking.again_from, go_on)?;
+        tx.rollback().doing("look at pages")?;
+        progress.nonzero_bytes += walked.tally.dirty_bytes;
+        match walked.stop {
+            Stop::At(page) => walking.again_from = page,
+            Stop::End => walking.verified = true,
+        }
+        walked.dirty.iter().for_each(|page| walking.dirty.insert(*page));
+        Ok(())
     }
 
     fn vacuum(&self, store: &mut Store, running: &mut Running) -> Result<Step, ScrubError> {
@@ -279,8 +349,7 @@ impl Scrubber {
         progress.tally = Tally { pages: pages.into(), ..Tally::default() };
         (progress.bytes, progress.walks, progress.by_tables) = (u64::from(page_bytes) * u64::from(pages), 1, true);
         progress.stage = Stage::Tables;
-        let text = progress.to_text();
-        store.write("note a scrub's progress", |tx| ledger::save_scrub(tx, running.row.id, &text))?;
+        note(store, running.row.id, progress)?;
         Ok(Step::More)
     }
 
@@ -289,25 +358,11 @@ impl Scrubber {
         running.progress.found = search_by_sql(&tx, &running.needles, &self.living)?;
         tx.rollback().doing("search the tables")?;
         running.progress.stage = Stage::Log;
-        let text = running.progress.to_text();
-        store.write("note a scrub's progress", |tx| ledger::save_scrub(tx, running.row.id, &text))?;
+        note(store, running.row.id, &running.progress)?;
         Ok(Step::More)
     }
 }
 
-impl Progress {
-    fn note_slice(&mut self, tally: &Tally, stop: Stop, header: &Header) {
-        self.tally.add(tally);
-        self.dirty_pages += tally.dirty_pages;
-        self.dirty_bytes += tally.dirty_bytes;
-        self.page_bytes = header.page_bytes as u64;
-        // Another time through will follow: the search waits for it.
-        if tally.dirty_bytes > 0 && self.walks == 0 {
-            self.searching = false;
-        }
-        match stop {
-            Stop::At(page) => self.next_page = page,
-            Stop::End | Stop::Dirty => {}
-        }
-    }
+fn note(store: &mut Store, scrub: i64, progress: &Progress) -> Result<(), StoreError> {
+    store.write("note a scrub's progress", |tx| ledger::save_scrub(tx, scrub, &progress.to_text()))
 }

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr3, memmem};
 
+use super::sieve::Sieve;
 use crate::domain::Email;
 
 /// Shortest id that is looked for, in bytes: shorter ones stand in texts by chance.
@@ -26,6 +27,7 @@ pub(super) struct Needles {
     id_lengths: u64,
     /// Some id holds what ends a word, so that it is only found as a whole value.
     with_blanks: bool,
+    sieve: Sieve,
 }
 
 /// Prints no identifier, nor a hash of one.
@@ -47,6 +49,7 @@ impl Needles {
             addresses: false,
             id_lengths: 0,
             with_blanks: false,
+            sieve: Sieve::new(key),
         }
     }
 
@@ -54,6 +57,7 @@ impl Needles {
     pub(super) fn add(&mut self, import: u32, identifier: &str) -> bool {
         let hash = if let Ok(email) = Email::parse(identifier) {
             self.addresses = true;
+            self.sieve.add_address(email.as_str());
             self.hash(ADDRESS, email.as_str().as_bytes())
         } else {
             let id = identifier.trim().as_bytes();
@@ -62,6 +66,7 @@ impl Needles {
             }
             self.id_lengths |= length_bit(id.len());
             self.with_blanks |= !id.iter().all(|byte| in_word(*byte));
+            self.sieve.add_id(id);
             self.hash(ID, id)
         };
         let mut set = self.found_in.get(&hash).map_or_else(Vec::new, |set| self.sets[*set as usize].clone());
@@ -89,6 +94,16 @@ impl Needles {
         &self.sets[set as usize]
     }
 
+    /// Whether some text within these bytes may hold one: quickly, and wrongly yes at times.
+    pub(super) fn may_be_in(&self, bytes: &[u8]) -> bool {
+        !self.is_empty() && self.sieve.passes(bytes)
+    }
+
+    /// Whether only whole ids can be in a record's values: no address, and nothing written with escapes.
+    pub(super) fn only_ids_in(&self, record: &[u8]) -> bool {
+        memchr3(b'@', b'\\', b'%', record).is_none()
+    }
+
     /// Names the sets of the identifiers that a value holds. A set may be named more than once.
     pub(super) fn search(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
         self.search_plain(value, hit);
@@ -107,6 +122,11 @@ impl Needles {
                 self.address_at(value, at, hit);
             }
         }
+        self.search_ids(value, hit);
+    }
+
+    /// As [`Needles::search`], for ids that stand in a value as they are.
+    pub(super) fn search_ids(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
         if self.id_lengths == 0 || value.len() < ID_BYTES_MIN {
             return;
         }
@@ -199,24 +219,29 @@ impl Needles {
         }
     }
 
-    /// 64 bits, keyed by the store's secret: a million identifiers and a billion words meet by chance once in 20,000 scrubs.
     fn hash(&self, kind: u64, bytes: &[u8]) -> u64 {
-        let mix = |a: u64, b: u64| {
-            let product = u128::from(a) * u128::from(b);
-            #[expect(clippy::cast_possible_truncation, reason = "the halves are folded")]
-            let folded = product as u64 ^ (product >> 64) as u64;
-            folded
-        };
-        let mut state = self.key ^ kind;
-        let (words, rest) = bytes.as_chunks::<8>();
-        for word in words {
-            state = mix(state ^ u64::from_le_bytes(*word), 0x9e37_79b9_7f4a_7c15);
-        }
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        state = mix(state ^ u64::from_le_bytes(last), 0xa076_1d64_78bd_642f);
-        mix(state ^ bytes.len() as u64, 0xe703_7ed1_a0b4_28db ^ self.key.rotate_left(32))
+        keyed(self.key, kind, bytes)
     }
+}
+
+/// 64 bits, keyed by the store's secret: a million identifiers and a billion words meet by chance once in 20,000 scrubs.
+#[inline]
+pub(super) fn keyed(key: u64, kind: u64, bytes: &[u8]) -> u64 {
+    let mix = |a: u64, b: u64| {
+        let product = u128::from(a) * u128::from(b);
+        #[expect(clippy::cast_possible_truncation, reason = "the halves are folded")]
+        let folded = product as u64 ^ (product >> 64) as u64;
+        folded
+    };
+    let mut state = key ^ kind;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        state = mix(state ^ u64::from_le_bytes(*word), 0x9e37_79b9_7f4a_7c15);
+    }
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    state = mix(state ^ u64::from_le_bytes(last), 0xa076_1d64_78bd_642f);
+    mix(state ^ bytes.len() as u64, 0xe703_7ed1_a0b4_28db ^ key.rotate_left(32))
 }
 
 /// Hashes are hashed enough.

@@ -126,7 +126,11 @@ pub(super) struct Parts {
     pub(super) unused: Vec<Range<usize>>,
     /// The page right of all cells, in interior pages.
     pub(super) rightmost: u32,
+    /// Where its cells begin.
+    pub(super) content: usize,
     extents: Vec<(usize, usize)>,
+    /// By where one begins in the page; zero everywhere between two pages.
+    lengths: Vec<usize>,
 }
 
 impl Parts {
@@ -147,6 +151,7 @@ impl Parts {
         if gap > content || content > usable {
             return Err(Malformed);
         }
+        self.content = content;
         self.unused.push(gap..content);
         let free = self.free_blocks(page, be16(page, start + 1), content, usable)?;
         let fragments = usize::from(page[start + 7]);
@@ -194,21 +199,26 @@ impl Parts {
     /// What lies between cells and free blocks: fragments. Each is of three bytes at most when it is made, but they add up
     /// side by side, to sixty a page: enough for an address.
     fn holes(&mut self, content: usize, usable: usize) -> Result<(), Malformed> {
-        self.extents.sort_unstable();
-        let mut end = content;
+        self.lengths.resize(usable, 0);
         for (from, to) in &self.extents {
-            if *from < end {
-                return Err(Malformed);
-            }
-            if *from > end {
-                self.unused.push(end..*from);
-            }
-            end = *to;
+            self.lengths[*from] = to - from;
         }
-        if end < usable {
-            self.unused.push(end..usable);
+        let (mut at, mut seen) = (content, 0);
+        while at < usable {
+            match self.lengths[at] {
+                0 => {
+                    let end = (at..usable).find(|at| self.lengths[*at] != 0).unwrap_or(usable);
+                    self.unused.push(at..end);
+                    at = end;
+                }
+                length => (at, seen) = (at + length, seen + 1),
+            }
         }
-        Ok(())
+        for (from, _) in &self.extents {
+            self.lengths[*from] = 0;
+        }
+        // Where some lie over others, or over the end, not all are met.
+        if seen == self.extents.len() && at == usable { Ok(()) } else { Err(Malformed) }
     }
 }
 

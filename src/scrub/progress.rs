@@ -63,9 +63,11 @@ pub(super) struct Progress {
     pub(super) next_page: u32,
     /// Of this time through.
     pub(super) tally: Tally,
-    /// Of all times.
-    pub(super) dirty_pages: u64,
-    pub(super) dirty_bytes: u64,
+    /// Zeroed, all times together.
+    pub(super) zeroed_pages: u64,
+    pub(super) zeroed_bytes: u64,
+    /// Found in mended pages when they were looked at again, this time through.
+    pub(super) nonzero_bytes: u64,
     pub(super) page_bytes: u64,
     pub(super) bytes: u64,
     /// Something was written since this time through began, and not by the scrub.
@@ -115,8 +117,9 @@ impl Progress {
             walks: 0,
             next_page: 1,
             tally: Tally::default(),
-            dirty_pages: 0,
-            dirty_bytes: 0,
+            zeroed_pages: 0,
+            zeroed_bytes: 0,
+            nonzero_bytes: 0,
             page_bytes: 0,
             bytes: 0,
             disturbed: false,
@@ -127,8 +130,12 @@ impl Progress {
         }
     }
 
+    /// What the ledger keeps. Its length seldom changes: SQLite writes a row of equal length over the old one, in its place, so
+    /// that noting how far a walk is moves nothing.
     pub(super) fn to_text(&self) -> String {
-        serde_json::to_string(self).expect("numbers, words and maps with text keys")
+        let text = serde_json::to_string(self).expect("numbers, words and maps with text keys");
+        let length = text.len().next_multiple_of(NOTE_BYTES);
+        format!("{text:<length$}")
     }
 
     /// Back from the ledger; what does not read back, or was made by another build, begins anew.
@@ -136,22 +143,32 @@ impl Progress {
         serde_json::from_str(text).ok().filter(|progress: &Self| progress.method == method).unwrap_or_else(|| Self::new(method))
     }
 
-    /// Compares the state that a slice meets with the one that the last left behind.
+    /// Compares the state that a slice meets with the one that the last left behind. What changed since is searched for by another
+    /// time through, if there is one.
     pub(super) fn meet(&mut self, now: Moment, left: Option<Moment>) {
-        self.disturbed |= self.next_page > 1 && left != Some(now);
+        self.disturbed |= left.is_some_and(|left| left != now);
+        self.searching &= !self.disturbed || self.is_last();
     }
 
-    /// The last page was passed. Another time through is needed unless this one saw one clean state of the file, all of it.
-    pub(super) fn end_walk(&mut self, nobody_sought: bool, walks_max: u32) {
+    /// Whether no other time through follows this one.
+    pub(super) fn is_last(&self) -> bool {
+        self.walks + 1 >= WALKS_MAX
+    }
+
+    /// The last page was passed, and what was mended was looked at again. Another time through is needed unless this one saw one
+    /// state of the file, all of it, and left it clean.
+    pub(super) fn end_walk(&mut self, nobody_sought: bool) {
+        let last = self.is_last();
         self.walks += 1;
         self.bytes = self.tally.pages * self.page_bytes;
         let whole = self.searching || self.by_tables || nobody_sought;
-        let proven = self.tally.dirty_bytes == 0 && whole && !self.disturbed;
-        if proven || self.walks >= walks_max {
+        let proven = self.nonzero_bytes == 0 && whole && !self.disturbed;
+        if proven || last {
             self.stage = if self.by_tables && !nobody_sought { Stage::Tables } else { Stage::Log };
             return;
         }
-        (self.next_page, self.tally, self.disturbed, self.searching) = (1, Tally::default(), false, true);
+        (self.next_page, self.tally, self.nonzero_bytes) = (1, Tally::default(), 0);
+        (self.disturbed, self.searching) = (false, true);
         self.found.clear();
     }
 
@@ -161,3 +178,9 @@ impl Progress {
         self.tally.malformed_pages + stray
     }
 }
+
+/// Times through the file before a scrub ends whatever it still finds: someone else keeps writing.
+const WALKS_MAX: u32 = 3;
+
+/// Lengths of a note are multiples of this, in bytes.
+const NOTE_BYTES: usize = 1024;

@@ -1,13 +1,13 @@
 //! The end of a scrub: the log is emptied, and each covered import gets its receipt, in one transaction.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::progress::{Progress, Stage};
 use super::{Method, Running, ScrubError, Step};
 use crate::domain::ImportId;
 use crate::report::{ContentEvidence, ScrubReceipt, StructureEvidence};
-use crate::store::ledger::{self, ScrubRow};
-use crate::store::{Doing, Store, StoreError};
+use crate::store::ledger::{self, Again, Found, ScrubRow};
+use crate::store::{Checkpoint, Doing, Store, StoreError};
 
 /// What a scrub came to.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -20,15 +20,19 @@ pub struct Ended {
     pub structure: StructureEvidence,
     /// The covered imports' residue together.
     pub residue: u64,
+    /// Covered imports whose identifiers were not at hand.
+    pub unsearched: u64,
     /// How it worked.
     pub method: Method,
+    /// When some of the imports are looked at again at the latest; none: no receipt asks for it.
+    pub again_at: Option<Timestamp>,
 }
 
 impl Ended {
-    /// Nothing was left.
+    /// Shown that nothing was left.
     #[must_use]
     pub fn clean(&self) -> bool {
-        self.receipts.iter().all(|receipt| receipt.clean)
+        unclean_structure(&self.structure).is_empty() && self.receipts.iter().all(|receipt| receipt.clean)
     }
 }
 
@@ -36,13 +40,22 @@ impl Ended {
 const PROMISE: &str = "on for every connection of expunged; other programs' connections follow their own setting, \
                        and this receipt states the file as it was at finished_at";
 
+/// Before an import that was not clean makes a scrub begin again: the first time, and the longest. It doubles. A scrub that
+/// begins for another reason covers it too.
+const AGAIN_MIN: SignedDuration = SignedDuration::from_hours(1);
+const AGAIN_MAX: SignedDuration = SignedDuration::from_hours(24);
+
+/// After that long it is given up, and its identifiers go.
+const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
+
 pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Result<Step, ScrubError> {
-    if store.checkpoint()?.busy {
+    let emptied = store.checkpoint()?;
+    if emptied.busy {
         return Ok(Step::Waiting);
     }
-    let structure = structure(store, &running.progress)?;
+    let structure = structure(store, &running.progress, emptied)?;
     let tables = count_tables(store)?;
-    let mut receipts = Vec::new();
+    let (mut receipts, mut founds) = (Vec::new(), Vec::new());
     for (number, sought) in (0..).zip(&running.sought) {
         let Some(import) = ledger::get(store.connection(), sought.import)? else { continue };
         let found = running.progress.found.get(&number).cloned().unwrap_or_default();
@@ -54,7 +67,11 @@ pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Re
             still_held: found.still_held,
             residue: found.residue,
         };
-        receipts.push(ScrubReceipt {
+        let unclean = unclean(&structure, &content);
+        let before = ledger::again(store.connection(), import.id)?;
+        // Identifiers that are gone do not come back.
+        let again = if unclean.is_empty() || !content.searched { None } else { next_try(before, at) };
+        let receipt = ScrubReceipt {
             version: 1,
             import: import.id,
             tenant: import.tenant,
@@ -64,22 +81,61 @@ pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Re
             started_at: running.row.started_at,
             finished_at: at,
             method: running.progress.method.as_str().to_owned(),
-            clean: is_clean(&structure, &content),
+            clean: unclean.is_empty(),
+            unclean: unclean.into_iter().map(str::to_owned).collect(),
+            tries: before.map_or(0, |before| before.tries) + 1,
+            supersedes: earlier(store, import.id)?,
+            again_at: again.map(|again| again.at),
             structure: structure.clone(),
             content,
             secure_delete: PROMISE.to_owned(),
-        });
+        };
+        founds.push(Found { import: receipt.import, receipt: receipt.to_json(), again });
+        receipts.push(receipt);
     }
-    let residue = receipts.iter().flat_map(|receipt| receipt.content.residue.values()).sum();
-    let ended = Ended { scrub: running.row.id, receipts, structure, residue, method: running.progress.method };
-    let texts: Vec<(ImportId, String)> = ended.receipts.iter().map(|receipt| (receipt.import, receipt.to_json())).collect();
+    let ended = Ended {
+        scrub: running.row.id,
+        residue: receipts.iter().flat_map(|receipt| receipt.content.residue.values()).sum(),
+        unsearched: receipts.iter().filter(|receipt| !receipt.content.searched).count() as u64,
+        method: running.progress.method,
+        again_at: receipts.iter().filter_map(|receipt| receipt.again_at).min(),
+        structure,
+        receipts,
+    };
     let result = result(&running.row, &ended, at).to_string();
-    store.write("end a scrub", |tx| ledger::end_scrub(tx, running.row.id, &result, &texts, at))?;
+    store.write("end a scrub", |tx| ledger::end_scrub(tx, running.row.id, &result, &founds, at))?;
     Ok(Step::Ended(Box::new(ended)))
 }
 
-fn is_clean(structure: &StructureEvidence, content: &ContentEvidence) -> bool {
-    structure.nonzero_bytes == 0 && structure.unread_pages == 0 && structure.log_empty && content.searched && content.residue.is_empty()
+/// `None`: it was tried long enough.
+fn next_try(before: Option<Again>, at: Timestamp) -> Option<Again> {
+    let (tries, since) = before.map_or((0, at), |before| (before.tries, before.since));
+    let rest = AGAIN_MIN.checked_mul(1 << tries.min(8)).map_or(AGAIN_MAX, |rest| rest.min(AGAIN_MAX));
+    let again_at = at.checked_add(rest).ok()?;
+    (at.duration_since(since) < GIVEN_UP_AFTER).then_some(Again { tries: tries + 1, since, at: again_at })
+}
+
+/// The scrub whose receipt an import has.
+fn earlier(store: &Store, import: ImportId) -> Result<Option<i64>, StoreError> {
+    let text = ledger::scrub_receipt(store.connection(), import)?.flatten();
+    Ok(text.and_then(|text| serde_json::from_str::<ScrubReceipt>(&text).ok()).map(|receipt| receipt.scrub))
+}
+
+/// What keeps a receipt from being clean, by its field.
+fn unclean(structure: &StructureEvidence, content: &ContentEvidence) -> Vec<&'static str> {
+    let of_content = [("searched", content.searched), ("residue", content.residue.is_empty())];
+    let of_content = of_content.into_iter().filter(|(_, well)| !well).map(|(name, _)| name);
+    unclean_structure(structure).into_iter().chain(of_content).collect()
+}
+
+fn unclean_structure(structure: &StructureEvidence) -> Vec<&'static str> {
+    let of_structure = [
+        ("nonzero_bytes", structure.nonzero_bytes == 0),
+        ("unread_pages", structure.unread_pages == 0),
+        ("undisturbed", structure.undisturbed),
+        ("log_empty", structure.log_empty),
+    ];
+    of_structure.into_iter().filter(|(_, well)| !well).map(|(name, _)| name).collect()
 }
 
 /// The scrub as a whole, for whoever asked for it.
@@ -87,12 +143,12 @@ fn result(row: &ScrubRow, ended: &Ended, at: Timestamp) -> serde_json::Value {
     serde_json::json!({
         "scrub": row.id, "clean": ended.clean(), "method": ended.method.as_str(), "started_at": row.started_at, "finished_at": at,
         "imports": ended.receipts.iter().map(|receipt| receipt.import).collect::<Vec<_>>(),
-        "structure": ended.structure, "residue": ended.residue,
+        "structure": ended.structure, "residue": ended.residue, "unsearched": ended.unsearched, "again_at": ended.again_at,
         "still_held": ended.receipts.iter().flat_map(|receipt| receipt.content.still_held.values()).sum::<u64>(),
     })
 }
 
-fn structure(store: &Store, progress: &Progress) -> Result<StructureEvidence, StoreError> {
+fn structure(store: &Store, progress: &Progress, emptied: Checkpoint) -> Result<StructureEvidence, StoreError> {
     debug_assert_eq!(progress.stage, Stage::Log);
     let length = |suffix: &str| {
         let path = store.connection().path().map(|path| format!("{path}{suffix}")).unwrap_or_default();
@@ -102,12 +158,13 @@ fn structure(store: &Store, progress: &Progress) -> Result<StructureEvidence, St
         bytes: progress.bytes,
         pages: progress.tally.pages,
         walks: progress.walks,
-        zeroed_pages: progress.dirty_pages,
-        zeroed_bytes: progress.dirty_bytes,
-        nonzero_bytes: progress.tally.dirty_bytes,
+        zeroed_pages: progress.zeroed_pages,
+        zeroed_bytes: progress.zeroed_bytes,
+        nonzero_bytes: progress.nonzero_bytes,
         unread_pages: progress.unread_pages(),
         undisturbed: !progress.disturbed,
-        log_empty: length("-wal") == 0 && length("-journal") == 0,
+        // What another connection has written since the log was emptied is not of before.
+        log_empty: (emptied.log_frames == Some(0) || length("-wal") == 0) && length("-journal") == 0,
         samples_deleted: progress.samples_deleted,
     })
 }

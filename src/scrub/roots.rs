@@ -7,29 +7,22 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::Connection;
 
 use super::page::{Header, Kind, Parts};
-use super::walk::Pages;
+use super::page_set::PageSet;
+use super::pages::{DatabaseFile, Pages};
 use crate::store::{Doing, StoreError};
 
-/// The pages that are b-tree pages, one bit each.
-pub(super) struct BtreePages(Vec<u64>);
-
-impl BtreePages {
-    pub(super) fn find(connection: &Connection, pages: &mut Pages<'_>) -> Result<Self, StoreError> {
-        let mut bits = Self(vec![0; pages.count as usize / 64 + 1]);
-        for root in roots(connection)? {
-            each_page(pages, root, &mut |page| bits.0[page as usize / 64] |= 1 << (page % 64))?;
-        }
-        Ok(bits)
+/// The pages that are b-tree pages.
+pub(super) fn btree_pages(connection: &Connection, pages: &mut Pages<'_>) -> Result<PageSet, StoreError> {
+    let mut found = PageSet::default();
+    for root in roots(connection)? {
+        each_page(pages, root, &mut |page| found.insert(page))?;
     }
-
-    pub(super) fn has(&self, page: u32) -> bool {
-        self.0[page as usize / 64] & 1 << (page % 64) != 0
-    }
+    Ok(found)
 }
 
 /// Of some b-tree pages, the root of the tree that each belongs to.
-pub(super) fn owners(connection: &Connection, wanted: &HashSet<u32>) -> Result<HashMap<u32, u32>, StoreError> {
-    let mut pages = Pages::open(connection)?;
+pub(super) fn owners(connection: &Connection, file: Option<&DatabaseFile>, wanted: &HashSet<u32>) -> Result<HashMap<u32, u32>, StoreError> {
+    let mut pages = Pages::open_beside(connection, file)?;
     let mut owners = HashMap::new();
     for root in roots(connection)? {
         each_page(&mut pages, root, &mut |page| {

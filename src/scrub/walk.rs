@@ -1,18 +1,21 @@
-//! The walk over every page: what is not used is zero, or is made so.
+//! The walk over pages: what is not used is zero, or is made so.
 //!
-//! A slice runs in the caller's transaction and sees one state of the file. Each page is what the free list, the arithmetic of
+//! A slice runs in the caller's transaction and sees one state of the file. One that looks names the pages that are to be
+//! mended, another mends just these. Each page is what the free list, the arithmetic of
 //! maps and locks, and its place in a b-tree make it; the first byte tells a b-tree page from an overflow page as long as
 //! page numbers cannot look like one ([`AMBIGUOUS_PAGES`]), and beyond that the trees are walked from their roots.
 //! Tails of overflow chains are found from the cells that own them, never by looking at the page itself.
 
 use std::collections::HashSet;
 
-use rusqlite::{CachedStatement, Connection};
+use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::page::{Header, Kind, Malformed, Parts, be32, nonzero, trunk_leaves};
-use super::roots::BtreePages;
-use crate::store::{Doing, StoreError};
+use super::page_set::PageSet;
+use super::pages::{DatabaseFile, Pages};
+use super::roots::btree_pages;
+use crate::store::StoreError;
 
 /// From this many pages on, the next page's number that begins an overflow page can begin with a b-tree page's first byte, 2.
 pub(super) const AMBIGUOUS_PAGES: u32 = 2 << 24;
@@ -20,7 +23,7 @@ pub(super) const AMBIGUOUS_PAGES: u32 = 2 << 24;
 /// Whether a slice may write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Touch {
-    /// Ends at the first page that is to be mended.
+    /// Names the pages that are to be mended.
     Look,
     /// Mends what it finds. Needs a transaction that may write.
     Mend,
@@ -51,7 +54,7 @@ pub(super) struct Tally {
     pub(super) other_pages: u64,
     /// Pages that held something where nothing is used.
     pub(super) dirty_pages: u64,
-    /// Bytes of it, all zero now.
+    /// Bytes of it; zero now, if it was mended.
     pub(super) dirty_bytes: u64,
     /// Pages that do not read as the file format says. Nothing was changed in them.
     pub(super) malformed_pages: u64,
@@ -77,8 +80,6 @@ pub(super) enum Stop {
     At(u32),
     /// That was the last page.
     End,
-    /// Something is to be mended, and this slice may not.
-    Dirty,
 }
 
 /// A row as it stands in the file.
@@ -93,47 +94,12 @@ pub(super) struct RawRow<'a> {
     pub(super) record: &'a [u8],
 }
 
-/// What is shown each row.
-pub(super) type SeeRow<'a> = &'a mut (dyn FnMut(&RawRow<'_>) + 'a);
-
-/// Reads and writes pages by their number.
-pub(super) struct Pages<'c> {
-    read: CachedStatement<'c>,
-    write: CachedStatement<'c>,
-    pub(super) count: u32,
-    pub(super) header: Header,
-}
-
-impl<'c> Pages<'c> {
-    pub(super) fn open(connection: &'c Connection) -> Result<Self, StoreError> {
-        let doing = "read the file's pages";
-        let read = connection.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1").doing(doing)?;
-        let write = connection.prepare_cached("UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1").doing(doing)?;
-        let count = connection.query_row("PRAGMA main.page_count", [], |row| row.get(0)).doing(doing)?;
-        let nothing = Header { page_bytes: 0, usable: 0, free_trunk: 0, pointer_maps: false, utf8: true };
-        let mut pages = Self { read, write, count, header: nothing };
-        let mut first = Vec::new();
-        pages.get(1, &mut first)?;
-        pages.header = Header::read(&first).map_err(|Malformed| StoreError::Ledger("first page"))?;
-        Ok(pages)
-    }
-
-    /// The bytes of a page; empty where there is no such page.
-    pub(super) fn get(&mut self, page: u32, into: &mut Vec<u8>) -> Result<(), StoreError> {
-        let doing = "read a page";
-        into.clear();
-        let mut rows = self.read.query([page]).doing(doing)?;
-        if let Some(row) = rows.next().doing(doing)? {
-            let bytes = row.get_ref(0).doing(doing)?.as_bytes().map_err(rusqlite::Error::from).doing(doing)?;
-            into.extend_from_slice(bytes);
-        }
-        Ok(())
-    }
-
-    fn put(&mut self, page: u32, bytes: &[u8]) -> Result<(), StoreError> {
-        self.write.execute((page, bytes)).doing("zero what a page does not use")?;
-        Ok(())
-    }
+/// What is shown rows.
+pub(super) struct Rows<'a> {
+    /// Whether a page's bytes may hold rows that are of interest.
+    pub(super) wanted: &'a dyn Fn(&[u8]) -> bool,
+    /// Shown the rows of such pages, and all that go on in other pages.
+    pub(super) see: &'a mut dyn FnMut(&RawRow<'_>),
 }
 
 /// One slice of a walk.
@@ -141,28 +107,55 @@ pub(super) struct Slice<'a, 'c> {
     pub(super) connection: &'c Connection,
     pub(super) touch: Touch,
     pub(super) tell: Tell,
-    /// Shown every row of the slice's pages; `None`: rows are not looked at.
-    pub(super) rows: Option<SeeRow<'a>>,
+    /// The database's file, where pages may be read from it.
+    pub(super) file: Option<&'c DatabaseFile>,
+    /// Shown rows of the slice's pages; `None`: rows are not looked at.
+    pub(super) rows: Option<Rows<'a>>,
+}
+
+/// What a slice came to.
+#[derive(Debug)]
+pub(super) struct Walked {
+    pub(super) tally: Tally,
+    pub(super) stop: Stop,
+    /// Pages that are to be mended; they, or overflow chains of theirs.
+    pub(super) dirty: Vec<u32>,
 }
 
 /// How many pages pass between two looks at the time.
-const PAGES_BETWEEN: u32 = 64;
+const PAGES_BETWEEN: u64 = 64;
 
 impl Slice<'_, '_> {
     /// Walks from a page on until `go_on` says no, and at least some pages.
-    pub(super) fn run(mut self, from: u32, go_on: &mut dyn FnMut() -> bool) -> Result<(Tally, Stop), StoreError> {
-        let mut pages = Pages::open(self.connection)?;
+    pub(super) fn run(self, from: u32, go_on: &mut dyn FnMut() -> bool) -> Result<Walked, StoreError> {
+        self.visit(from.max(1), Some, go_on)
+    }
+
+    /// The same over some pages only.
+    pub(super) fn run_over(self, some: &PageSet, from: u32, go_on: &mut dyn FnMut() -> bool) -> Result<Walked, StoreError> {
+        self.visit(from.max(1), |page| some.next(page), go_on)
+    }
+
+    fn visit(mut self, from: u32, next: impl Fn(u32) -> Option<u32>, go_on: &mut dyn FnMut() -> bool) -> Result<Walked, StoreError> {
+        let file = self.file.filter(|_| self.touch == Touch::Look);
+        let mut pages = Pages::open_beside(self.connection, file)?;
         let trees = match self.tell {
             Tell::BySize if pages.count < AMBIGUOUS_PAGES => None,
-            _ => Some(BtreePages::find(self.connection, &mut pages)?),
+            _ => Some(btree_pages(self.connection, &mut pages)?),
         };
-        let mut work = Work { tally: Tally::default(), clean: true, touch: self.touch, parts: Parts::default(), chained: HashSet::new() };
+        let mut work =
+            Work { tally: Tally::default(), dirty: Vec::new(), touch: self.touch, parts: Parts::default(), chained: HashSet::new() };
         let free = work.free_list(&mut pages)?;
         let lock_page = pages.header.lock_page();
-        let mut page = Vec::new();
-        let mut number = from.max(1);
-        while number <= pages.count {
+        let (mut page, mut expected) = (Vec::new(), from);
+        let mut at = next(from);
+        while let Some(number) = at.filter(|number| *number <= pages.count) {
+            if number == expected {
+                pages.expect(number);
+            }
+            expected = number + 1;
             work.tally.pages += 1;
+            let before = work.tally.dirty_bytes;
             if number == lock_page || pages.header.is_pointer_map(number) {
             } else if let Some(role) = free.role(number) {
                 work.tally.free_pages += 1;
@@ -184,15 +177,15 @@ impl Slice<'_, '_> {
                     work.tally.other_pages += 1;
                 }
             }
-            if !work.clean && self.touch == Touch::Look {
-                return Ok((work.tally, Stop::Dirty));
+            if work.tally.dirty_bytes > before {
+                work.dirty.push(number);
             }
-            number += 1;
-            if (number - from).is_multiple_of(PAGES_BETWEEN) && number <= pages.count && !go_on() {
-                return Ok((work.tally, Stop::At(number)));
+            at = next(expected);
+            if work.tally.pages.is_multiple_of(PAGES_BETWEEN) && at.is_some_and(|at| at <= pages.count) && !go_on() {
+                return Ok(Walked { tally: work.tally, stop: Stop::At(expected), dirty: work.dirty });
             }
         }
-        Ok((work.tally, Stop::End))
+        Ok(Walked { tally: work.tally, stop: Stop::End, dirty: work.dirty })
     }
 }
 
@@ -205,22 +198,22 @@ enum FreeRole {
 
 #[derive(Debug, Default)]
 struct FreeList {
-    trunks: HashSet<u32>,
-    leaves: HashSet<u32>,
+    trunks: PageSet,
+    leaves: PageSet,
 }
 
 impl FreeList {
     fn role(&self, page: u32) -> Option<FreeRole> {
-        if self.leaves.contains(&page) {
+        if self.leaves.has(page) {
             return Some(FreeRole::Leaf);
         }
-        self.trunks.contains(&page).then_some(FreeRole::Trunk)
+        self.trunks.has(page).then_some(FreeRole::Trunk)
     }
 }
 
 struct Work {
     tally: Tally,
-    clean: bool,
+    dirty: Vec<u32>,
     touch: Touch,
     parts: Parts,
     /// Overflow pages that their rows led to, and that the walk has yet to pass.
@@ -235,12 +228,13 @@ impl Work {
         let mut next = pages.header.free_trunk;
         while next != 0 {
             pages.get(next, &mut page)?;
-            if page.is_empty() || !list.trunks.insert(next) {
+            if page.is_empty() || list.trunks.has(next) {
                 self.tally.malformed_pages += 1;
                 break;
             }
+            list.trunks.insert(next);
             match trunk_leaves(&page, pages.header.usable) {
-                Ok((leaves, _)) => list.leaves.extend(leaves),
+                Ok((leaves, _)) => leaves.filter(|leaf| *leaf <= pages.count).for_each(|leaf| list.leaves.insert(leaf)),
                 Err(Malformed) => self.tally.malformed_pages += 1,
             }
             next = be32(&page, 0);
@@ -262,7 +256,7 @@ impl Work {
         self.mended(pages, number, page, dirty)
     }
 
-    fn btree_page(&mut self, pages: &mut Pages<'_>, number: u32, page: &mut [u8], rows: &mut Option<SeeRow<'_>>) -> Result<(), StoreError> {
+    fn btree_page(&mut self, pages: &mut Pages<'_>, number: u32, page: &mut [u8], rows: &mut Option<Rows<'_>>) -> Result<(), StoreError> {
         let header = pages.header;
         let mut parts = std::mem::take(&mut self.parts);
         let Ok(kind) = parts.read(page, Header::start_of(number), header.usable) else {
@@ -271,6 +265,7 @@ impl Work {
             return Ok(());
         };
         let mut whole = Vec::new();
+        let wanted = kind.has_payload() && rows.as_ref().is_some_and(|rows| (rows.wanted)(&page[parts.content..header.usable]));
         for cell in parts.cells.iter().filter(|_| kind.has_payload()) {
             let local = &page[cell.local.0..cell.local.1];
             let mut record = local;
@@ -284,8 +279,8 @@ impl Work {
                 }
                 record = &whole;
             }
-            if let Some(rows) = rows {
-                rows(&RawRow { page: number, rowid: cell.rowid, has_rowid: kind.has_rowid(), record });
+            if let Some(rows) = rows.as_mut().filter(|_| wanted || cell.overflow != 0) {
+                (rows.see)(&RawRow { page: number, rowid: cell.rowid, has_rowid: kind.has_rowid(), record });
             }
         }
         let mut dirty = 0;
@@ -347,7 +342,6 @@ impl Work {
         if dirty == 0 {
             return Ok(());
         }
-        self.clean = false;
         self.tally.dirty_pages += 1;
         self.tally.dirty_bytes += dirty as u64;
         if self.touch == Touch::Mend { pages.put(number, page) } else { Ok(()) }

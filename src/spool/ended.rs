@@ -125,13 +125,16 @@ impl Folders {
         Ok(day.stat(&claimed::name_of(place.import, &place.name))?.is_some())
     }
 
-    /// Writes companions of a file that has ended (one that came later, or is missing). Durable on return. One that is
-    /// there with the same bytes is left.
+    /// Writes a companion of a file that has ended; one of before is written over. Durable on return: a reader sees the one or
+    /// the other, whole.
     ///
     /// # Errors
-    /// [`SpoolError::Differs`] if one is there with other bytes: a report is written once.
-    pub fn write_companions(&self, place: &ArchivedFile, companions: &mut [Companion<'_>]) -> Result<(), SpoolError> {
-        self.write_beside(place, companions).map(|_| ())
+    /// The medium's.
+    pub fn write_over(&self, place: &ArchivedFile, companion: &mut Companion<'_>) -> Result<(), SpoolError> {
+        let (day, _) = self.folder(place.end.as_str())?.sub_or_make(&place.day.to_string())?;
+        let (temporary, _) = write_draft(&day, place, companion)?;
+        day.move_over(&temporary, &day, &format!("{}{}", claimed::name_of(place.import, &place.name), companion.suffix))?;
+        Ok(day.sync()?)
     }
 
     /// Takes a held file back into `processing/`, and removes the companions with these suffixes. `None` if it is not
@@ -161,20 +164,14 @@ impl Folders {
         self.claimed_in(&processing, place.import, place.name.clone())
     }
 
-    /// The day's folder, with the companions in it.
-    fn write_beside(&self, place: &ArchivedFile, companions: &mut [Companion<'_>]) -> Result<Dir, SpoolError> {
+    /// The day's folder, with the companions in it. One that is there with the same bytes is left; with other bytes it is an error,
+    /// but beside a held file: a report is written once.
+    pub(super) fn write_beside(&self, place: &ArchivedFile, companions: &mut [Companion<'_>]) -> Result<Dir, SpoolError> {
         let (day, _) = self.folder(place.end.as_str())?.sub_or_make(&place.day.to_string())?;
         let name = claimed::name_of(place.import, &place.name);
         for companion in companions.iter_mut() {
             let suffix = companion.suffix;
-            // Without the file's name, which may leave no room for an ending.
-            let temporary = format!(".{}{suffix}.tmp", place.import);
-            let mut file = day.create_over(&temporary)?;
-            let mut buffered = io::BufWriter::with_capacity(64 * 1024, &mut file);
-            (companion.write)(&mut buffered)?;
-            buffered.flush()?;
-            drop(buffered);
-            file.sync_all()?;
+            let (temporary, file) = write_draft(&day, place, companion)?;
             let final_name = format!("{name}{suffix}");
             if place.end == End::Held {
                 day.move_over(&temporary, &day, &final_name)?;
@@ -196,6 +193,19 @@ impl Folders {
         }
         Ok(day)
     }
+}
+
+/// A companion under a passing name, durable but for that name.
+fn write_draft(day: &Dir, place: &ArchivedFile, companion: &mut Companion<'_>) -> Result<(String, File), SpoolError> {
+    // Without the file's name, which may leave no room for an ending.
+    let temporary = format!(".{}{}.tmp", place.import, companion.suffix);
+    let mut file = day.create_over(&temporary)?;
+    let mut buffered = io::BufWriter::with_capacity(64 * 1024, &mut file);
+    (companion.write)(&mut buffered)?;
+    buffered.flush()?;
+    drop(buffered);
+    file.sync_all()?;
+    Ok((temporary, file))
 }
 
 fn is_inode(folder: &Dir, name: &str, inode: u64) -> io::Result<bool> {

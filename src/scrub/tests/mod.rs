@@ -1,4 +1,5 @@
 //! Pages of real SQLite files.
 
+mod busy;
 mod structure;
 mod whole;

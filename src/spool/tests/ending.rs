@@ -89,12 +89,24 @@ fn a_file_in_both_folders_after_a_crash_is_archived_once() {
 fn a_report_that_was_written_is_never_changed() {
     let world = World::new();
     let archived = archive(claimed(&world), "{}", "line\n").expect("archived");
-    let again = |report| with_companions(report, "line\n", |companions| world.folders.write_companions(&archived, companions));
+    let again = |report| with_companions(report, "line\n", |companions| world.folders.write_beside(&archived, companions).map(|_| ()));
     assert!(again("{}").is_ok());
     assert_eq!(again("{ }").expect_err("longer").to_string(), "the \".report.json\" that was written before differs");
     assert_eq!(again("[]").expect_err("as long").kind(), ErrorKind::Differs);
     assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
     assert_eq!(world.read("archive/2026-11-21/42-june.csv.report.json"), b"{}");
+}
+
+#[test]
+fn what_may_change_is_written_over() {
+    let world = World::new();
+    let archived = archive(claimed(&world), "{}", "line\n").expect("archived");
+    for text in ["first", "second, and longer", ""] {
+        let mut write = |out: &mut dyn Write| out.write_all(text.as_bytes());
+        world.folders.write_over(&archived, &mut Companion { suffix: ".scrub.json", write: &mut write }).expect("written");
+        assert_eq!(world.read("archive/2026-11-21/42-june.csv.scrub.json"), text.as_bytes());
+        assert_eq!(world.tree("archive/2026-11-21").len(), ALL_THREE.len() + 1);
+    }
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub use requests::{
     NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request, unended_requests,
 };
 pub use scrubs::{
-    ScrubRow, Unscrubbed, begin_scrub, covered, end_scrub, note_unscrubbed, open_scrub, save_scrub, scrub, scrub_receipt, set_filed,
-    unfiled, unfiled_scrub, unscrubbed,
+    Again, Found, ScrubRow, Unscrubbed, again, begin_scrub, covered, end_scrub, note_unscrubbed, open_scrub, save_scrub, scrub,
+    scrub_receipt, set_filed, unfiled, unfiled_scrub, unscrubbed,
 };
 pub use suppressions::{
     Suppression, SuppressionCount, SuppressionKind, drop_pending, is_suppressed, lift, pend_suppression, settle_pending, suppress,
@@ -101,7 +101,7 @@ CREATE INDEX IF NOT EXISTS expunged_requests_open ON expunged_requests (id) WHER
 
 pub(super) fn create(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     check_version(transaction, "ledger_version", VERSION)?;
-    [TABLES, holds::TABLES, exemptions::TABLES, suppressions::TABLES]
+    [TABLES, holds::TABLES, exemptions::TABLES, suppressions::TABLES, scrubs::TABLES]
         .into_iter()
         .try_for_each(|tables| transaction.execute_batch(tables).doing("make the ledger's tables"))
 }

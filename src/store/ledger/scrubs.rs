@@ -1,4 +1,5 @@
-//! Scrubs: which imports none has covered yet, how far the open one is, and the receipts that ended ones left.
+//! Scrubs: which imports none has covered yet, how far the open one is, and the receipts that ended ones left. An import whose
+//! receipt is not clean is covered again by later ones until it is, or is given up.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Transaction};
@@ -6,7 +7,13 @@ use rusqlite::{Connection, OptionalExtension, Transaction};
 use crate::domain::ImportId;
 use crate::store::{Doing, StoreError};
 
-/// An ended import that no scrub has covered.
+pub(super) const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS expunged_scrub_again (
+    import INTEGER PRIMARY KEY, tries INTEGER NOT NULL, since TEXT NOT NULL, again_at TEXT NOT NULL
+) STRICT;
+";
+
+/// An ended import that no scrub has covered, or none that found everything clean.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Unscrubbed {
     /// The import.
@@ -15,6 +22,30 @@ pub struct Unscrubbed {
     pub rows: u64,
     /// When it ended.
     pub since: Timestamp,
+    /// It has a receipt, which is not clean.
+    pub again: Option<Again>,
+}
+
+/// An import whose receipt is not clean, and whose identifiers are kept for another scrub.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Again {
+    /// Scrubs that covered it.
+    pub tries: u32,
+    /// When the first of them ended.
+    pub since: Timestamp,
+    /// When a scrub begins for its sake, if none has covered it before.
+    pub at: Timestamp,
+}
+
+/// What a scrub found for one import.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Found {
+    /// The import.
+    pub import: ImportId,
+    /// The text of its receipt, which takes the place of an earlier one.
+    pub receipt: String,
+    /// Whether it is to be covered again.
+    pub again: Option<Again>,
 }
 
 /// A scrub.
@@ -43,23 +74,41 @@ pub fn note_unscrubbed(transaction: &Transaction<'_>, import: ImportId, rows: u6
     Ok(())
 }
 
-/// Archived imports that no scrub covers, in order.
+/// Archived imports that are to be covered by the next scrub, in order.
 ///
 /// # Errors
 /// [`StoreError::Ledger`] when a cell does not read back.
 pub fn unscrubbed(connection: &Connection) -> Result<Vec<Unscrubbed>, StoreError> {
     let doing = "read the imports to be scrubbed";
-    let sql = r#"SELECT s.import, s."rows", s.since FROM expunged_scrub_imports s JOIN expunged_imports i ON i.id = s.import
-        WHERE s.filed = 0 AND s.scrub IS NULL AND i.archived = 1 ORDER BY s.import"#;
+    let sql = r#"SELECT s.import, s."rows", s.since, NULL, NULL, NULL FROM expunged_scrub_imports s JOIN expunged_imports i ON i.id = s.import
+            WHERE s.filed = 0 AND s.scrub IS NULL AND i.archived = 1
+        UNION ALL SELECT s.import, s."rows", s.since, a.tries, a.since, a.again_at
+            FROM expunged_scrub_again a JOIN expunged_scrub_imports s ON s.import = a.import ORDER BY 1"#;
     let mut statement = connection.prepare_cached(sql).doing(doing)?;
     let mut rows = statement.query([]).doing(doing)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().doing(doing)? {
-        let (import, rows, since) = <(i64, i64, String)>::try_from(row).doing(doing)?;
-        let since = since.parse().map_err(|_| StoreError::Ledger("since"))?;
-        found.push(Unscrubbed { import: ImportId(import), rows: rows.unsigned_abs(), since });
+        let (import, rows, since) = (row.get(0).doing(doing)?, row.get::<_, i64>(1).doing(doing)?, row.get(2).doing(doing)?);
+        let tries: Option<u32> = row.get(3).doing(doing)?;
+        let again = match tries {
+            None => None,
+            Some(tries) => Some(Again { tries, since: time(row.get(4).doing(doing)?)?, at: time(row.get(5).doing(doing)?)? }),
+        };
+        found.push(Unscrubbed { import: ImportId(import), rows: rows.unsigned_abs(), since: time(since)?, again });
     }
     Ok(found)
+}
+
+/// Whether an import is to be covered again.
+///
+/// # Errors
+/// [`StoreError::Ledger`] when a cell does not read back.
+pub fn again(connection: &Connection, import: ImportId) -> Result<Option<Again>, StoreError> {
+    let doing = "look for an import to be scrubbed again";
+    let sql = "SELECT tries, since, again_at FROM expunged_scrub_again WHERE import = ?1";
+    let mut statement = connection.prepare_cached(sql).doing(doing)?;
+    let found = statement.query_row([import.0], |row| <(u32, String, String)>::try_from(row)).optional().doing(doing)?;
+    found.map(|(tries, since, at)| Ok(Again { tries, since: time(since)?, at: time(at)? })).transpose()
 }
 
 /// The scrub that has begun and not ended.
@@ -113,22 +162,23 @@ pub fn save_scrub(transaction: &Transaction<'_>, scrub: i64, progress: &str) -> 
     Ok(())
 }
 
-/// Ends a scrub and stores its receipts.
+/// Ends a scrub and stores its receipts, to be filed.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
-pub fn end_scrub(
-    transaction: &Transaction<'_>,
-    scrub: i64,
-    result: &str,
-    receipts: &[(ImportId, String)],
-    at: Timestamp,
-) -> Result<(), StoreError> {
+pub fn end_scrub(transaction: &Transaction<'_>, scrub: i64, result: &str, found: &[Found], at: Timestamp) -> Result<(), StoreError> {
     let doing = "end a scrub";
     let sql = "UPDATE expunged_scrubs SET finished_at = ?2, result = ?3, progress = '' WHERE id = ?1";
     transaction.execute(sql, (scrub, at.to_string(), result)).doing(doing)?;
-    for (import, receipt) in receipts {
-        transaction.execute("UPDATE expunged_scrub_imports SET receipt = ?2 WHERE import = ?1", (import.0, receipt)).doing(doing)?;
+    let sql = "DELETE FROM expunged_scrub_again WHERE import IN (SELECT import FROM expunged_scrub_imports WHERE scrub = ?1)";
+    transaction.execute(sql, [scrub]).doing(doing)?;
+    for Found { import, receipt, again } in found {
+        let sql = "UPDATE expunged_scrub_imports SET receipt = ?2, filed = 0 WHERE import = ?1";
+        transaction.execute(sql, (import.0, receipt)).doing(doing)?;
+        if let Some(Again { tries, since, at }) = again {
+            let sql = "INSERT INTO expunged_scrub_again (import, tries, since, again_at) VALUES (?1, ?2, ?3, ?4)";
+            transaction.execute(sql, (import.0, tries, since.to_string(), at.to_string())).doing(doing)?;
+        }
     }
     Ok(())
 }
@@ -163,13 +213,15 @@ pub fn scrub_receipt(connection: &Connection, import: ImportId) -> Result<Option
     connection.query_row(sql, [import.0], |row| row.get(0)).optional().doing("read a scrub receipt")
 }
 
-/// Whether an import waits for a scrub, or for its receipt's file.
+/// Whether an import waits for a scrub, the first or another, or for its receipt's file.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
 pub fn unfiled_scrub(connection: &Connection, import: ImportId) -> Result<bool, StoreError> {
     let doing = "look for a receipt to be filed";
-    let mut statement = connection.prepare_cached("SELECT 1 FROM expunged_scrub_imports WHERE import = ?1 AND filed = 0").doing(doing)?;
+    let sql = "SELECT 1 FROM expunged_scrub_imports WHERE import = ?1 AND filed = 0
+        UNION ALL SELECT 1 FROM expunged_scrub_again WHERE import = ?1";
+    let mut statement = connection.prepare_cached(sql).doing(doing)?;
     statement.exists([import.0]).doing(doing)
 }
 
@@ -181,10 +233,13 @@ fn select(connection: &Connection, rest: &str, parameter: i64) -> Result<Option<
         .query_row([parameter], |row| <(i64, String, Option<String>, String, Option<String>)>::try_from(row))
         .optional()
         .doing(doing)?;
-    let time = |text: String| text.parse::<Timestamp>().map_err(|_| StoreError::Ledger("scrubs"));
     found
         .map(|(id, started, finished, progress, result)| {
             Ok(ScrubRow { id, started_at: time(started)?, finished_at: finished.map(time).transpose()?, progress, result })
         })
         .transpose()
+}
+
+fn time(text: String) -> Result<Timestamp, StoreError> {
+    text.parse().map_err(|_| StoreError::Ledger("scrubs"))
 }
