@@ -1,5 +1,6 @@
 //! The server with real clients: russh with its SFTP client, raw packets over russh, and OpenSSH's `sftp`.
 
+mod clients;
 mod openssh;
 mod passwords;
 mod sessions;
