@@ -129,7 +129,8 @@ fn session_threads(process: u32) -> usize {
     tasks.filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "sftp")).count()
 }
 
-fn peak_kib(process: u32) -> u64 {
+/// The most memory that a process has held.
+pub(crate) fn peak_kib(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")

@@ -1,12 +1,14 @@
 //! Passwords of logins: argon2id hashes, all of one cost, and the check that tells nothing.
 //!
 //! One cost for every hash means that a login without a password, or none at all, can be given exactly the work of a real
-//! one. Few are checked at once, because each takes 19 MiB of memory. Nothing here can be printed.
+//! one. Few are checked at once, because each takes 19 MiB, in memory that is kept for the next: given back by each
+//! connection's thread, it would stay with that thread's allocator. Nothing here can be printed.
 
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use argon2::password_hash::phc;
-use argon2::{ARGON2ID_IDENT, Argon2, Params, PasswordVerifier, Version};
+use argon2::{ARGON2ID_IDENT, Argon2, Block, Params, Version};
 use tokio::sync::Semaphore;
 
 /// What a password is known by.
@@ -52,8 +54,12 @@ impl PasswordHash {
         self.0.to_string()
     }
 
-    fn fits(&self, password: &str) -> bool {
-        Argon2::default().verify_password(password.as_bytes(), &self.0).is_ok()
+    fn fits(&self, password: &str, memory: &mut [Block]) -> bool {
+        let mut made = [0; 32];
+        let salt = self.0.salt.as_ref().map_or(&[][..], |salt| salt);
+        let hashed = Argon2::default().hash_password_into_with_memory(password.as_bytes(), salt, &mut made, memory);
+        // Compared in constant time.
+        hashed.is_ok() && phc::Output::new(&made).ok() == self.0.hash
     }
 }
 
@@ -65,16 +71,17 @@ impl fmt::Debug for PasswordHash {
 }
 
 /// Checks passwords, a few at once.
-#[derive(Debug)]
 pub(crate) struct PasswordCheck {
     permits: Semaphore,
+    /// What checks work in, as many as there were at once.
+    memory: Mutex<Vec<Vec<Block>>>,
     nobody: PasswordHash,
 }
 
 impl PasswordCheck {
     pub(crate) fn new(at_once: usize) -> Self {
         let nobody = PasswordHash::parse(NOBODY).expect("a constant that a test reads");
-        Self { permits: Semaphore::new(at_once.max(1)), nobody }
+        Self { permits: Semaphore::new(at_once.max(1)), memory: Mutex::default(), nobody }
     }
 
     /// Whether the password is that of the hash. Without one the same work is done, and the answer is no. Waits for its turn, then
@@ -82,7 +89,11 @@ impl PasswordCheck {
     pub(crate) async fn fits(&self, hash: Option<&PasswordHash>, password: &str) -> bool {
         // Never closed; a semaphore that is would only mean that the check is not counted.
         let _permit = self.permits.acquire().await;
-        hash.unwrap_or(&self.nobody).fits(password) & hash.is_some()
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        memory.resize(Params::DEFAULT.block_count(), Block::default());
+        let fits = hash.unwrap_or(&self.nobody).fits(password, &mut memory);
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner).push(memory);
+        fits & hash.is_some()
     }
 }
 

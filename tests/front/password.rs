@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Stdio;
 
 use super::*;
 use crate::support::have;
@@ -27,17 +28,24 @@ fn world(tenants: &[&str]) -> World {
 
 /// A batch of the system's `sftp` from one of this host's addresses, by these passwords, one after the other.
 fn by_password(world: &World, login: &str, source: &str, passwords: &[&str], batch: &str) -> Ran {
-    let script = world.write("askpass", "#!/bin/sh\nn=$(cat tries)\necho $((n + 1)) > tries\nsed -n \"${n}p\" passwords\n");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("ours");
     world.write("passwords", passwords.join("\n") + "\n");
+    let script = "#!/bin/sh\nn=$(cat tries)\necho $((n + 1)) > tries\nsed -n \"${n}p\" passwords\n";
     world.write("tries", "1\n");
+    world.finish_with(client(world, login, source, script, passwords.len()), batch)
+}
+
+/// The system's `sftp`, which asks this script for its passwords.
+fn client(world: &World, login: &str, source: &str, script: &str, prompts: usize) -> Command {
+    let script = world.write("askpass", script);
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("ours");
     let mut command = Command::new("sftp");
-    command.args(["-F", "none", "-o", "BatchMode=no", "-o", &format!("NumberOfPasswordPrompts={}", passwords.len())]);
+    command.args(["-F", "none", "-o", "BatchMode=no", "-o", &format!("NumberOfPasswordPrompts={prompts}")]);
     command.args(["-o", "PubkeyAuthentication=no", "-o", &format!("BindAddress={source}"), "-b", "-"]);
     command.args(["-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]);
     command.args(["-P", &world.address().port().to_string(), &format!("{login}@127.0.0.1")]);
     command.env("SSH_ASKPASS", script).env("SSH_ASKPASS_REQUIRE", "force");
-    world.finish_with(command, batch)
+    command.current_dir(world.outside("")).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 #[test]
@@ -214,6 +222,23 @@ fn a_tenant_without_a_key_is_told_how_to_use_its_password() {
     world.set("sftp", "password_login", "true");
     world.run(&["tenant", "instructions", "acme"]).exits(0).says("with the password that you were given\n").says("SFTP_PASSWORD");
     world.run(&["tenant", "instructions", "keyed"]).exits(0).says("there is no password");
+}
+
+/// Checks share their memory: had each session's thread its own, twelve would hold 228 MiB.
+#[test]
+fn many_sessions_by_password_take_no_more_memory_than_one() {
+    let mut world = world(&["acme"]);
+    world.start();
+    let script = format!("#!/bin/sh\necho '{PASSWORD}'\n");
+    let one = || client(&world, "acme", "127.0.0.1", &script, 1).spawn().expect("sftp starts");
+    let mut sessions: Vec<_> = (0..12).map(|_| one()).collect();
+    world.eventually("all are in", || (world.log().matches("session opened").count() == 12).then_some(()));
+    let peak = crate::limits::peak_kib(world.pid());
+    assert!(peak < 128 * 1024, "{peak} KiB");
+    for session in &mut sessions {
+        drop(session.stdin.take());
+        session.wait().expect("ends");
+    }
 }
 
 #[test]
