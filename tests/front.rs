@@ -8,6 +8,7 @@ use crate::world::World;
 mod instructions;
 mod login;
 mod offered;
+mod password;
 mod quotas;
 
 /// `pwd` as this tenant, from one of this host's loopback addresses.

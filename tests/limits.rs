@@ -67,6 +67,29 @@ fn floods_that_nobody_reads_take_bounded_memory_and_end() {
     assert_eq!(world.report("acme", "june.csv")["rows"]["read"], 3);
 }
 
+#[test]
+fn a_client_that_is_killed_amid_its_flood_leaves_no_session() {
+    if !support::have("ssh") {
+        return;
+    }
+    let mut world = World::new();
+    // Neither limit on time can be what frees them.
+    world.set("sftp", "reply_seconds_max", "3600");
+    world.tenant("acme");
+    world.start();
+    let stat = packet(17, |body| string(body, b"/inbox"));
+    let mut clients: Vec<Child> = (0..4).map(|_| flood(&world, &[], &stat)).collect();
+    world.eventually("all are in", || (world.log().matches("session opened").count() == 4).then_some(()));
+    let began = Instant::now();
+    for client in &mut clients {
+        client.kill().expect("ours");
+        client.wait().expect("ends");
+    }
+    world.eventually("their threads are gone", || (session_threads(world.pid()) == 0).then_some(()));
+    // Not a measure of speed: keepalives that nobody answers would end them after 45 seconds.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
 /// A session that asks for ever and reads nothing.
 fn flood(world: &World, first: &[u8], repeated: &[u8]) -> Child {
     let mut command = Command::new("ssh");
@@ -106,7 +129,8 @@ fn session_threads(process: u32) -> usize {
     tasks.filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "sftp")).count()
 }
 
-fn peak_kib(process: u32) -> u64 {
+/// The most memory that a process has held.
+pub(crate) fn peak_kib(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
     line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")

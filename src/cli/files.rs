@@ -2,27 +2,34 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{CWD, RenameFlags, renameat, renameat_with};
 
 /// Makes a file with its whole content, durable on return.
 ///
 /// # Errors
 /// `AlreadyExists` when the name is taken; then nothing has changed.
 pub(super) fn create(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let (folder, name) = (path.parent().unwrap_or(Path::new(".")), path.file_name().unwrap_or_default());
-    let mut draft_name = std::ffi::OsString::from(".");
-    draft_name.push(name);
-    draft_name.push(format!(".{}.tmp", std::process::id()));
-    let draft = folder.join(draft_name);
+    let draft = draft_of(path);
     let written = write_new(&draft, content, mode).and_then(|()| Ok(renameat_with(CWD, &draft, CWD, path, RenameFlags::NOREPLACE)?));
     if written.is_err() {
         // A draft that cannot be removed is a dot-file that nothing reads.
         let _ = std::fs::remove_file(&draft);
     }
-    written.and_then(|()| sync_folder(folder))
+    written.and_then(|()| sync_folder(path.parent().unwrap_or(Path::new("."))))
+}
+
+/// Gives a file another content, whole or not at all, durable on return. Others than its owner and group lose sight of it.
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let path = path.canonicalize()?;
+    let (draft, mode) = (draft_of(&path), path.metadata()?.mode() & 0o770);
+    let written = write_new(&draft, content, mode).and_then(|()| Ok(renameat(CWD, &draft, CWD, &path)?));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&draft);
+    }
+    written.and_then(|()| sync_folder(path.parent().unwrap_or(Path::new("."))))
 }
 
 /// Makes a folder that only its owner enters; one that is there is left as it is. Its parent must exist.
@@ -44,6 +51,14 @@ pub(super) fn unnamed() -> io::Result<File> {
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)?;
     sync_folder(path.parent().unwrap_or(Path::new(".")))
+}
+
+/// Beside a file, a name that nothing reads.
+fn draft_of(path: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
 }
 
 fn write_new(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

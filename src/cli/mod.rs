@@ -16,6 +16,7 @@ mod init;
 mod lists;
 mod load;
 mod owner;
+mod password;
 mod plan;
 mod sample;
 mod scrub;

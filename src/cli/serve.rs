@@ -39,6 +39,14 @@ fn check_config(scene: &Scene, config: &Config) -> Result<Exit, Failure> {
     for (kind, names) in sftp::offered(config.sftp.legacy_clients) {
         terminal.say(format!("{kind:<13} {names}"))?;
     }
+    let password = if config.sftp.password_login { " password" } else { "" };
+    terminal.say(format!("logins        publickey{password}"))?;
+    let with_password: Vec<&str> =
+        config.tenants.sound().filter(|tenant| tenant.password.is_some()).map(|tenant| tenant.name.as_str()).collect();
+    if !with_password.is_empty() {
+        let off = if config.sftp.password_login { "" } else { " (not taken: sftp.password_login is false)" };
+        terminal.say(format!("passwords     {}{off}", with_password.join(" ")))?;
+    }
     if let Err(error) = read_identity_key(&config.identity_key_file()) {
         faults.push(with_cause(&error));
     }

@@ -1,4 +1,4 @@
-//! `tenant add | list | show | remove`.
+//! `tenant add | list | show | instructions | password | remove`.
 //!
 //! A tenant is one file in `tenants.d`, and that file is the login. It is made last and removed first of all that belongs
 //! to the tenant; customers and folders are never removed here.
@@ -10,7 +10,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::folders::{self, Waiting};
-use super::{Exit, Failure, Scene, files};
+use super::{Exit, Failure, Scene, files, password};
 use crate::config::{Config, Faults, LoginKey, Tenant, TenantOptions, read_keys};
 use crate::daemon;
 use crate::domain::TenantName;
@@ -28,8 +28,11 @@ pub enum TenantCommand {
         #[arg(value_parser = TenantName::parse)]
         name: TenantName,
         /// A file of public keys, or - for standard input
-        #[arg(long = "key", value_name = "FILE", required = true)]
+        #[arg(long = "key", value_name = "FILE", required_unless_present = "password")]
         keys: Vec<PathBuf>,
+        /// Ask for a password, or read it from standard input: see `tenant password`
+        #[arg(long)]
+        password: bool,
     },
     /// List the tenants, with what waits for each
     #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration")]
@@ -59,6 +62,19 @@ pub enum TenantCommand {
         #[arg(long, value_enum, default_value_t = InstructionsFormat::Txt)]
         format: InstructionsFormat,
     },
+    /// Set the password of a tenant, as an alternative to its keys
+    #[command(after_help = "The password is asked for, or read from standard input. Only its hash is kept (argon2id). It is taken where \
+                      sftp.password_login is true.\n\n\
+                      Examples:\n  expunged tenant password acme\n  openssl rand -base64 24 | tee acme.password | expunged tenant password acme\n\n\
+                      Exit codes: 0 done; 1 failed; 2 usage or configuration, or a weak password; 4 no such tenant")]
+    Password {
+        /// The tenant
+        #[arg(value_parser = TenantName::parse)]
+        name: TenantName,
+        /// Take the password away
+        #[arg(long)]
+        remove: bool,
+    },
     /// Remove a tenant's login; its folders and customers stay
     #[command(
         after_help = "Exit codes: 0 done; 1 failed, or files wait in the tenant's folders; 2 usage or configuration; 4 no such tenant"
@@ -82,18 +98,23 @@ pub enum InstructionsFormat {
 pub(super) fn run(scene: &Scene, command: &TenantCommand) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     match command {
-        TenantCommand::Add { name, keys } => add(scene, &config, name, keys),
+        TenantCommand::Add { name, keys, password } => add(scene, &config, name, keys, *password),
         TenantCommand::List { json } => list(scene, &config, *json),
         TenantCommand::Show { name, json } => show(scene, &config, name, *json),
         TenantCommand::Instructions { name, format } => instructions(scene, &config, name, *format),
+        TenantCommand::Password { name, remove: false } => password::set(scene, &config, name),
+        TenantCommand::Password { name, remove: true } => password::remove(scene, &config, name),
         TenantCommand::Remove { name } => remove(scene, &config, name),
     }
 }
 
-fn add(scene: &Scene, config: &Config, name: &TenantName, key_files: &[PathBuf]) -> Result<Exit, Failure> {
-    let file = tenant_file(config, name);
+fn add(scene: &Scene, config: &Config, name: &TenantName, key_files: &[PathBuf], with_password: bool) -> Result<Exit, Failure> {
+    let file = file_of(config, name);
     if file.symlink_metadata().is_ok() {
         return Err(exists(name, &file));
+    }
+    if with_password && key_files.iter().any(|file| file == Path::new("-")) {
+        return Err(Failure::usage("standard input cannot be both the key and the password").hint("give the key as a file"));
     }
     let keys = all_keys(key_files)?;
     scene.guard_owner(config)?;
@@ -103,7 +124,11 @@ fn add(scene: &Scene, config: &Config, name: &TenantName, key_files: &[PathBuf])
             scene.terminal.warn(format!("the key {} also logs in as \"{}\"", key.fingerprint(), other.name));
         }
     }
+    let password = with_password.then(|| password::ask(name)).transpose()?;
     create(config, name, &keys)?;
+    if let Some(hash) = &password {
+        password::write(config, name, Some(hash))?;
+    }
 
     scene.terminal.say(format!("added tenant {name}"))?;
     for key in &keys {
@@ -114,12 +139,15 @@ fn add(scene: &Scene, config: &Config, name: &TenantName, key_files: &[PathBuf])
         file.display(),
         tenant_folder(config, name).display()
     ))?;
+    if password.is_some() {
+        password::advise(scene, config, name);
+    }
     Ok(Exit::Done)
 }
 
 /// The tenant's folders, then its file.
 pub(super) fn create(config: &Config, name: &TenantName, keys: &[LoginKey]) -> Result<(), Failure> {
-    let file = tenant_file(config, name);
+    let file = file_of(config, name);
     folders::create(&config.tenant_folders_dir(), name)
         .map_err(|error| Failure::failed(format!("cannot make the folders of \"{name}\"")).because(&error))?;
     files::create_private_folder(&config.tenants_dir)
@@ -162,6 +190,7 @@ fn show(scene: &Scene, config: &Config, name: &TenantName, json: bool) -> Result
         file: &tenant.file,
         folder: tenant_folder(config, name),
         keys: tenant.keys.iter().map(ShownKey::new).collect(),
+        password: tenant.password.is_some(),
         waiting: count(config, name)?,
         options: &tenant.options,
         own: &tenant.own,
@@ -179,6 +208,10 @@ fn show(scene: &Scene, config: &Config, name: &TenantName, json: bool) -> Result
     ))?;
     for key in &tenant.keys {
         scene.terminal.say(format!("key      {}", describe(key)))?;
+    }
+    if tenant.password.is_some() {
+        let off = if config.sftp.password_login { "" } else { ", not taken: sftp.password_login is false" };
+        scene.terminal.say(format!("password set{off}"))?;
     }
     scene.terminal.say("")?;
     let rows = tenant.options.show().into_iter().map(|(key, value)| {
@@ -216,10 +249,10 @@ fn remove(scene: &Scene, config: &Config, name: &TenantName) -> Result<Exit, Fai
         return Err(Failure::failed(format!("tenant \"{name}\" has files waiting: {}", busy.join(", "))).hint(format!(
             "let the daemon finish them, or move them out of {}; to close the login at once, set disabled = true in {}",
             folder.display(),
-            tenant_file(config, name).display()
+            file_of(config, name).display()
         )));
     }
-    let file = tenant_file(config, name);
+    let file = file_of(config, name);
     files::remove(&file).map_err(|error| Failure::failed(format!("cannot remove \"{}\"", file.display())).because(&error))?;
     let again = scene.typed(scene.config.as_deref(), &["tenant", "add", name.as_str(), "--key", "FILE"]);
     scene.terminal.say(format!(
@@ -247,6 +280,8 @@ struct Shown<'a> {
     file: &'a Path,
     folder: PathBuf,
     keys: Vec<ShownKey>,
+    /// Whether it has one; it counts where `sftp.password_login` is true.
+    password: bool,
     waiting: Waiting,
     options: &'a TenantOptions,
     /// Options that the tenant's own file sets.
@@ -292,7 +327,8 @@ fn describe(key: &LoginKey) -> String {
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn tenant_file(config: &Config, name: &TenantName) -> PathBuf {
+/// The file of a tenant.
+pub(super) fn file_of(config: &Config, name: &TenantName) -> PathBuf {
     config.tenants_dir.join(format!("{name}.toml"))
 }
 

@@ -33,8 +33,12 @@ pub struct SftpSection {
     pub sessions_per_source_max: u64,
     /// Time from connecting to being logged in.
     pub login_seconds_max: u64,
-    /// Refused keys before a connection is closed.
+    /// Refused keys and passwords before a connection is closed.
     pub login_attempts_max: u64,
+    /// Whether passwords are taken.
+    pub password_login: bool,
+    /// Passwords that are checked at once.
+    pub password_checks_max: u64,
     /// What a source must owe to be turned away.
     pub penalty_seconds_min: u64,
     /// The most that a source can owe.
@@ -67,6 +71,8 @@ impl Default for SftpSection {
             sessions_per_source_max: 32,
             login_seconds_max: 30,
             login_attempts_max: 6,
+            password_login: false,
+            password_checks_max: 2,
             penalty_seconds_min: 15,
             penalty_seconds_max: 600,
             penalty_exempt_networks: PenaltyOptions::default().exempt,
@@ -91,6 +97,8 @@ impl Options for SftpSection {
         visit("sessions_per_source_max", Slot::Number(&mut self.sessions_per_source_max, 1..=10_000));
         visit("login_seconds_max", Slot::Number(&mut self.login_seconds_max, 1..=600));
         visit("login_attempts_max", Slot::Number(&mut self.login_attempts_max, 1..=100));
+        visit("password_login", Slot::Flag(&mut self.password_login));
+        visit("password_checks_max", Slot::Number(&mut self.password_checks_max, 1..=64));
         visit("penalty_seconds_min", Slot::Number(&mut self.penalty_seconds_min, 1..=3_600));
         visit("penalty_seconds_max", Slot::Number(&mut self.penalty_seconds_max, 0..=86_400));
         visit("penalty_exempt_networks", Slot::Networks(&mut self.penalty_exempt_networks));

@@ -13,6 +13,7 @@ use super::keys::{LoginKey, read_line};
 use super::option::{Reading, expected, get};
 use super::sections::TenantOptions;
 use crate::domain::TenantName;
+use crate::sftp::PasswordHash;
 
 /// A tenant as its file says.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Tenant {
     pub file: PathBuf,
     /// Keys that may log in; none where the tenant sends nothing.
     pub keys: Vec<LoginKey>,
+    /// The hash of its password, where it has one.
+    pub password: Option<PasswordHash>,
     /// Whether the login is closed and files stay where they are.
     pub disabled: bool,
     /// The options in effect.
@@ -97,7 +100,7 @@ impl Tenant {
     pub fn parse(name: &TenantName, file: &Path, text: &str, defaults: &TenantOptions) -> Result<Self, Faults> {
         let (mut reading, table) = Reading::new(file, text);
         let mut options = defaults.clone();
-        let own = reading.section("", &table, &mut options, &["keys", "disabled"]);
+        let own = reading.section("", &table, &mut options, &["keys", "password", "disabled"]);
         let mut keys: Vec<LoginKey> = Vec::new();
         match get(&table, "keys") {
             Some(value) => match value.get_ref().as_array() {
@@ -121,6 +124,14 @@ impl Tenant {
             None if reading.whole() => reading.fault_of("keys", "missing; write keys = [] for a tenant that sends nothing"),
             None => {}
         }
+        let mut password = None;
+        if let Some(value) = get(&table, "password") {
+            // What stands there may be a password itself: it is not repeated.
+            match value.get_ref().as_str().ok_or_else(|| "expected a text in quotes".to_owned()).and_then(PasswordHash::parse) {
+                Ok(hash) => password = Some(hash),
+                Err(what) => reading.fault(value.span().start, "password", what),
+            }
+        }
         let mut disabled = false;
         if let Some(value) = get(&table, "disabled") {
             match value.get_ref().as_bool() {
@@ -128,7 +139,7 @@ impl Tenant {
                 None => reading.fault(value.span().start, "disabled", expected(value.get_ref(), "true or false")),
             }
         }
-        reading.faults.or(Self { name: name.clone(), file: file.to_owned(), keys, disabled, options, own })
+        reading.faults.or(Self { name: name.clone(), file: file.to_owned(), keys, password, disabled, options, own })
     }
 }
 

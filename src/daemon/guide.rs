@@ -14,6 +14,8 @@ pub fn guide(config: &Config, tenant: &Tenant, host_keys: &[PublicKey]) -> Guide
         tenant: tenant.name.clone(),
         host,
         port,
+        keys: !tenant.keys.is_empty(),
+        password: config.sftp.password_login && tenant.password.is_some(),
         host_keys: host_keys.iter().map(host_key).collect(),
         contact: options.support_contact.clone(),
         email_aliases: options.email_aliases.clone(),

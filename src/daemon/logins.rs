@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use russh::keys::PublicKey;
 use tracing::error;
 
-use crate::config::Config;
+use crate::config::{Config, Tenant};
 use crate::guide::Markup;
 use crate::sftp::{Directory, Quota, TenantLogin};
 use crate::spool::Spool;
@@ -27,13 +27,15 @@ impl Logins {
     /// Takes the logins of every tenant that is sound and open. Sessions of a login or a key that is not among them end.
     pub(super) fn replace(&self, config: &Config, spool: &Spool) {
         let mut logins = HashMap::new();
-        for tenant in config.tenants.sound().filter(|tenant| !tenant.disabled && !tenant.keys.is_empty()) {
+        let opens = |tenant: &&Tenant| !tenant.keys.is_empty() || config.sftp.password_login && tenant.password.is_some();
+        for tenant in config.tenants.sound().filter(|tenant| !tenant.disabled).filter(opens) {
             let folders = spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name));
             match folders {
                 Ok(folders) => {
                     let login = TenantLogin {
                         tenant: tenant.name.clone(),
                         keys: tenant.keys.iter().map(|key| key.allowed().clone()).collect(),
+                        password: tenant.password.clone(),
                         networks: tenant.options.allowed_networks.clone(),
                         folders,
                         quota: Quota {

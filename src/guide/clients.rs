@@ -1,4 +1,6 @@
 //! Command lines for the clients that senders use. `tests/front/instructions.rs` runs those whose client is installed.
+//!
+//! They log in by the key; by the password, from the environment, where the sender has no key.
 
 use super::Guide;
 
@@ -8,42 +10,74 @@ const KEY: &str = "~/.ssh/id_ed25519";
 /// A section with each client.
 pub(super) fn all(guide: &Guide) -> String {
     let clients = [sftp(guide), lftp(guide), curl(guide), rclone(guide), winscp(guide), python(guide)];
-    let key = format!("## Commands\n\nThe private key is expected in `{KEY}`.\n\n");
-    key + &clients.map(|(name, code)| format!("### {name}\n\n```\n{code}\n```\n")).join("\n")
+    let expected = if by_password(guide) {
+        "The password is expected in the environment as `SFTP_PASSWORD`.".to_owned()
+    } else {
+        format!("The private key is expected in `{KEY}`.")
+    };
+    let sections = clients.map(|(name, code)| format!("### {name}\n\n```\n{code}\n```\n")).join("\n");
+    format!("## Commands\n\n{expected}\n\n{sections}")
+}
+
+fn by_password(guide: &Guide) -> bool {
+    guide.password && !guide.keys
 }
 
 fn sftp(guide: &Guide) -> (&'static str, String) {
     let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
-    let options = format!("-b - -i {KEY} -o UserKnownHostsFile=expunged.known_hosts -P {port} {login}@{host}");
+    let (first, before, proof) = if by_password(guide) {
+        // A batch asks nobody, unless it is told so first.
+        (ASKPASS, "SSH_ASKPASS=./askpass SSH_ASKPASS_REQUIRE=force ", "-o BatchMode=no".to_owned())
+    } else {
+        ("", "", format!("-i {KEY}"))
+    };
+    let sftp = format!("{before}sftp {proof} -b - -o UserKnownHostsFile=expunged.known_hosts -P {port} {login}@{host}");
     let put = "printf 'put june.csv june.csv.part\\nrename june.csv.part june.csv\\n'";
-    ("sftp", format!("{put} | sftp {options}\nprintf 'get /status/june.csv.json\\n' | sftp {options}"))
+    ("sftp", format!("{first}{put} | {sftp}\nprintf 'get /status/june.csv.json\\n' | {sftp}"))
 }
 
 fn lftp(guide: &Guide) -> (&'static str, String) {
     let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
-    let ssh = format!("set sftp:connect-program \"ssh -a -x -i {KEY} -o UserKnownHostsFile=expunged.known_hosts\"");
+    let (before, user, key) = if by_password(guide) {
+        ("LFTP_PASSWORD=\"$SFTP_PASSWORD\" ", format!("--env-password -u {login}"), String::new())
+    } else {
+        ("", format!("-u {login},"), format!(" -i {KEY}"))
+    };
+    let ssh = format!("set sftp:connect-program \"ssh -a -x{key} -o UserKnownHostsFile=expunged.known_hosts\"");
     let put = "set cmd:fail-exit yes; put june.csv -o june.csv.part; mv june.csv.part june.csv";
-    ("lftp", format!("lftp -u {login}, -e '{ssh}; {put}; bye' sftp://{host}:{port}"))
+    ("lftp", format!("{before}lftp {user} -e '{ssh}; {put}; bye' sftp://{host}:{port}"))
 }
 
 fn curl(guide: &Guide) -> (&'static str, String) {
     let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
     let known = guide.host_keys.first().map_or("", |key| key.sha256.trim_start_matches("SHA256:"));
-    let options = format!("-sS --key {KEY} --pubkey {KEY}.pub --hostpubsha256 {known} -u {login}:");
+    let proof = if by_password(guide) {
+        // Standard input, since arguments are seen by others on the machine.
+        "-K -".to_owned()
+    } else {
+        format!("--key {KEY} --pubkey {KEY}.pub -u {login}:")
+    };
+    let before = if by_password(guide) { format!("printf 'user = \"{login}:%s\"' \"$SFTP_PASSWORD\" | ") } else { String::new() };
+    let options = format!("-sS {proof} --hostpubsha256 {known}");
     let rename = "-Q '-rename /inbox/june.csv.part /inbox/june.csv'";
     (
         "curl",
         format!(
-            "curl {options} -T june.csv {rename} sftp://{host}:{port}/inbox/june.csv.part\n\
-             curl {options} sftp://{host}:{port}/status/june.csv.json"
+            "{before}curl {options} -T june.csv {rename} sftp://{host}:{port}/inbox/june.csv.part\n\
+             {before}curl {options} sftp://{host}:{port}/status/june.csv.json"
         ),
     )
 }
 
 fn rclone(guide: &Guide) -> (&'static str, String) {
     let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
-    let server = format!("host={host},port={port},user={login},key_file={KEY},known_hosts_file=expunged.known_hosts,shell_type=none");
-    ("rclone", format!("rclone copyto june.csv :sftp,{server}:/inbox/june.csv"))
+    let (before, proof) = if by_password(guide) {
+        ("RCLONE_SFTP_PASS=\"$(printenv SFTP_PASSWORD | rclone obscure -)\" ", String::new())
+    } else {
+        ("", format!(",key_file={KEY}"))
+    };
+    let server = format!("host={host},port={port},user={login}{proof},known_hosts_file=expunged.known_hosts,shell_type=none");
+    ("rclone", format!("{before}rclone copyto june.csv :sftp,{server}:/inbox/june.csv"))
 }
 
 fn winscp(guide: &Guide) -> (&'static str, String) {
@@ -54,19 +88,25 @@ fn winscp(guide: &Guide) -> (&'static str, String) {
         let bits = if algorithm == "ssh-ed25519" { 255 } else { key.bits };
         format!("{algorithm} {bits} {}", key.sha256.trim_start_matches("SHA256:"))
     });
-    let open = format!("open sftp://{login}@{host}:{port}/ -privatekey=id_ed25519.ppk -hostkey=\"\"{known}\"\"");
+    let proof = if by_password(guide) { "-password=\"\"%SFTP_PASSWORD%\"\"" } else { "-privatekey=id_ed25519.ppk" };
+    let open = format!("open sftp://{login}@{host}:{port}/ {proof} -hostkey=\"\"{known}\"\"");
     ("WinSCP", format!("winscp.com /command \"{open}\" \"put june.csv /inbox/\" \"get /status/june.csv.json\" \"exit\""))
 }
 
 fn python(guide: &Guide) -> (&'static str, String) {
     let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
+    let proof = if by_password(guide) {
+        "password=os.environ[\"SFTP_PASSWORD\"], look_for_keys=False, allow_agent=False".to_owned()
+    } else {
+        format!("key_filename=os.path.expanduser(\"{KEY}\")")
+    };
     (
         "Python (paramiko)",
         format!(
             "import json, os, time, paramiko\n\n\
              client = paramiko.SSHClient()\n\
              client.load_host_keys(\"expunged.known_hosts\")\n\
-             client.connect(\"{host}\", {port}, \"{login}\", key_filename=os.path.expanduser(\"{KEY}\"))\n\
+             client.connect(\"{host}\", {port}, \"{login}\", {proof})\n\
              sftp = client.open_sftp()\n\
              sftp.put(\"june.csv\", \"/inbox/june.csv.part\")\n\
              sftp.rename(\"/inbox/june.csv.part\", \"/inbox/june.csv\")\n\
@@ -79,3 +119,6 @@ fn python(guide: &Guide) -> (&'static str, String) {
         ),
     )
 }
+
+/// Makes a program that gives ssh the password.
+const ASKPASS: &str = "printf '#!/bin/sh\\nprintenv SFTP_PASSWORD\\n' > askpass; chmod 700 askpass; ";

@@ -32,6 +32,10 @@ pub struct Guide {
     pub host: Option<String>,
     /// Its port.
     pub port: u16,
+    /// Whether the sender has a key that logs in.
+    pub keys: bool,
+    /// Whether the sender has a password that does.
+    pub password: bool,
     /// How it is known.
     pub host_keys: Vec<HostKey>,
     /// Whom to ask; empty: nobody is named.
@@ -100,7 +104,8 @@ impl Guide {
              Put a list of people into `/inbox`. As soon as it is there whole, they and all of their history are erased; this cannot be undone.\n\
              Put the same list into `/check` first, and nothing is erased, but the report says what would be.\n\n\
              ## Connection\n\n\
-             - host: {host}\n- port: {port}\n- login: {tenant}\n- with the private key of which you sent us the public half; there is no password\n"
+             - host: {host}\n- port: {port}\n- login: {tenant}\n- {}\n",
+            self.proof()
         );
         for key in &self.host_keys {
             let algorithm = key.line.split(' ').next().unwrap_or_default();
@@ -112,6 +117,15 @@ impl Guide {
             text += &format!("{} {}\n", self.known_as(), key.line);
         }
         text + "```\n"
+    }
+
+    /// What opens the login.
+    fn proof(&self) -> &'static str {
+        match (self.keys, self.password) {
+            (_, false) => "with the private key of which you sent us the public half; there is no password",
+            (true, true) => "with the private key of which you sent us the public half, or with the password that you were given",
+            (false, true) => "with the password that you were given",
+        }
     }
 
     fn files(&self) -> String {
@@ -215,6 +229,8 @@ mod tests {
             tenant: TenantName::parse("acme").unwrap(),
             host: Some("sftp.example.com".into()),
             port: 2022,
+            keys: true,
+            password: false,
             host_keys: vec![HostKey { line: "ssh-ed25519 AAAA".into(), bits: 256, sha256: "SHA256:abc".into(), md5: "aa:bb".into() }],
             contact: "privacy team, +1 555 0100".into(),
             email_aliases: vec!["E-mail".into()],

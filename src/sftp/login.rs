@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
@@ -20,10 +19,11 @@ use tracing::{Span, info, warn};
 use crate::domain::TenantName;
 use crate::sftp::access::AllowedKey;
 use crate::sftp::engine::Engine;
+use crate::sftp::password::PasswordHash;
 use crate::sftp::penalties::Offence;
 use crate::sftp::quota::Quota;
-use crate::sftp::server::Shared;
-use crate::sftp::sessions::{Admission, Ending};
+use crate::sftp::server::{Shared, methods};
+use crate::sftp::sessions::{Admission, Ending, Proof};
 use crate::sftp::transport;
 use crate::sftp::tree::{Sender, TenantTree};
 use crate::shutdown;
@@ -42,6 +42,8 @@ pub struct TenantLogin {
     pub tenant: TenantName,
     /// Any of these.
     pub keys: Vec<AllowedKey>,
+    /// Or this, where passwords are taken.
+    pub password: Option<PasswordHash>,
     /// From one of these; none: from everywhere.
     pub networks: Vec<IpNet>,
     /// Its folders.
@@ -53,9 +55,12 @@ pub struct TenantLogin {
 }
 
 impl TenantLogin {
-    /// Whether the key is still one of its keys, wherever it was used from and whenever.
-    pub(crate) fn knows(&self, key: &KeyData) -> bool {
-        self.keys.iter().any(|known| known.key.key_data() == key)
+    /// Whether it is still opened by that, wherever it was used from and whenever.
+    pub(crate) fn knows(&self, proof: &Proof) -> bool {
+        match proof {
+            Proof::Key(key) => self.keys.iter().any(|known| known.key.key_data() == key),
+            Proof::Password(hash) => self.password.as_ref() == Some(hash),
+        }
     }
 
     /// Why the key does not open the login from there at that time, if so. Words for the operator: no client is told.
@@ -69,8 +74,11 @@ impl TenantLogin {
         if !known {
             return Some("key not known");
         }
-        let listed = self.networks.is_empty() || self.networks.iter().any(|net| net.contains(&source));
-        if listed { refused } else { Some("address not allowed") }
+        if self.lists(source) { refused } else { Some("address not allowed") }
+    }
+
+    fn lists(&self, source: IpAddr) -> bool {
+        self.networks.is_empty() || self.networks.iter().any(|net| net.contains(&source))
     }
 }
 
@@ -105,8 +113,36 @@ impl Login {
         let refused = found.as_ref().map_or(Some("no such login"), |login| login.refuse(key, source, now)).or(signed_badly);
         self.refused += usize::from(refused.is_some());
         // A key that is only offered, or signed for wrongly, leaves its word.
-        self.last_refused = (login.escape_default().take(LOGIN_BYTES_LOGGED).collect(), refused.unwrap_or("key not proven"));
+        self.note(login, refused.unwrap_or("key not proven"));
         found.filter(|_| refused.is_none())
+    }
+
+    /// The same rule for a password. Whatever is missing, one hash is made, and what was wrong is looked at afterwards.
+    async fn find_by_password(&mut self, login: &str, password: &str) -> Option<(Arc<TenantLogin>, PasswordHash)> {
+        if !self.shared.sessions.limits().password_login {
+            self.refused += 1;
+            self.note(login, "passwords are not taken");
+            return None;
+        }
+        let found = (self.shared.directory)(login);
+        let hash = found.as_ref().and_then(|login| login.password.clone());
+        let fits = self.shared.passwords.fits(hash.as_ref(), password).await;
+        let refused = match &found {
+            None => Some("no such login"),
+            Some(login) if !login.lists(self.admission.session().source()) => Some("address not allowed"),
+            Some(_) if hash.is_none() => Some("no password set"),
+            Some(_) => (!fits).then_some("wrong password"),
+        };
+        if let Some(reason) = refused {
+            self.refused += 1;
+            self.note(login, reason);
+        }
+        found.zip(hash).filter(|_| refused.is_none())
+    }
+
+    /// Keeps why the last attempt led to nothing.
+    fn note(&mut self, login: &str, reason: &'static str) {
+        self.last_refused = (login.escape_default().take(LOGIN_BYTES_LOGGED).collect(), reason);
     }
 
     /// Refuses what is not SFTP with a sentence on the error stream, as a program that ends at once.
@@ -154,9 +190,23 @@ impl Handler for Login {
     async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
         self.proven = self.find(user, key.public_key, key.algorithm);
         if self.proven.is_some() {
-            self.admission.session().prove(user, key.public_key.key_data());
+            self.admission.session().prove(user, Proof::Key(key.public_key.key_data().clone()));
         }
         Ok(if self.proven.is_some() { Auth::Accept } else { Auth::reject() })
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, Self::Error> {
+        let found = self.find_by_password(user, password).await;
+        self.proven = found.map(|(login, hash)| {
+            self.admission.session().prove(user, Proof::Password(hash));
+            login
+        });
+        if self.proven.is_some() {
+            return Ok(Auth::Accept);
+        }
+        // A mistyped one may be tried again, as with OpenSSH, up to the limit on tries.
+        let methods = methods(self.shared.sessions.limits().password_login);
+        Ok(Auth::Reject { proceed_with_methods: Some(methods), partial_success: false })
     }
 
     async fn auth_succeeded(&mut self, ssh: &mut Ssh) -> Result<(), Self::Error> {

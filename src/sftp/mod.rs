@@ -6,6 +6,7 @@
 //! sessions   limits, the watch from outside    transport  messages ⇄ bytes, cannot deadlock
 //! engine     SFTP version 3, pure              tree       the tenant's view over the spool
 //! quota      how much may wait and come        shown      files, paths and failures as the sender sees them
+//! password   hashes, and the check of one
 //! ```
 //!
 //! It ends where a file stands in an inbox, durably; a hint goes to whoever processes, and nothing comes back but what
@@ -17,6 +18,7 @@ pub mod engine;
 mod login;
 mod opened;
 mod options;
+mod password;
 mod penalties;
 mod place;
 mod quota;
@@ -34,6 +36,7 @@ pub use access::{AllowedKey, KeyOptions, read_network};
 pub use algorithms::offered;
 pub use login::{Directory, TenantLogin};
 pub use options::Options;
+pub use password::PasswordHash;
 pub use penalties::PenaltyOptions;
 pub use quota::Quota;
 pub use server::{BindError, Bound, Server};

@@ -23,6 +23,10 @@ pub struct Options {
     pub login_seconds: u64,
     /// Refused attempts at logging in, in one connection.
     pub login_tries_max: usize,
+    /// Whether passwords are taken, from tenants that have one.
+    pub password_login: bool,
+    /// Passwords that are checked at once; each check takes 19 MiB.
+    pub password_checks_max: usize,
     /// Delay of the answer to a refused attempt, the same for every reason.
     pub login_refusal_milliseconds: u64,
     /// What sources that do not log in bring upon themselves.
@@ -64,6 +68,8 @@ impl Default for Options {
             logins_pending_max: 100,
             login_seconds: 30,
             login_tries_max: 10,
+            password_login: false,
+            password_checks_max: 2,
             login_refusal_milliseconds: 250,
             penalties: PenaltyOptions::default(),
             idle_seconds: 900,

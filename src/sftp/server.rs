@@ -21,6 +21,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, field, info, info_span, warn};
 
 use crate::sftp::login::{Directory, Login};
+use crate::sftp::password::PasswordCheck;
 use crate::sftp::penalties::Penalties;
 use crate::sftp::sessions::{Admission, Ending, Session, Sessions};
 use crate::sftp::tree::Receiving;
@@ -45,6 +46,7 @@ pub(crate) struct Shared {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) receiving: Arc<Receiving>,
     pub(crate) penalties: Penalties,
+    pub(crate) passwords: PasswordCheck,
     config: Arc<Config>,
 }
 
@@ -101,6 +103,7 @@ impl Server {
             receiving: Arc::new(Receiving::new(&options, hints)),
             config: Arc::new(ssh_config(&options, host_keys)),
             penalties: Penalties::new(options.penalties.clone()),
+            passwords: PasswordCheck::new(options.password_checks_max),
             sessions: Sessions::new(options),
         };
         Ok(Bound { listeners, shared: Arc::new(shared) })
@@ -148,7 +151,7 @@ async fn watch(shared: Arc<Shared>) {
     loop {
         tick.tick().await;
         shared.sessions.look_after();
-        shared.sessions.end_revoked(|login, key| (shared.directory)(login).is_some_and(|login| login.knows(key)));
+        shared.sessions.end_revoked(|login, proof| (shared.directory)(login).is_some_and(|login| login.knows(proof)));
     }
 }
 
@@ -241,7 +244,7 @@ fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, adm
 fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
     Config {
         server_id: russh::SshId::Standard("SSH-2.0-expunged".into()),
-        methods: MethodSet::from(&[MethodKind::PublicKey][..]),
+        methods: methods(options.password_login),
         auth_rejection_time: Duration::from_millis(options.login_refusal_milliseconds),
         // OpenSSH's first "none" attempt is a question, not a guess.
         auth_rejection_time_initial: Some(Duration::ZERO),
@@ -258,6 +261,12 @@ fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
         nodelay: true,
         ..Config::default()
     }
+}
+
+/// The ways to log in that are offered. `none` is not among them.
+pub(crate) fn methods(password_login: bool) -> MethodSet {
+    let offered = [MethodKind::PublicKey, MethodKind::Password];
+    MethodSet::from(&offered[..1 + usize::from(password_login)])
 }
 
 /// The socket, with an account of what it took.

@@ -14,8 +14,8 @@ use tokio::sync::{Notify, watch};
 use tracing::{debug, warn};
 
 use crate::domain::TenantName;
-use crate::sftp::Options;
 use crate::sftp::penalties::group;
+use crate::sftp::{Options, PasswordHash};
 
 /// Bytes that must reach the socket within `reply_seconds`, or a reply counts as blocked. Keepalives alone are fewer.
 const PROGRESS_BYTES_MIN: u64 = 16 * 1024;
@@ -33,7 +33,7 @@ pub(crate) enum Ending {
     Stalled,
     /// Sends faster than it reads, beyond the cap.
     Flooding,
-    /// Its login, or the key that opened it, is not there any more.
+    /// Its login, or what opened it, is not there any more.
     Revoked,
     /// The daemon ends.
     Shutdown,
@@ -73,15 +73,17 @@ pub(crate) struct Session {
     written: AtomicU64,
     channels: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
-    proof: Mutex<Option<Proof>>,
+    proof: Mutex<Option<(String, Proof)>>,
     ending: watch::Sender<Option<Ending>>,
 }
 
 /// By what a session came in.
-#[derive(Clone)]
-struct Proof {
-    login: String,
-    key: KeyData,
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Proof {
+    /// The private half of this key.
+    Key(KeyData),
+    /// The password of this hash.
+    Password(PasswordHash),
 }
 
 /// A place in the table, given back when dropped.
@@ -133,12 +135,12 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions of which the login, or the key that opened it, is not there any more.
-    pub(crate) fn end_revoked(&self, holds: impl Fn(&str, &KeyData) -> bool) {
+    /// Ends the sessions of which the login, or what opened it, is not there any more.
+    pub(crate) fn end_revoked(&self, holds: impl Fn(&str, &Proof) -> bool) {
         let sessions: Vec<_> = self.lock().by_id.values().filter(|session| session.doing() != Doing::Login).cloned().collect();
         for session in sessions {
             let proof = session.proof.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            if proof.is_some_and(|proof| !holds(&proof.login, &proof.key)) {
+            if proof.is_some_and(|(login, proof)| !holds(&login, &proof)) {
                 session.end(Ending::Revoked);
             }
         }
@@ -224,9 +226,8 @@ impl Session {
     }
 
     /// Notes by what the session came in.
-    pub(crate) fn prove(&self, login: &str, key: &KeyData) {
-        let proof = Proof { login: login.to_owned(), key: key.clone() };
-        *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = Some(proof);
+    pub(crate) fn prove(&self, login: &str, proof: Proof) {
+        *self.proof.lock().unwrap_or_else(PoisonError::into_inner) = Some((login.to_owned(), proof));
     }
 
     /// What ends the session from outside, if something does.
@@ -383,10 +384,10 @@ mod tests {
     #[test]
     fn a_session_ends_when_its_key_is_taken_away() {
         let sessions = Sessions::new(limits());
-        let key = |byte: u8| KeyData::Ed25519(russh::keys::ssh_key::public::Ed25519PublicKey([byte; 32]));
+        let key = |byte: u8| Proof::Key(KeyData::Ed25519(russh::keys::ssh_key::public::Ed25519PublicKey([byte; 32])));
         let all: Vec<_> = (1..=2).map(|last| sessions.admit(source(last)).ok().unwrap()).collect();
         for (admission, name) in all.iter().zip(["a", "b"]) {
-            admission.session().prove(name, &key(1));
+            admission.session().prove(name, key(1));
             admission.log_in(&tenant(name)).unwrap();
         }
         sessions.end_revoked(|_, known| *known == key(1));

@@ -6,8 +6,13 @@ use crate::support::have;
 
 /// A running world of one tenant, its instructions, and `june.csv` and the known hosts beside a key, as a sender keeps them.
 fn world() -> (World, String) {
+    world_of(|world| world.tenant("acme"))
+}
+
+/// The same with the tenant `acme` made in another way.
+fn world_of(add: impl FnOnce(&World)) -> (World, String) {
     let mut world = World::new();
-    world.tenant("acme");
+    add(&world);
     let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     world.set("sftp", "listen", &format!("[\"127.0.0.1:{port}\"]"));
     world.set("sftp", "public_host", "\"127.0.0.1\"");
@@ -26,18 +31,27 @@ fn block(instructions: &str, after: &str) -> String {
     rest.split_once("```\n").expect("its end").0.to_owned()
 }
 
-/// Runs a client's block as it stands, but for the place of the key, and waits for what it sent.
-fn check(heading: &str, program: &str, run: impl FnOnce(&World, String) -> Ran) {
+/// Runs a client's block as it stands, but for the place of the key, and waits for what it sent. Then the block for a tenant that
+/// has a password in place of a key.
+fn check(heading: &str, program: &str, run: impl Fn(&World, String) -> Ran) {
     if !have(program) {
         return;
     }
-    let (world, text) = world();
-    let key = world.outside("acme.key");
-    let code = block(&text, &format!("### {heading}\n")).replace("~/.ssh/id_ed25519", key.to_str().expect("UTF-8"));
-    run(&world, code).exits(0);
-    let report = world.report("acme", "june.csv");
-    assert_eq!(report["rows"]["read"], 1, "{report}");
+    let by_password = |world: &World| {
+        world.set("sftp", "password_login", "true");
+        world.run_with_input(&["tenant", "add", "acme", "--password"], PASSWORD).exits(0);
+    };
+    for (world, text) in [world(), world_of(by_password)] {
+        let key = world.outside("acme.key");
+        let code = block(&text, &format!("### {heading}\n")).replace("~/.ssh/id_ed25519", key.to_str().expect("UTF-8"));
+        run(&world, code).exits(0);
+        let report = world.report("acme", "june.csv");
+        assert_eq!(report["rows"]["read"], 1, "{report}");
+    }
 }
+
+/// Of the tenant without a key; characters that shells and configuration files like to interpret among them.
+const PASSWORD: &str = "vX3 'moth' $Quarry-81";
 
 /// Line by line, the later ones once the file has been taken: they poll.
 fn shell(world: &World, code: String) -> Ran {
@@ -45,6 +59,7 @@ fn shell(world: &World, code: String) -> Ran {
     let bash = |line: &str| {
         let mut command = Command::new("bash");
         command.args(["-euo", "pipefail", "-c", line]).current_dir(world.outside("")).env("HOME", world.outside(""));
+        command.env("SFTP_PASSWORD", PASSWORD);
         world.finish_with(command, "")
     };
     let ran = bash(first).exits(0);
@@ -80,7 +95,7 @@ fn the_lines_for_paramiko_work() {
     }
     check("Python (paramiko)", "bash", |world, code| {
         let mut command = Command::new(interop::clients().join(python));
-        command.arg("-").current_dir(world.outside(""));
+        command.arg("-").current_dir(world.outside("")).env("SFTP_PASSWORD", PASSWORD);
         world.finish_with(command, &code)
     });
 }

@@ -131,6 +131,11 @@ impl Ran {
         self
     }
 
+    /// The exit code.
+    pub(crate) fn code(&self) -> Option<i32> {
+        self.status
+    }
+
     /// Asserts that standard output holds a text.
     pub(crate) fn says(self, text: &str) -> Self {
         assert!(self.stdout.contains(text), "expected on stdout: {text}\n{self}");

@@ -272,6 +272,16 @@ fn lists_renames_and_removes() {
     );
 }
 
+/// As FileZilla asks.
+#[test]
+fn four_looks_into_one_listing_at_once_are_answered_in_order() {
+    let look = |id| by_handle(wire::READDIR, id, 2);
+    check(
+        &[open(1, b"a", CREATE), by_path(wire::OPENDIR, 2, b"/"), look(3), look(4), look(5), look(6)],
+        "1 handle 1\n2 handle 2\n3 names a\n4 status 1: end of listing\n5 status 1: end of listing\n6 status 1: end of listing\n",
+    );
+}
+
 #[test]
 fn answers_extensions_and_what_it_does_not_offer() {
     check(

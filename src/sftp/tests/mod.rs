@@ -1,13 +1,15 @@
 //! The server with real clients: russh with its SFTP client, raw packets over russh, and OpenSSH's `sftp`.
 
+mod clients;
 mod openssh;
+mod passwords;
 mod sessions;
 mod uploads;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use russh::client::{self, Handle};
@@ -35,6 +37,11 @@ struct World {
 fn key(seed: u8) -> PrivateKey {
     PrivateKey::from(Ed25519Keypair::from_seed(&[seed; 32]))
 }
+
+/// The password of `acme-2`; `acme` has none.
+const PASSWORD: &str = "vX3-moth-Quarry-81";
+
+static PASSWORD_HASH: LazyLock<PasswordHash> = LazyLock::new(|| PasswordHash::make(PASSWORD, &[7; 16]).unwrap());
 
 fn tenant(name: &str) -> TenantName {
     TenantName::parse(name).unwrap()
@@ -64,6 +71,7 @@ impl World {
                 Some(Arc::new(TenantLogin {
                     tenant,
                     keys,
+                    password: (login == "acme-2").then(|| PASSWORD_HASH.clone()),
                     networks: Vec::new(),
                     folders,
                     quota: Quota::default(),

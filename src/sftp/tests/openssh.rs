@@ -14,7 +14,7 @@ fn openssh_puts_lists_stats_renames_resumes_and_gets() {
     let output = world.openssh(
         &[],
         "pwd\nput june.csv\nls -l /inbox\nput june.csv july.csv.part\nls -l\nrename july.csv.part july.csv\nput -p june.csv /check/june.csv\n\
-         put half may.csv.part\nreput june.csv may.csv.part\nrename may.csv.part may.csv\nget /status/old.json got.json\nls -1 /\n-mkdir sub\ndf /\n",
+         put half may.csv.part\nreput june.csv may.csv.part\nput -f june.csv synced.part\nrename may.csv.part may.csv\nget /status/old.json got.json\nls -1 /\n-mkdir sub\ndf /\n",
     );
     let said = said(&output);
     assert!(output.status.success(), "{said}");

@@ -72,7 +72,7 @@ fn at_most_four_channels_and_no_shell_command_or_legacy_scp() {
 }
 
 /// A channel on which packets are sent as bytes.
-async fn raw(world: &World) -> (Handle<Trusting>, russh::Channel<client::Msg>) {
+pub(super) async fn raw(world: &World) -> (Handle<Trusting>, russh::Channel<client::Msg>) {
     let handle = world.log_in().await;
     let channel = handle.channel_open_session().await.unwrap();
     channel.request_subsystem(true, "sftp").await.unwrap();
@@ -82,7 +82,8 @@ async fn raw(world: &World) -> (Handle<Trusting>, russh::Channel<client::Msg>) {
     (handle, channel)
 }
 
-fn stats(count: u32) -> Vec<u8> {
+/// So many requests, numbered from 0.
+pub(super) fn stats(count: u32) -> Vec<u8> {
     let mut packets = Vec::new();
     for id in 0..count {
         Writer::new(&mut packets, wire::STAT).u32(id).string(b"/inbox").end();
