@@ -107,6 +107,10 @@ impl Engine {
             }
             total.removed.add(&accounts.rule.table, accounts.delete()?);
         }
+        if self.steps.by_address && !self.plan.accepted.triggers.is_empty() {
+            // A trigger on what has gone since may have written an address down where the plan finds addresses.
+            self.change_tables(transaction, row, last, &mut total)?;
+        }
         self.verify(transaction)?;
         for suppression in &survivors.suppressions {
             total.suppressed += u64::from(ledger::suppress(transaction, &row.tenant, *suppression, row.id, at)?);
