@@ -65,8 +65,9 @@ fn tenant(n: usize) -> &'static str {
     if n % 10 == 9 { "other" } else { TENANT }
 }
 
+/// Addresses sort otherwise than the keys of those who have them.
 pub(crate) fn address(n: usize) -> String {
-    format!("customer.{n}@mail{}.example", n % 97)
+    format!("{:08x}.{n}@mail{}.example", fastrand::Rng::with_seed(n as u64).u32(..), n % 97)
 }
 
 fn account(n: usize) -> usize {
@@ -126,10 +127,11 @@ const ORDINARY: &str = "
 CREATE TABLE account (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL);
 CREATE TABLE customer (id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, account_id INTEGER NOT NULL REFERENCES account(id), user_id TEXT NOT NULL,
     email TEXT NOT NULL, first_name TEXT, last_name TEXT);
-CREATE TABLE reward (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer(id), type TEXT, amount TEXT, status TEXT);
-CREATE TABLE event (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer(id), name TEXT, occurred_at TEXT, properties TEXT);
-CREATE TABLE custom_field (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer(id), name TEXT, value TEXT);
-CREATE TABLE referral (id INTEGER PRIMARY KEY, referrer_id INTEGER REFERENCES customer(id), referred_id INTEGER REFERENCES customer(id), status TEXT);";
+CREATE TABLE reward (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer(id) ON DELETE CASCADE, type TEXT, amount TEXT, status TEXT);
+CREATE TABLE event (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer(id) ON DELETE CASCADE, name TEXT, occurred_at TEXT, properties TEXT);
+CREATE TABLE custom_field (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customer(id) ON DELETE CASCADE, name TEXT, value TEXT);
+CREATE TABLE referral (id INTEGER PRIMARY KEY, referrer_id INTEGER REFERENCES customer(id) ON DELETE SET NULL,
+    referred_id INTEGER REFERENCES customer(id) ON DELETE SET NULL, status TEXT);";
 
 const ORDINARY_INDEXES: &str = "
 CREATE UNIQUE INDEX customer_by_email ON customer (tenant, email);

@@ -7,8 +7,10 @@
 //! * `ours`: the released daemon on the built-in schema, from a list moved into the inbox to the archived report;
 //! * `ours ordinary`: the same on an ordinary schema (rowid tables, an index on each key), by a plan;
 //! * `ours small`: `ours` with a page cache of 32 MiB;
-//! * `P1`: set-based SQL in the `sqlite3` program on the ordinary schema, one transaction;
-//! * `P2`: the same on our schema;
+//! * `P1`: `DELETE … IN (SELECT …)` in the `sqlite3` program on the ordinary schema, whose keys cascade, in one transaction: what
+//!   the gates were set against (research/purge-performance.md);
+//! * `P1 by table`: the same as a statement a table, children first, each by the customers' sorted keys: the best that we found;
+//! * `P2`: that on our schema;
 //! * `naive`: one statement an address, on the ordinary schema.
 //!
 //! From 10,000 rows on, what scrubs cost after such a purge is printed too (`--only scrub`: just that).
@@ -82,10 +84,11 @@ fn case(dir: &Path, stores: &generate::Stores, size: Size, (rows, rounds): (usiz
     let list = generate::list(dir, size, rows);
     let nobody = generate::strangers(dir, rows);
     let mut sides: Vec<(&str, Run<'_>)> = vec![
-        ("P1", Box::new(|| peers::set_based(dir, &stores.ordinary, &list, Schema::Ordinary))),
+        ("P1", Box::new(|| peers::cascade(dir, &stores.ordinary, &list))),
+        ("P1 by table", Box::new(|| peers::by_table(dir, &stores.ordinary, &list, Schema::Ordinary))),
         ("ours", Box::new(|| daemon::purge(dir, &stores.builtin, &list, BUILT_IN))),
         ("ours ordinary", Box::new(|| daemon::purge(dir, &stores.ordinary, &list, Setting { schema: Schema::Ordinary, ..BUILT_IN }))),
-        ("P2", Box::new(|| peers::set_based(dir, &stores.builtin, &list, Schema::BuiltIn))),
+        ("P2", Box::new(|| peers::by_table(dir, &stores.builtin, &list, Schema::BuiltIn))),
         ("ours small", Box::new(|| daemon::purge(dir, &stores.builtin, &list, Setting { cache_mib: 32, ..BUILT_IN }))),
         ("bookkeeping", Box::new(|| daemon::purge(dir, &stores.builtin, &nobody, BUILT_IN))),
     ];

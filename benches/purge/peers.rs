@@ -25,15 +25,27 @@ pub(crate) fn copy(dir: &Path, store: &Path) -> PathBuf {
     work
 }
 
-/// One transaction of `DELETE … IN (SELECT …)`.
-pub(crate) fn set_based(dir: &Path, store: &Path, list: &Path, schema: Schema) -> Measure {
-    let work = copy(dir, store);
-    let (who, body) = match schema {
-        Schema::Ordinary => ("SELECT id FROM customer WHERE tenant = 'acme' AND email IN (SELECT email FROM list)", ORDINARY),
+/// The customers of the list, by the ordinary schema's tables.
+const ORDINARY_WHO: &str = "SELECT id FROM customer WHERE tenant = 'acme' AND email IN (SELECT email FROM list)";
+
+/// One `DELETE … IN (SELECT …)` on the customers, in one transaction: the schema's own cascades take the rest.
+pub(crate) fn cascade(dir: &Path, store: &Path, list: &Path) -> Measure {
+    one_transaction(dir, store, list, (ORDINARY_WHO, CASCADE))
+}
+
+/// One transaction of `DELETE … IN (SELECT …)`, table by table, children first.
+pub(crate) fn by_table(dir: &Path, store: &Path, list: &Path, schema: Schema) -> Measure {
+    let sql = match schema {
+        Schema::Ordinary => (ORDINARY_WHO, ORDINARY),
         Schema::BuiltIn => {
             ("SELECT customer FROM customers WHERE tenant = 'acme' AND emailNormalised IN (SELECT email FROM list)", BUILT_IN)
         }
     };
+    one_transaction(dir, store, list, sql)
+}
+
+fn one_transaction(dir: &Path, store: &Path, list: &Path, (who, body): (&str, &str)) -> Measure {
+    let work = copy(dir, store);
     let script = format!(
         "PRAGMA foreign_keys=ON;\nPRAGMA secure_delete=ON;\nPRAGMA synchronous=FULL;\nCREATE TEMP TABLE list (email TEXT);\n\
          .mode csv\n.import --skip 1 {} list\nBEGIN IMMEDIATE;\n{}\nCOMMIT;\nPRAGMA wal_checkpoint(TRUNCATE);\n",
@@ -62,6 +74,13 @@ fn sqlite(work: &Path, script: &str) -> Measure {
     let input = std::fs::File::open(&file).expect("the script");
     measure::run(Command::new("sqlite3").arg("-bail").arg(work).stdin(input).stdout(Stdio::null()))
 }
+
+const CASCADE: &str = "
+CREATE TEMP TABLE gone (account_id INTEGER PRIMARY KEY);
+INSERT OR IGNORE INTO gone SELECT account_id FROM customer WHERE id IN (WHO);
+DELETE FROM customer WHERE (tenant, email) IN (SELECT 'acme', email FROM list);
+DELETE FROM referral WHERE referrer_id IS NULL AND referred_id IS NULL;
+DELETE FROM account WHERE id IN (SELECT account_id FROM gone) AND NOT EXISTS (SELECT 1 FROM customer WHERE customer.account_id = account.id);";
 
 const ORDINARY: &str = "
 CREATE TEMP TABLE IF NOT EXISTS gone (account_id INTEGER PRIMARY KEY);

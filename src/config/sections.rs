@@ -138,7 +138,7 @@ impl Default for PipelineSection {
             settle_seconds: 2,
             scan_interval_seconds: 30,
             checksum_wait_seconds: 3_600,
-            chunk_milliseconds: 250,
+            chunk_milliseconds: 400,
             drain_seconds: 20,
             attempts_max: 10,
             hold_warn_hours: 24,

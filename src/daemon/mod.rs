@@ -285,7 +285,7 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         scan_interval: Duration::from_secs(config.pipeline.scan_interval_seconds),
         checksum_wait: Duration::from_secs(config.pipeline.checksum_wait_seconds),
         chunk_shared: Duration::from_millis(config.pipeline.chunk_milliseconds),
-        chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(12).min(3_000)),
+        chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
         rest_max: Duration::from_secs(300),
         attempts_max: u32::try_from(config.pipeline.attempts_max).unwrap_or(u32::MAX),
         hold_warn: Duration::from_secs(config.pipeline.hold_warn_hours * 3_600),
