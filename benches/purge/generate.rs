@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use expunged::store::schema::REFERRALS_TOGETHER;
+use expunged::store::schema::{REFERRAL_PARTIES_TOGETHER, REFERRALS_TOGETHER};
 use expunged::store::{Create, Options, Store};
 use rusqlite::{Connection, params};
 
@@ -113,9 +113,12 @@ fn builtin(path: &Path, size: Size) {
         }
         let mut referrals =
             c.prepare("INSERT INTO referrals (referral, tenant, id, referrer, referred, status) VALUES (?1, ?2, ?3, ?4, ?5, 'converted')")?;
+        let mut together = vec![0; size.customers / REFERRAL_PARTIES_TOGETHER as usize + 1];
         for (at, (from, to)) in parties(size.customers).enumerate() {
-            // As `load` keys them: both of a customer's own beside each other.
-            let key = (from as i64 + 1) * REFERRALS_TOGETHER + (at / size.customers) as i64;
+            // As `load` keys them: beside those of the referrer's neighbours, in the order in which they came.
+            let group = (from + 1) / REFERRAL_PARTIES_TOGETHER as usize;
+            let key = group as i64 * REFERRALS_TOGETHER + together[group];
+            together[group] += 1;
             referrals.execute(params![key, tenant(from), format!("f{at}"), from as i64 + 1, to as i64 + 1])?;
         }
         Ok(())

@@ -41,7 +41,7 @@ CREATE TABLE IF NOT EXISTS referrals (
     referrer INTEGER REFERENCES customers (customer), referred INTEGER REFERENCES customers (customer),
     status TEXT, createdAt TEXT
 ) STRICT;
-CREATE UNIQUE INDEX IF NOT EXISTS referrals_by_id ON referrals (tenant, id);
+CREATE INDEX IF NOT EXISTS referrals_by_id ON referrals (tenant, id);
 CREATE INDEX IF NOT EXISTS referrals_by_referrer ON referrals (referrer);
 CREATE INDEX IF NOT EXISTS referrals_by_referred ON referrals (referred);
 "#;
@@ -69,8 +69,12 @@ pub(super) fn check_version(transaction: &Transaction<'_>, name: &str, known: i6
     }
 }
 
-/// Row keys that each customer has for referrals: more of one customer's lie elsewhere.
-pub const REFERRALS_TOGETHER: i64 = 1 << 20;
+/// Customers with neighbouring keys whose referrals stand together. A row that outlives its parties keeps its key: it must not
+/// say whose it was, but for one of so many.
+pub const REFERRAL_PARTIES_TOGETHER: i64 = 256;
+
+/// Row keys that so many customers have for their referrals: more of them lie elsewhere.
+pub const REFERRALS_TOGETHER: i64 = 1 << 28;
 
 /// Where a referral stands, or where it would be put.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -81,10 +85,11 @@ pub enum ReferralPlace {
     Free(Option<i64>),
 }
 
-/// Finds a referral by its id, or a key for it beside those of the same party.
+/// Finds a referral by its id, or a key for it beside those of the first party's neighbours.
 ///
-/// Referrals come in no order, and a row that loses its referrer or its referred customer stays where it is: keyed by the first
-/// party's own key, one customer's referrals share a page, and the purge writes half as many pages of them.
+/// Referrals come in no order, and a row that loses its referrer or its referred customer stays where it is: where neighbours'
+/// referrals share pages, a chunk of neighbours writes half as many of them. The index on the id costs a purge nothing: detaching
+/// does not touch it.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
@@ -96,7 +101,7 @@ pub fn referral_place(connection: &Connection, tenant: &str, id: &str, party: i6
     if let Some(there) = one("SELECT referral FROM referrals WHERE tenant = ?1 AND id = ?2", &[&tenant, &id])? {
         return Ok(ReferralPlace::There(there));
     }
-    let Some(first) = party.checked_mul(REFERRALS_TOGETHER) else { return Ok(ReferralPlace::Free(None)) };
+    let Some(first) = (party / REFERRAL_PARTIES_TOGETHER).checked_mul(REFERRALS_TOGETHER) else { return Ok(ReferralPlace::Free(None)) };
     let end = first.saturating_add(REFERRALS_TOGETHER - 1);
     let newest = "SELECT referral FROM referrals WHERE referral BETWEEN ?1 AND ?2 ORDER BY referral DESC LIMIT 1";
     let next = one(newest, &[&first, &end])?.map_or(first, |last: i64| last.saturating_add(1));

@@ -9,7 +9,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::ledger::{self, FileFacts, NewImport, NewRequest, Origin};
-use super::schema::{REFERRALS_TOGETHER, ReferralPlace, referral_place};
+use super::schema::{REFERRAL_PARTIES_TOGETHER, REFERRALS_TOGETHER, ReferralPlace, referral_place};
 use super::*;
 use crate::domain::{Dialect, ImportId, Mode, Settings, State, TenantName};
 
@@ -126,11 +126,17 @@ fn another_writer_makes_it_busy_and_nothing_else_does() {
 }
 
 #[test]
-fn a_referral_is_found_by_its_id_and_stands_beside_those_of_its_party() {
+fn a_referral_is_found_by_its_id_and_stands_beside_those_of_its_partys_neighbours() {
     let (_folder, path) = folder();
     let store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();
     let c = store.connection();
-    let place = |tenant: &str, id: &str, party| referral_place(c, tenant, id, party).unwrap();
+    let place = |tenant: &str, id: &str, group: i64| {
+        let places =
+            [0, REFERRAL_PARTIES_TOGETHER - 1].map(|n| referral_place(c, tenant, id, group * REFERRAL_PARTIES_TOGETHER + n).unwrap());
+        // The key says no more than which group of customers it was.
+        assert_eq!(places[0], places[1]);
+        places[0]
+    };
     let put = |key: i64, id: &str| {
         c.execute("INSERT INTO referrals (referral, tenant, id) VALUES (?1, 'acme', ?2)", (key, id)).unwrap();
     };
@@ -145,7 +151,7 @@ fn a_referral_is_found_by_its_id_and_stands_beside_those_of_its_party() {
     put(first + REFERRALS_TOGETHER - 1, "R3");
     assert_eq!(place("acme", "R4", 7), ReferralPlace::Free(None));
     assert_eq!(place("acme", "R4", 8), ReferralPlace::Free(Some(first + REFERRALS_TOGETHER)));
-    assert_eq!(place("acme", "R4", i64::MAX), ReferralPlace::Free(None));
+    assert_eq!(referral_place(c, "acme", "R4", i64::MAX).unwrap(), ReferralPlace::Free(None));
 }
 
 fn new_import(tenant: &str, file: &str) -> NewImport {
