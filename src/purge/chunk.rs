@@ -16,6 +16,9 @@ use crate::domain::{Identity, IdentityKey, ImportId, State};
 use crate::store::ledger::{self, ImportRow, Progress, Suppression, SuppressionKind, Target};
 use crate::store::{Doing, Key, Store, StoreError};
 
+/// How often the tables are gone through after triggers have fired: a chain of so many is a circle.
+const TRIGGER_ROUNDS_MAX: u32 = 10;
+
 /// What a chunk came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ChunkDone {
@@ -108,8 +111,8 @@ impl Engine {
             total.removed.add(&accounts.rule.table, accounts.delete()?);
         }
         if self.steps.by_address && !self.plan.accepted.triggers.is_empty() {
-            // A trigger on what has gone since may have written an address down where the plan finds addresses.
-            self.change_tables(transaction, row, last, &mut total)?;
+            // A trigger on what has gone since may have written an address down where the plan finds addresses, and another on that.
+            self.change_until_settled(transaction, row, last, &mut total)?;
         }
         self.verify(transaction)?;
         for suppression in &survivors.suppressions {
@@ -141,13 +144,34 @@ impl Engine {
         Ok(())
     }
 
+    /// The same again, until nothing is found to change any more.
+    fn change_until_settled(
+        &self,
+        transaction: &Transaction<'_>,
+        row: &ImportRow,
+        last: &Key,
+        total: &mut Progress,
+    ) -> Result<(), PurgeError> {
+        for _ in 0..TRIGGER_ROUNDS_MAX {
+            let before = total.clone();
+            self.change_tables(transaction, row, last, total)?;
+            if *total == before {
+                return Ok(());
+            }
+        }
+        Err(PurgeError::Unsettled)
+    }
+
     /// Whether anything refers to what is gone by now: whoever deletes by a plan does not have SQLite look row by row.
     fn verify(&self, transaction: &Transaction<'_>) -> Result<(), PurgeError> {
         let doing = "look for references to what is gone";
-        for rule in &self.steps.rules {
-            let Some(sql) = &rule.verify else { continue };
+        let rules = self.steps.rules.iter().map(|rule| (&rule.table, &rule.verify));
+        let subject = self.steps.subject.iter().map(|steps| (&self.plan.subject.table, &steps.verify));
+        let account = std::iter::zip(&self.plan.account, &self.steps.account).map(|(rule, steps)| (&rule.table, &steps.verify));
+        for (table, verify) in rules.chain(subject).chain(account) {
+            let Some(sql) = verify else { continue };
             if transaction.prepare_cached(sql).doing(doing)?.exists([]).doing(doing)? {
-                return Err(PurgeError::StillReferred(rule.table.clone()));
+                return Err(PurgeError::StillReferred(table.clone()));
             }
         }
         Ok(())

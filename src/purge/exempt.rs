@@ -81,7 +81,11 @@ impl Engine {
                 if exemptions.cover_person(&person)? {
                     exempt = true;
                     addresses.extend(person.email_identity(&self.key, &row.tenant));
-                } else if !target.flags.by_pair && named.insert(target.identity) && by_index {
+                } else if !target.flags.by_pair
+                    && person.email_identity(&self.key, &row.tenant) == Some(target.identity)
+                    && named.insert(target.identity)
+                    && by_index
+                {
                     let Some(email) = person.email() else { return Ok(()) };
                     people.each(transaction, &by_address, &[&email.as_str()], |other| {
                         let shares = other.email().as_ref() == Some(&email);

@@ -82,6 +82,11 @@ pub enum PurgeError {
     /// After a chunk's deletions something still referred to what they took. They were rolled back.
     #[error("rows of \"{0}\" would refer to rows that are gone: a trigger, or a key that the plan does not have")]
     StillReferred(String),
+    /// Accepted triggers write down again what the plan deletes. The chunk was rolled back.
+    #[error(
+        "accepted triggers write rows down again as often as the plan deletes them; change the triggers, or keep their table in the plan"
+    )]
+    Unsettled,
     /// More rows than the engine numbers.
     #[error("more than 4294967295 rows")]
     TooManyRows,

@@ -121,6 +121,8 @@ pub(super) struct DetachSteps {
     pub(super) count: String,
     /// One for each reference.
     pub(super) updates: Vec<DetachUpdate>,
+    /// Finds a row, any tenant's, that still refers to what is gone. There must be none.
+    pub(super) verify: Option<String>,
 }
 
 /// Sets one reference to null.
@@ -264,6 +266,8 @@ impl Sql<'_> {
                     self.detach(&rule.table, &detached, at, again)
                 })
                 .collect(),
+            // The rule's own look covers them.
+            verify: None,
         });
         let overwrite = (rule.action == Action::Overwrite).then(|| {
             let differs: Vec<_> =
@@ -307,6 +311,7 @@ impl Sql<'_> {
         DetachSteps {
             count: format!("SELECT count(*) FROM {} WHERE ({}) AND {stays}", in_main(table), self.any(table, &edges)),
             updates: (0..edges.len()).map(update).collect(),
+            verify: self.verify(table, &edges),
         }
     }
 
@@ -323,7 +328,14 @@ impl Sql<'_> {
         DetachSteps {
             count: format!("SELECT count(*) FROM {} WHERE ({}) AND {stays}", in_main(table), self.any(table, &edges)),
             updates: (0..edges.len()).map(update).collect(),
+            verify: self.verify(table, &edges),
         }
+    }
+
+    /// Finds a row that refers by one of these edges to what is gone.
+    fn verify(&self, table: &str, edges: &[&Edge]) -> Option<String> {
+        let settled: Vec<_> = edges.iter().copied().filter(|edge| self.plan.deletes_from(&edge.parent)).collect();
+        (!settled.is_empty()).then(|| format!("SELECT 1 FROM {} WHERE {} LIMIT 1", in_main(table), self.any(table, &settled)))
     }
 
     /// Whether after the deed no row can refer to what is gone by this edge.
@@ -460,7 +472,7 @@ fn mark_name(at: usize) -> String {
 /// Whether a key is that of a target after this chunk. The unary plus keeps the column's affinity from hiding the ledger's index.
 fn is_later(key: &str) -> String {
     format!(
-        r#"(+{key} > ?2 AND EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = +{key} AND later.gone = 0))"#
+        r#"(+{key} COLLATE BINARY > ?2 AND EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = +{key} AND later.gone = 0))"#
     )
 }
 

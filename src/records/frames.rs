@@ -136,7 +136,7 @@ impl<R: Read> Frames<R> {
                         (false, false) => None,
                     };
                     let mut frame = self.frame(start, len, line_end, scan.line_ends(), fault);
-                    frame.stray = scan.stray();
+                    frame.stray = scan.stray() || scan.malformed();
                     if scan.too_long() {
                         frame.len = 0;
                     }

@@ -168,6 +168,49 @@ fn an_address_that_an_accepted_trigger_writes_down_where_the_plan_finds_addresse
 }
 
 #[test]
+fn a_chain_of_accepted_triggers_is_followed_to_its_end_and_a_circle_of_them_is_refused() {
+    let sql = |on: &str, into: &str| {
+        format!("CREATE TRIGGER {on}_gone AFTER DELETE ON {on} BEGIN INSERT INTO {into} (owner, mail) VALUES (old.owner, old.mail); END;")
+    };
+    let tables = "CREATE TABLE audit (n INTEGER PRIMARY KEY, owner TEXT, mail TEXT); CREATE TABLE audit_log (n INTEGER PRIMARY KEY, owner TEXT, mail TEXT);";
+    let rule = |name: &str| format!("[[table]]\nname = '{name}'\naction = 'delete'\ntenant = 'owner'\nmatch = [{{ column = 'mail' }}]\n");
+    let plan = |log: &str| format!("{}{}[accepted]\ntriggers = ['people_gone', 'audit_gone']", rule("audit"), log);
+    let chain = format!("{tables}{}{}", sql("people", "audit"), sql("audit", "audit_log"));
+    let chained = world(&chain, &plan(&rule("audit_log")));
+    chained.purge(&chained.matched(&rows(&["one@x.example"]), Settings::default()), 10);
+    assert_eq!(chained.dump("audit") + &chained.dump("audit_log"), "");
+    let circle = format!("{tables}{}{}", sql("people", "audit"), sql("audit", "audit"));
+    let circling = world(&circle, &plan(""));
+    let import = circling.begin(&circling.matched(&rows(&["one@x.example"]), Settings::default()));
+    let before = circling.dump("people");
+    assert!(matches!(circling.engine.chunk(&mut circling.open(), import, 10, at(1)), Err(PurgeError::Unsettled)));
+    assert_eq!((circling.dump("people"), circling.dump("audit")), (before, String::new()));
+}
+
+#[test]
+fn another_tenants_subject_that_refers_to_who_goes_stops_the_chunk() {
+    let sql = "ALTER TABLE people ADD COLUMN friend INTEGER; UPDATE people SET friend = 1 WHERE id = 4;";
+    let world = world(sql, "edges = [{ columns = ['friend'], parent = 'people', parent_columns = ['id'] }]");
+    let import = world.begin(&world.matched(&rows(&["one@x.example"]), Settings::default()));
+    let before = world.dump("people");
+    let failed = world.engine.chunk(&mut world.open(), import, 10, at(1));
+    assert!(matches!(failed, Err(PurgeError::StillReferred(table)) if table == "people"));
+    assert_eq!(world.dump("people"), before);
+}
+
+#[test]
+fn keys_that_compare_without_case_are_counted_once_in_whatever_chunks_they_fall() {
+    let sql = "DROP TABLE people; CREATE TABLE people (id TEXT COLLATE NOCASE PRIMARY KEY, owner TEXT, mail TEXT);
+        INSERT INTO people VALUES ('Zed', 'acme', 'one@x.example'), ('anna', 'acme', 'two@x.example'), ('bob', 'acme', 'bob@x.example');
+        CREATE TABLE pairs (n INTEGER PRIMARY KEY, a TEXT COLLATE NOCASE, b TEXT COLLATE NOCASE, c TEXT COLLATE NOCASE);
+        INSERT INTO pairs VALUES (1, 'Zed', 'anna', 'bob'), (2, 'anna', 'ZED', NULL), (3, 'bob', 'zed', NULL);";
+    let edge = |column: &str| format!("{{ columns = ['{column}'], parent = 'people', parent_columns = ['id'] }}");
+    let plan =
+        format!("[[table]]\nname = 'pairs'\naction = 'detach'\norphans = 'delete'\nedges = [{}, {}, {}]", edge("a"), edge("b"), edge("c"));
+    assert_eq!(purged(sql, &plan, &["one@x.example", "two@x.example"], "pairs"), "removed 1\ndetached 2\npairs|1|||bob\npairs|3|bob||\n");
+}
+
+#[test]
 fn text_and_blob_keys_serve_as_integers_do() {
     let sql = "DROP TABLE people; CREATE TABLE people (id, owner TEXT, mail TEXT, PRIMARY KEY (id)) WITHOUT ROWID;
         INSERT INTO people VALUES ('k1', 'acme', 'one@x.example'), (x'0102', 'acme', 'two@x.example'), (7, 'acme', 'seven@x.example');
