@@ -215,11 +215,11 @@ impl Pipeline {
             self.running.entry(row.id).or_insert_with(|| Running::new(scans)).sealed = true;
         }
         let running = self.running.entry(row.id).or_insert_with(|| Running::new(scans));
-        let targets = running.pace.targets();
+        let targets = running.pace.targets(wish);
         let began = Instant::now();
         let done = self.engine.chunk(&mut self.store, row.id, targets, Self::now())?;
         if done.more {
-            running.pace.learn(began.elapsed(), wish);
+            running.pace.learn(began.elapsed());
             std::thread::sleep(self.options.chunk_rest);
             return Ok(Step::More);
         }
