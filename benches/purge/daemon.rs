@@ -41,7 +41,7 @@ impl Served {
         let mut text = text
             .replace("settle_seconds = 2", "settle_seconds = 0")
             .replace("after_rows = 10000", "after_rows = 1000000000")
-            .replace("cache_mib = 256", &format!("cache_mib = {cache_mib}"));
+            .replace("cache_mib = 288", &format!("cache_mib = {cache_mib}"));
         if matches!(schema, Schema::Ordinary) {
             let plan = home.join("plan.toml");
             std::fs::write(&plan, ORDINARY_PLAN).expect("a plan");
@@ -121,7 +121,7 @@ pub(crate) fn purge(dir: &Path, store: &Path, list: &Path, setting: Setting) -> 
 
 /// One row at a time: from the file in the inbox to the report, and how often a file is synced for it.
 pub(crate) fn one_row(dir: &Path, store: &Path) {
-    let served = Served::new(dir, store, Setting { schema: Schema::BuiltIn, cache_mib: 256 });
+    let served = Served::new(dir, store, Setting { schema: Schema::BuiltIn, cache_mib: 288 });
     let mut waits = Vec::new();
     for n in 0..40 {
         let list = dir.join("one.csv");

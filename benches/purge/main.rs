@@ -36,7 +36,7 @@ use measure::Measure;
 use peers::Schema;
 
 /// Our tables, with the default memory.
-const BUILT_IN: Setting = Setting { schema: Schema::BuiltIn, cache_mib: 256 };
+const BUILT_IN: Setting = Setting { schema: Schema::BuiltIn, cache_mib: 288 };
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();

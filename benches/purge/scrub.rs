@@ -16,7 +16,7 @@ const LATER_MAX: f64 = 1.0;
 
 /// Prints what scrubs cost after a purge of this list: the daemon's own work, asked for by `expunged scrub`.
 pub(crate) fn after(dir: &Path, store: &Path, list: &Path) {
-    let served = Served::new(dir, store, Setting { schema: Schema::BuiltIn, cache_mib: 256 });
+    let served = Served::new(dir, store, Setting { schema: Schema::BuiltIn, cache_mib: 288 });
     let purge = served.purge(list, "list.csv");
     let first = scrub(&served);
     let gigabytes = std::fs::metadata(served.store()).expect("a store").len() as f64 / 1e9;

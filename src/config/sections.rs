@@ -175,7 +175,7 @@ pub struct StoreSection {
 
 impl Default for StoreSection {
     fn default() -> Self {
-        Self { database: None, plan: None, unindexed_rows_max: 1_000_000, cache_mib: 256 }
+        Self { database: None, plan: None, unindexed_rows_max: 1_000_000, cache_mib: 288 }
     }
 }
 
