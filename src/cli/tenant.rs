@@ -65,7 +65,7 @@ pub enum TenantCommand {
     /// Set the password of a tenant, as an alternative to its keys
     #[command(after_help = "The password is asked for, or read from standard input. Only its hash is kept (argon2id). It is taken where \
                       sftp.password_login is true.\n\n\
-                      Examples:\n  expunged tenant password acme\n  openssl rand -base64 24 | tee acme.password | expunged tenant password acme\n\n\
+                      Examples:\n  expunged tenant password acme\n  (umask 077; openssl rand -base64 24 | tee acme.password | expunged tenant password acme)\n\n\
                       Exit codes: 0 done; 1 failed; 2 usage or configuration, or a weak password; 4 no such tenant")]
     Password {
         /// The tenant
