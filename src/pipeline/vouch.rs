@@ -111,7 +111,7 @@ mod tests {
     use super::super::testing::World;
     use super::*;
     use crate::domain::FileName;
-    use crate::spool::DropFolder;
+    use crate::spool::{DropFolder, Scan};
 
     const LIST: &str = "Customer Email\nann@x.example\n";
 
@@ -143,6 +143,14 @@ mod tests {
                 .collect()
         }
 
+        /// A file is there and was listed, without its checksum.
+        fn list_june(&self) -> (Folders, Scan) {
+            self.write("june.csv", LIST);
+            let folders = self.pipeline.spool.tenant(&self.tenant).expect("folders");
+            let listed = folders.scan(DropFolder::Inbox).expect("a scan");
+            (folders, listed)
+        }
+
         fn left(&self, folder: &Path) -> usize {
             std::fs::read_dir(folder).expect("a folder").count()
         }
@@ -151,9 +159,7 @@ mod tests {
     #[test]
     fn a_checksum_that_comes_between_the_listing_and_the_claim_is_taken_with_its_file() {
         let mut world = World::new();
-        world.write("june.csv", LIST);
-        let folders = world.pipeline.spool.tenant(&world.tenant).expect("folders");
-        let listed = folders.scan(DropFolder::Inbox).expect("a scan");
+        let (folders, listed) = world.list_june();
         world.write_sum("june.csv");
         let tenant = world.tenant.clone();
         world.pipeline.consider(&tenant, &folders, &listed.files[0], &listed.sidecars).expect("considered");
@@ -164,9 +170,7 @@ mod tests {
     #[test]
     fn a_checksum_that_comes_during_the_claim_gives_the_file_back_and_both_are_taken() {
         let mut world = World::new();
-        world.write("june.csv", LIST);
-        let folders = world.pipeline.spool.tenant(&world.tenant).expect("folders");
-        let listed = folders.scan(DropFolder::Inbox).expect("a scan");
+        let (folders, listed) = world.list_june();
         world.write_sum("june.csv");
         let tenant = world.tenant.clone();
         // The look before the claim did not show it yet.
@@ -182,9 +186,8 @@ mod tests {
     #[test]
     fn a_checksum_that_comes_during_the_claim_stays_for_the_next_file_where_one_is_there_by_then() {
         let mut world = World::new();
-        world.write("june.csv", LIST);
-        let folders = world.pipeline.spool.tenant(&world.tenant).expect("folders");
-        let listed = folders.scan(DropFolder::Inbox).expect("a scan").files.remove(0);
+        let (folders, mut listed) = world.list_june();
+        let listed = listed.files.remove(0);
         let import = crate::domain::ImportId(1);
         let claimed = folders.claim(&listed, import).expect("read").expect("claimed");
         world.write("june.csv", "Customer Email\nbob@x.example\n");

@@ -165,13 +165,9 @@ impl Engine {
     /// Whether anything refers to what is gone by now: whoever deletes by a plan does not have SQLite look row by row.
     fn verify(&self, transaction: &Transaction<'_>) -> Result<(), PurgeError> {
         let doing = "look for references to what is gone";
-        let rules = self.steps.rules.iter().map(|rule| (&rule.table, &rule.verify));
-        let subject = self.steps.subject.iter().map(|steps| (&self.plan.subject.table, &steps.verify));
-        let account = std::iter::zip(&self.plan.account, &self.steps.account).map(|(rule, steps)| (&rule.table, &steps.verify));
-        for (table, verify) in rules.chain(subject).chain(account) {
-            let Some(sql) = verify else { continue };
-            if transaction.prepare_cached(sql).doing(doing)?.exists([]).doing(doing)? {
-                return Err(PurgeError::StillReferred(table.clone()));
+        for look in &self.steps.verify {
+            if transaction.prepare_cached(&look.find).doing(doing)?.exists([]).doing(doing)? {
+                return Err(PurgeError::StillReferred(look.table.clone()));
             }
         }
         Ok(())

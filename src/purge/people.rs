@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::PurgeError;
 use super::plan::{AccountRule, Compare, Plan, Tenancy};
-use super::sql::{CHUNK, in_main, name, of};
+use super::sql::{CHUNK, by_key, in_main, name, of};
 use crate::domain::{Email, Identity, IdentityKey, SubjectKey, TenantName};
 use crate::store::{Doing, Key};
 
@@ -227,8 +227,7 @@ fn by_row_number(connection: &Connection, plan: &Plan) -> Result<bool, PurgeErro
         FROM pragma_table_info(?1, 'main') WHERE pk > 0";
     let row_number = column(&subject.table, &subject.key).doing(doing)?.is_some_and(|(declared, pk)| declared == "INTEGER" && pk == 1)
         && connection.prepare_cached(alone).and_then(|mut found| found.query_row([&subject.table], |row| row.get(0))).doing(doing)?;
-    for (table, edge) in plan.references().filter(|(_, edge)| edge.parent == subject.table && edge.parent_columns == [subject.key.as_str()])
-    {
+    for (table, edge) in plan.references().filter(|(_, edge)| by_key(plan, edge)) {
         if !row_number || !column(table, &edge.columns[0]).doing(doing)?.is_some_and(|(declared, _)| declared.contains("INT")) {
             return Ok(false);
         }

@@ -52,6 +52,8 @@ pub(super) struct Steps {
     pub(super) subject: Option<DetachSteps>,
     /// What is done to the accounts that stay.
     pub(super) account: Option<DetachSteps>,
+    /// Looks for what still refers to what is gone.
+    pub(super) verify: Vec<Verify>,
     /// Whether rows are found by address.
     pub(super) by_address: bool,
     /// Whether values are hashed.
@@ -94,8 +96,13 @@ pub(super) struct RuleSteps {
     pub(super) detach: Option<DetachSteps>,
     /// Reads the rows that the rule is about.
     pub(super) select_touched: String,
-    /// Finds a row that still refers to what is gone. There must be none.
-    pub(super) verify: Option<String>,
+}
+
+/// Finds a row of a table that refers to what is gone. There must be none.
+#[derive(Debug)]
+pub(super) struct Verify {
+    pub(super) table: String,
+    pub(super) find: String,
 }
 
 /// Rows that go.
@@ -121,8 +128,6 @@ pub(super) struct DetachSteps {
     pub(super) count: String,
     /// One for each reference.
     pub(super) updates: Vec<DetachUpdate>,
-    /// Finds a row, any tenant's, that still refers to what is gone. There must be none.
-    pub(super) verify: Option<String>,
 }
 
 /// Sets one reference to null.
@@ -155,6 +160,7 @@ impl Steps {
             rules: ordered.into_iter().map(|rule| sql.steps(rule)).collect(),
             subject: (!plan.subject.edges.is_empty()).then(|| sql.subject()),
             account: plan.account.as_ref().filter(|account| !account.edges.is_empty()).map(|account| sql.account(account)),
+            verify: sql.verify(),
             by_address: plan.rules.iter().any(|rule| !rule.matches.is_empty()),
             hashes: values.into_iter().any(|value| *value == Value::Hash),
         })
@@ -175,8 +181,8 @@ impl Steps {
         for rule in &self.rules {
             all.extend(rule.doomed.iter().flat_map(|doomed| [doomed.count.clone(), doomed.delete.clone()]));
             all.extend(rule.overwrite.iter().flat_map(|overwrite| [overwrite.count.clone(), overwrite.update.clone()]));
-            all.extend(rule.verify.clone());
         }
+        all.extend(self.verify.iter().map(|look| look.find.clone()));
         for detach in self.rules.iter().filter_map(|rule| rule.detach.as_ref()).chain(&self.subject).chain(&self.account) {
             all.push(detach.count.clone());
             all.extend(
@@ -208,7 +214,8 @@ impl Marked {
     }
 }
 
-fn by_key(plan: &Plan, edge: &Edge) -> bool {
+/// Whether an edge refers to a subject by its key.
+pub(super) fn by_key(plan: &Plan, edge: &Edge) -> bool {
     edge.parent == plan.subject.table && edge.parent_columns == [plan.subject.key.as_str()]
 }
 
@@ -266,8 +273,6 @@ impl Sql<'_> {
                     self.detach(&rule.table, &detached, at, again)
                 })
                 .collect(),
-            // The rule's own look covers them.
-            verify: None,
         });
         let overwrite = (rule.action == Action::Overwrite).then(|| {
             let differs: Vec<_> =
@@ -280,7 +285,6 @@ impl Sql<'_> {
                 update: format!("UPDATE {table} SET {} WHERE {reached}", set.join(", ")),
             }
         });
-        let settled: Vec<_> = rule.edges.iter().filter(|edge| self.settles(rule, edge)).collect();
         let all: Vec<_> = rule.edges.iter().collect();
         RuleSteps {
             table: rule.table.clone(),
@@ -292,7 +296,6 @@ impl Sql<'_> {
             overwrite,
             detach,
             select_touched: format!("SELECT * FROM {table} WHERE ({})", self.any_or_match(rule, &all)),
-            verify: (!settled.is_empty()).then(|| format!("SELECT 1 FROM {table} WHERE {} LIMIT 1", self.any(&rule.table, &settled))),
         }
     }
 
@@ -311,7 +314,6 @@ impl Sql<'_> {
         DetachSteps {
             count: format!("SELECT count(*) FROM {} WHERE ({}) AND {stays}", in_main(table), self.any(table, &edges)),
             updates: (0..edges.len()).map(update).collect(),
-            verify: self.verify(table, &edges),
         }
     }
 
@@ -328,14 +330,23 @@ impl Sql<'_> {
         DetachSteps {
             count: format!("SELECT count(*) FROM {} WHERE ({}) AND {stays}", in_main(table), self.any(table, &edges)),
             updates: (0..edges.len()).map(update).collect(),
-            verify: self.verify(table, &edges),
         }
     }
 
-    /// Finds a row that refers by one of these edges to what is gone.
-    fn verify(&self, table: &str, edges: &[&Edge]) -> Option<String> {
-        let settled: Vec<_> = edges.iter().copied().filter(|edge| self.plan.deletes_from(&edge.parent)).collect();
-        (!settled.is_empty()).then(|| format!("SELECT 1 FROM {} WHERE {} LIMIT 1", in_main(table), self.any(table, &settled)))
+    /// A look, for each table that may not refer to what is gone by now, at any tenant's rows of it.
+    fn verify(&self) -> Vec<Verify> {
+        let plan = self.plan;
+        let rules = plan.rules.iter().map(|rule| (&rule.table, rule.edges.iter().filter(|edge| self.settles(rule, edge)).collect()));
+        let others =
+            [Some((&plan.subject.table, &plan.subject.edges)), plan.account.as_ref().map(|account| (&account.table, &account.edges))];
+        let others = others.into_iter().flatten();
+        let others = others.map(|(table, edges)| (table, edges.iter().filter(|edge| plan.deletes_from(&edge.parent)).collect()));
+        let looks = rules.chain(others).filter(|(_, edges): &(_, Vec<&Edge>)| !edges.is_empty());
+        let look = |(table, edges): (&String, Vec<&Edge>)| Verify {
+            table: table.clone(),
+            find: format!("SELECT 1 FROM {} WHERE {} LIMIT 1", in_main(table), self.any(table, &edges)),
+        };
+        looks.map(look).collect()
     }
 
     /// Whether after the deed no row can refer to what is gone by this edge.

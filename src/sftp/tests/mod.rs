@@ -125,9 +125,7 @@ impl World {
 
     async fn sftp(&self) -> (Handle<Trusting>, SftpSession) {
         let handle = self.log_in().await;
-        let channel = handle.channel_open_session().await.unwrap();
-        channel.request_subsystem(true, "sftp").await.unwrap();
-        let session = SftpSession::new(channel.into_stream()).await.unwrap();
+        let session = sftp(&handle).await;
         (handle, session)
     }
 
@@ -177,6 +175,13 @@ impl client::Handler for Trusting {
     async fn check_server_key(&mut self, _: &russh::keys::PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         Ok(true)
     }
+}
+
+/// A session over a connection that has logged in.
+async fn sftp(handle: &Handle<Trusting>) -> SftpSession {
+    let channel = handle.channel_open_session().await.unwrap();
+    channel.request_subsystem(true, "sftp").await.unwrap();
+    SftpSession::new(channel.into_stream()).await.unwrap()
 }
 
 async fn authenticate(handle: &mut Handle<Trusting>, user: &str, seed: u8) -> bool {

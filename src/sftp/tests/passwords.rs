@@ -35,9 +35,7 @@ fn nothing_of_an_attempt_is_left_when_another_login_follows() {
         }
         assert!(!authenticate(&mut handle, "acme-2", 3).await, "a wrong key");
         assert_eq!(offered(&mut handle, "acme-2", PASSWORD).await, []);
-        let channel = handle.channel_open_session().await.unwrap();
-        channel.request_subsystem(true, "sftp").await.unwrap();
-        let sftp = SftpSession::new(channel.into_stream()).await.unwrap();
+        let sftp = sftp(&handle).await;
         sftp.create("june.csv").await.unwrap().shutdown().await.unwrap();
         assert_eq!(world.hints(), ["acme-2 inbox june.csv 0"]);
     });

@@ -14,9 +14,7 @@ fn a_login_needs_its_own_key_and_says_no_more_to_a_stranger() {
         assert!(!authenticate(&mut handle, "nobody", 1).await, "unknown user");
         assert!(!authenticate(&mut handle, "acme", 3).await, "wrong key");
         assert!(authenticate(&mut handle, "acme-2", 1).await, "another user, on the same connection");
-        let channel = handle.channel_open_session().await.unwrap();
-        channel.request_subsystem(true, "sftp").await.unwrap();
-        let sftp = SftpSession::new(channel.into_stream()).await.unwrap();
+        let sftp = sftp(&handle).await;
         sftp.create("june.csv").await.unwrap().shutdown().await.unwrap();
         assert_eq!(world.hints(), ["acme-2 inbox june.csv 0"]);
     });
