@@ -42,8 +42,8 @@ CREATE TABLE IF NOT EXISTS referrals (
     status TEXT, createdAt TEXT
 ) STRICT;
 CREATE INDEX IF NOT EXISTS referrals_by_id ON referrals (tenant, id);
-CREATE INDEX IF NOT EXISTS referrals_by_referrer ON referrals (referrer);
-CREATE INDEX IF NOT EXISTS referrals_by_referred ON referrals (referred);
+CREATE INDEX IF NOT EXISTS referrals_by_referrer ON referrals (referrer) WHERE referrer IS NOT NULL;
+CREATE INDEX IF NOT EXISTS referrals_by_referred ON referrals (referred) WHERE referred IS NOT NULL;
 "#;
 
 /// Makes the tables that are missing.
