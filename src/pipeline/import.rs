@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, Write};
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::hold::remark;
 use super::pace::Pace;
@@ -218,9 +218,13 @@ impl Pipeline {
         let targets = running.pace.targets(wish);
         let began = Instant::now();
         let done = self.engine.chunk(&mut self.store, row.id, targets, Self::now())?;
+        let took = began.elapsed();
+        debug!(import = row.id.0, targets = done.targets, customers = done.customers, seconds = took.as_secs_f64(), "chunk purged");
         if done.more {
-            running.pace.learn(began.elapsed());
-            std::thread::sleep(self.options.chunk_rest);
+            running.pace.learn(took);
+            let rest_until = Instant::now() + self.options.chunk_rest;
+            self.store.bring_back()?;
+            std::thread::sleep(rest_until.saturating_duration_since(Instant::now()));
             return Ok(Step::More);
         }
         let keep = self.options.originals_days;

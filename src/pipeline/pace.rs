@@ -38,11 +38,10 @@ impl Pace {
         self.targets
     }
 
-    /// Learns from a chunk that was full: grows at most threefold, the first eightfold, and shrinks as far as it must. (Each chunk
-    /// writes again the pages that every chunk touches: 7 cost a tenth more than 4 at 100,000 of 2,000,000 customers.)
+    /// Learns from a chunk that was full: grows at most eightfold, and shrinks as far as it must. (Each chunk writes again the
+    /// pages that every chunk touches: 7 cost a tenth more than 4 at 100,000 of 2,000,000 customers.)
     pub(super) fn learn(&mut self, took: Duration) {
-        let most = if self.targets <= TARGETS_FIRST { 8.0 } else { 3.0 };
-        self.scale((self.wish.as_secs_f64() / took.as_secs_f64().max(0.001)).min(most));
+        self.scale((self.wish.as_secs_f64() / took.as_secs_f64().max(0.001)).min(8.0));
     }
 
     fn scale(&mut self, ratio: f64) {

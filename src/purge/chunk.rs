@@ -41,12 +41,13 @@ pub(super) struct Survivors {
 }
 
 impl Engine {
-    /// Deletes the next `targets_max` targets (at least one) and records it, in one transaction.
+    /// Deletes the next `targets_max` targets (at least one) and records it, in one transaction. The log is to be brought back
+    /// after it ([`Store::bring_back`]).
     ///
     /// # Errors
     /// [`StoreError::State`] unless the import is `purging`. After any error nothing of the chunk has happened.
     pub fn chunk(&self, store: &mut Store, import: ImportId, targets_max: u32, at: Timestamp) -> Result<ChunkDone, PurgeError> {
-        store.write("purge a chunk", |transaction| {
+        store.write_to_log("purge a chunk", |transaction| {
             let row = ledger::require(transaction, import)?;
             if row.state != State::Purging {
                 return Err(StoreError::State { import: import.0, state: row.state.as_str() }.into());

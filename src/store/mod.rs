@@ -167,7 +167,7 @@ impl Store {
             set(&connection, "journal_mode", "WAL", "wal")?;
         }
         set(&connection, "synchronous", "FULL", "2")?;
-        set(&connection, "wal_autocheckpoint", "16000", "16000")?;
+        set(&connection, "wal_autocheckpoint", LOG_FRAMES, LOG_FRAMES)?;
         let mut store = Self { connection, busy: Duration::from_millis(options.busy_ms), _sweep: None };
         store.write("make the tables", |transaction| {
             refuse_persist(transaction, path)?;
@@ -233,6 +233,30 @@ impl Store {
         Ok(done)
     }
 
+    /// As [`Self::write`], but the commit does not go on to bring the log's pages back into the database: that keeps no writer out, and
+    /// would count as if it did. [`Self::bring_back`] is to follow; if it does not, a later commit does it.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_to_log<T, E: From<StoreError>>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        set(&self.connection, "wal_autocheckpoint", "0", "0")?;
+        let done = self.write(doing, work);
+        set(&self.connection, "wal_autocheckpoint", LOG_FRAMES, LOG_FRAMES)?;
+        done
+    }
+
+    /// Brings back into the database what the log holds and no reader is in the way of. Keeps nobody out, and empties no log.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn bring_back(&self) -> Result<(), StoreError> {
+        self.connection.query_row("PRAGMA main.wal_checkpoint(PASSIVE)", [], |_| Ok(())).doing("checkpoint the store")
+    }
+
     /// Empties the write-ahead log into the database, if no reader is in the way.
     ///
     /// # Errors
@@ -252,6 +276,9 @@ impl Store {
         found
     }
 }
+
+/// Pages in the log after which a commit brings them back. research/purge-performance.md, section 1.
+const LOG_FRAMES: &str = "16000";
 
 /// How long a checkpoint may wait for readers. DESIGN section 4.
 const CHECKPOINT_WAIT: Duration = Duration::from_millis(250);
