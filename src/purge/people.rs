@@ -7,6 +7,7 @@ use super::PurgeError;
 use super::plan::{AccountRule, Compare, Plan, Tenancy};
 use super::sql::{CHUNK, by_key, in_main, name, of};
 use crate::domain::{Email, Identity, IdentityKey, SubjectKey, TenantName};
+use crate::store::ledger::Target;
 use crate::store::{Doing, Key};
 
 /// One tenant's subjects, as the plan sees them. `?1` of every statement is the tenant.
@@ -60,23 +61,27 @@ impl<'a> People<'a> {
         }
     }
 
-    fn select_people(&self, more: &[String], where_clause: &str) -> String {
+    fn select_people(&self, names: &[String], where_clause: &str) -> String {
+        let names: Vec<_> = names.iter().map(|name| self.text(Some(name))).collect();
+        self.select_from(&in_main(&self.plan.subject.table), &names, where_clause)
+    }
+
+    fn select_from(&self, from: &str, more: &[String], where_clause: &str) -> String {
         let subject = &self.plan.subject;
-        let text = |column: Option<&String>| {
-            column.map_or_else(|| "NULL".to_owned(), |column| format!("CAST({} AS TEXT)", of(&subject.table, column)))
-        };
         let account_name = self.plan.account.as_ref().map(|rule| account_name(self.plan, rule, &subject.table, &rule.subject_columns));
-        let more: String = more.iter().map(|column| format!(", {}", text(Some(column)))).collect();
+        let more: String = more.iter().map(|column| format!(", {column}")).collect();
         format!(
-            "SELECT {}, {}, {}, {}, {}{more} FROM {} WHERE {}",
+            "SELECT {}, {}, {}, {}, {}{more} FROM {from} WHERE {where_clause}",
             of(&subject.table, &subject.key),
-            text(subject.address.as_ref().map(|address| &address.column)),
-            text(subject.account.as_ref()),
-            text(subject.id.as_ref()),
+            self.text(subject.address.as_ref().map(|address| &address.column)),
+            self.text(subject.account.as_ref()),
+            self.text(subject.id.as_ref()),
             account_name.as_deref().unwrap_or("NULL"),
-            in_main(&subject.table),
-            where_clause,
         )
+    }
+
+    fn text(&self, column: Option<&String>) -> String {
+        column.map_or_else(|| "NULL".to_owned(), |column| format!("CAST({} AS TEXT)", of(&self.plan.subject.table, column)))
     }
 
     /// How many there are.
@@ -87,6 +92,14 @@ impl<'a> People<'a> {
     /// Whoever has a key by now.
     pub(super) fn by_key(&self) -> String {
         self.select_people(&[], &self.where_keys(&format!("{} = ?2", of(&self.plan.subject.table, &self.plan.subject.key))))
+    }
+
+    /// Whoever has a key of the chunk's table, from `?2` to `?3`, by now: in order of those, each with the one it has.
+    fn by_chunk(&self) -> String {
+        let (table, chosen) = (&self.plan.subject.table, of("expunged_chunk", "key"));
+        let from = format!("{CHUNK} CROSS JOIN {}", in_main(table));
+        let keys = format!("{} = {chosen} AND {chosen} BETWEEN ?2 AND ?3 ORDER BY {chosen}", of(table, &self.plan.subject.key));
+        self.select_from(&from, std::slice::from_ref(&chosen), &self.where_keys(&keys))
     }
 
     /// Whoever has an address, where it compares by index.
@@ -189,6 +202,72 @@ impl<'a> People<'a> {
         .doing(doing)?;
         while let Some(row) = rows.next().doing(doing)? {
             with(Person::read(row).doing(doing)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// How many targets are read together.
+const TOGETHER: usize = 1_000;
+
+impl People<'_> {
+    /// Puts the keys of targets into the chunk's table, in their order, and shows each target with the subject that has its key by
+    /// now. Keys for which `with` answers false are taken out again.
+    pub(super) fn choose<E: From<PurgeError>>(
+        &self,
+        connection: &Connection,
+        targets: impl Iterator<Item = Target>,
+        mut with: impl FnMut(Target, Option<Person>) -> Result<bool, E>,
+    ) -> Result<(), E> {
+        let mut targets = targets.peekable();
+        while targets.peek().is_some() {
+            let together: Vec<_> = targets.by_ref().take(TOGETHER).collect();
+            let left_out = self.choose_together(connection, together, &mut with)?;
+            let doing = "leave subjects out of a chunk";
+            let delete = format!(r#"DELETE FROM {CHUNK} WHERE "key" = ?1"#);
+            let mut delete = connection.prepare_cached(&delete).doing(doing).map_err(PurgeError::from)?;
+            for key in &left_out {
+                delete.execute([key]).doing(doing).map_err(PurgeError::from)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn choose_together<E: From<PurgeError>>(
+        &self,
+        connection: &Connection,
+        targets: Vec<Target>,
+        with: &mut impl FnMut(Target, Option<Person>) -> Result<bool, E>,
+    ) -> Result<Vec<Key>, E> {
+        let (first, last) = (targets.first().map(|target| target.key.clone()), targets.last().map(|target| target.key.clone()));
+        let mut left_out = Vec::new();
+        self.note_keys(connection, &targets)?;
+        let doing = "read the subjects of a chunk";
+        let mut statement = connection.prepare_cached(&self.by_chunk()).doing(doing).map_err(PurgeError::from)?;
+        let mut rows = statement.query((self.tenant.as_str(), first, last)).doing(doing).map_err(PurgeError::from)?;
+        let mut next = || -> Result<Option<(Key, Person)>, PurgeError> {
+            let row = rows.next().doing(doing)?;
+            Ok(row.map(|row| rusqlite::Result::Ok((row.get(5)?, Person::read(row)?))).transpose().doing(doing)?)
+        };
+        let mut read = next()?;
+        for target in targets {
+            let mut found = None;
+            while let Some((_, person)) = read.take_if(|(key, _)| *key == target.key) {
+                (found, read) = (Some(person), next()?);
+            }
+            let key = target.key.clone();
+            if !with(target, found)? {
+                left_out.push(key);
+            }
+        }
+        Ok(left_out)
+    }
+
+    fn note_keys(&self, connection: &Connection, targets: &[Target]) -> Result<(), PurgeError> {
+        let doing = "note the subjects of a chunk";
+        let mut insert = connection.prepare_cached(&format!("INSERT INTO {CHUNK} VALUES (?1)")).doing(doing)?;
+        for target in targets {
+            insert.execute([&target.key]).doing(doing)?;
         }
         Ok(())
     }

@@ -103,6 +103,8 @@ pub(super) struct RuleSteps {
 pub(super) struct Verify {
     pub(super) table: String,
     pub(super) find: String,
+    /// Whether only a trigger can have written such a row: every row that referred so is gone, or refers no more.
+    pub(super) by_trigger: bool,
 }
 
 /// Rows that go.
@@ -336,17 +338,20 @@ impl Sql<'_> {
     /// A look, for each table that may not refer to what is gone by now, at any tenant's rows of it.
     fn verify(&self) -> Vec<Verify> {
         let plan = self.plan;
-        let rules = plan.rules.iter().map(|rule| (&rule.table, rule.edges.iter().filter(|edge| self.settles(rule, edge)).collect()));
-        let others =
-            [Some((&plan.subject.table, &plan.subject.edges)), plan.account.as_ref().map(|account| (&account.table, &account.edges))];
-        let others = others.into_iter().flatten();
-        let others = others.map(|(table, edges)| (table, edges.iter().filter(|edge| plan.deletes_from(&edge.parent)).collect()));
-        let looks = rules.chain(others).filter(|(_, edges): &(_, Vec<&Edge>)| !edges.is_empty());
-        let look = |(table, edges): (&String, Vec<&Edge>)| Verify {
-            table: table.clone(),
-            find: format!("SELECT 1 FROM {} WHERE {} LIMIT 1", in_main(table), self.any(table, &edges)),
+        let look = |table: &String, edges: Vec<&Edge>, by_trigger| {
+            let find = || format!("SELECT 1 FROM {} WHERE {} LIMIT 1", in_main(table), self.any(table, &edges));
+            (!edges.is_empty()).then(|| Verify { table: table.clone(), find: find(), by_trigger })
         };
-        looks.map(look).collect()
+        let rules = plan.rules.iter().flat_map(|rule| {
+            let settled = |edge: &&Edge| self.settles(rule, edge);
+            let (over, taken): (Vec<_>, _) = rule.edges.iter().filter(settled).partition(|edge| rule.action_of(edge) == Action::Overwrite);
+            [look(&rule.table, over, false), look(&rule.table, taken, true)]
+        });
+        // Of subjects and accounts only the tenant's own lose their references.
+        let subject = std::iter::once((&plan.subject.table, &plan.subject.edges));
+        let others = subject.chain(plan.account.iter().map(|account| (&account.table, &account.edges)));
+        let others = others.map(|(table, edges)| look(table, edges.iter().filter(|edge| plan.deletes_from(&edge.parent)).collect(), false));
+        rules.chain(others).flatten().collect()
     }
 
     /// Whether after the deed no row can refer to what is gone by this edge.

@@ -4,12 +4,12 @@
 use rusqlite::Connection;
 
 use super::chunk::identity;
-use super::people::People;
+use super::people::{People, Person, empty_chunk};
 use super::plan::{Edge, Match, Rule, Tenancy};
 use super::sql::{in_main, of, or_never, place};
 use super::{Engine, PurgeError};
 use crate::domain::ImportId;
-use crate::store::{Living, ledger};
+use crate::store::{Doing, Living, ledger};
 
 /// How many targets are read at a time.
 const TARGETS_AT_ONCE: u32 = 10_000;
@@ -27,23 +27,19 @@ impl Engine {
     ) -> Result<(), E> {
         let row = ledger::require(connection, import).map_err(PurgeError::from)?;
         let people = People::of(&self.plan, &row.tenant)?;
-        let by_key = people.by_key();
+        let snapshot = connection.unchecked_transaction().doing("begin to read").map_err(PurgeError::from)?;
         let mut after = None;
         loop {
-            let targets = ledger::next_targets(connection, import, after.as_ref(), TARGETS_AT_ONCE).map_err(PurgeError::from)?;
+            let targets = ledger::next_targets(&snapshot, import, after.as_ref(), TARGETS_AT_ONCE).map_err(PurgeError::from)?;
             let Some(last) = targets.last() else { return Ok(()) };
             after = Some(last.key.clone());
-            for target in &targets {
-                let mut found = Vec::new();
-                people.each(connection, &by_key, &[&target.key], |person| {
-                    // Keys are given again: whoever has it by now is not necessarily whom the list named.
-                    if identity(&person, target, &self.key, &people) == Some(target.identity) {
-                        found.extend(person.texts().map(str::to_owned));
-                    }
-                    Ok(())
-                })?;
-                found.iter().try_for_each(|text| with(text))?;
-            }
+            empty_chunk(&snapshot, &self.plan)?;
+            people.choose(&snapshot, targets.into_iter(), |target, person| {
+                // Keys are given again: whoever has it by now is not necessarily whom the list named.
+                let person = person.filter(|person| identity(person, &target, &self.key, &people) == Some(target.identity));
+                person.iter().flat_map(Person::texts).try_for_each(&mut with)?;
+                Ok::<_, E>(true)
+            })?;
         }
     }
 
