@@ -17,6 +17,7 @@ mod recover;
 mod rehearse;
 mod reported;
 mod requests;
+mod rush;
 mod scrubbing;
 mod settle;
 mod take;
@@ -55,6 +56,7 @@ use crate::store::{Store, ledger};
 
 use self::fit::Fitting;
 use self::import::{Running, Step};
+use self::rush::Rush;
 use self::scrubbing::Scrubbing;
 use self::settle::{Settling, Stamp};
 use self::turns::Turns;
@@ -142,6 +144,7 @@ pub struct Pipeline {
     tenants: BTreeMap<TenantName, Rules>,
     settling: Settling,
     turns: Turns,
+    rush: Rush,
     running: HashMap<ImportId, Running>,
     scrubbing: Scrubbing,
     /// To be scanned before the next slice.
@@ -187,6 +190,7 @@ impl Pipeline {
             tenants,
             settling: Settling::new(options.settle),
             turns: Turns::default(),
+            rush: Rush::default(),
             running: HashMap::new(),
             scrubbing: Scrubbing::new(scrubber, options.scrub),
             unwatched: BTreeSet::new(),
@@ -250,7 +254,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Takes in all wakes that have come, waiting for one where there is nothing to do. True: stop.
+    /// Takes in all wakes that have come, waiting for one where there is nothing to do, and for more while files keep coming
+    /// in. True: stop.
     fn hear(&mut self) -> bool {
         let now = Instant::now();
         let first = if self.turns.ready(now) || self.scrubbing.ready(now) {
@@ -269,8 +274,8 @@ impl Pipeline {
         match first {
             Ok(wake) => {
                 let mut stop = self.take_in(wake);
-                while let Ok(wake) = self.wakes.try_recv() {
-                    stop |= self.take_in(wake);
+                while !stop && let Ok(wake) = self.wakes.recv_timeout(self.rush.wait(Instant::now()).unwrap_or_default()) {
+                    stop = self.take_in(wake);
                 }
                 stop
             }
@@ -282,6 +287,7 @@ impl Pipeline {
         match wake {
             Wake::Delivered(tenant, delivered) => {
                 let Delivered { drop, name, device, inode, size, mtime_ns } = delivered;
+                self.rush.delivered(Instant::now());
                 self.settling.hint((tenant.clone(), drop, name), Stamp { device, inode, size, mtime_ns });
                 self.changed.insert(tenant);
             }

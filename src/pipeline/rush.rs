@@ -1,0 +1,70 @@
+//! When files keep coming in: then the disk is receiving's for a moment, and the senders' clients do not wait for imports.
+//!
+//! A file alone is taken at once. From the second that follows closely the pipeline waits until they stop coming, or until
+//! it has waited for as long as it may; after that it waits no more before there has been a pause, so nothing is put off for ever.
+//! This module is told the time, it never asks for it.
+
+use std::time::{Duration, Instant};
+
+/// Deliveries so close belong together, and are waited for. OpenSSH's client delivers a small file in 1 to 3 ms, a far one in a
+/// round trip or two more.
+const GAP: Duration = Duration::from_millis(20);
+
+/// The longest wait.
+const MOST: Duration = Duration::from_secs(1);
+
+/// The pause after which it may wait anew.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What was delivered lately.
+#[derive(Debug, Default)]
+pub(super) struct Rush {
+    /// Since when files come closely.
+    since: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Rush {
+    /// A file was delivered.
+    pub(super) fn delivered(&mut self, now: Instant) {
+        let pause = self.last.replace(now).map_or(PAUSE, |last| now.saturating_duration_since(last));
+        if pause >= PAUSE {
+            self.since = None;
+        } else if pause < GAP {
+            self.since.get_or_insert(now);
+        }
+    }
+
+    /// How long the next is to be waited for before anything else is done.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+        let until = (self.last? + GAP).min(self.since? + MOST);
+        Some(until.saturating_duration_since(now)).filter(|wait| !wait.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_file_is_not_waited_for_and_many_are_for_a_second_until_there_is_a_pause() {
+        let (mut rush, start) = (Rush::default(), Instant::now());
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        rush.delivered(at(0));
+        assert_eq!(rush.wait(at(0)), None);
+        rush.delivered(at(5));
+        assert_eq!(rush.wait(at(5)), Some(GAP));
+        assert_eq!(rush.wait(at(20)), Some(Duration::from_millis(5)));
+        assert_eq!(rush.wait(at(25)), None);
+        for ms in (10..=1_400).step_by(10) {
+            rush.delivered(at(ms));
+        }
+        assert_eq!(rush.wait(at(1_400)), None, "the second is over");
+        rush.delivered(at(1_640));
+        assert_eq!(rush.wait(at(1_640)), None, "no pause yet");
+        for ms in [2_000, 2_010] {
+            rush.delivered(at(ms));
+        }
+        assert_eq!(rush.wait(at(2_010)), Some(GAP));
+    }
+}
