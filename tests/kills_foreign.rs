@@ -3,7 +3,8 @@
 
 use rusqlite::Connection;
 
-use crate::kills::{killed, serve_killed_at, without_ids};
+use crate::kills::{killed, serve_killed_at, told, without_ids};
+use crate::signatures::every_signature_holds;
 use crate::support::have;
 use crate::world::World;
 
@@ -61,6 +62,7 @@ fn ended(world: &World) -> bool {
 
 /// Every row of the application's tables, the report and the results.
 fn left(world: &World) -> Vec<String> {
+    every_signature_holds(world);
     let c = database(world);
     let mut left = Vec::new();
     for table in ["people", "notes", "pairs", "bills", "outbox"] {
@@ -72,7 +74,7 @@ fn left(world: &World) -> Vec<String> {
     }
     for name in world.files("acme", "archive") {
         let text = std::fs::read_to_string(world.folder("acme", "archive").join(&name)).expect("text");
-        left.push(format!("{}\n{}", without_ids(&name), without_ids(&text)));
+        left.push(format!("{}\n{}", without_ids(&name), told(&name, &text)));
     }
     left
 }

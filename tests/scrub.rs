@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::people;
+use crate::signatures::every_signature_holds;
 use crate::support::have;
 use crate::world::{EXPUNGED, World};
 
@@ -234,6 +235,8 @@ fn a_receipt_that_is_not_clean_says_why_and_is_written_over_once_it_is() {
     assert!(fields.iter().all(|field| said.contains(field)), "{said}");
     world.run(&["imports", "show", "1"]).exits(0).says("not clean (residue), again at");
 
+    every_signature_holds(&world);
+
     world.change("DELETE FROM mailings");
     world.run(&["scrub"]).exits(0).says("nothing is left").says("imports     1");
     let second = receipt(&world, "acme", "one.csv.scrub.json");
@@ -241,6 +244,7 @@ fn a_receipt_that_is_not_clean_says_why_and_is_written_over_once_it_is() {
     assert_eq!((&second["supersedes"], &second["tries"], &second["again_at"]), (&first["scrub"], &2.into(), &serde_json::Value::Null));
     assert!(!world.home().join("data/scrub/1").exists());
     assert_eq!(world.sql::<i64>("SELECT count(*) FROM expunged_scrub_again"), 0);
+    every_signature_holds(&world);
 }
 
 #[test]
@@ -334,7 +338,10 @@ fn killed_at_every_durable_call_of_a_scrub_it_ends_with_its_receipt_and_nothing_
         command.arg(EXPUNGED).arg("--config").arg(world.home().join("expunged.toml")).arg("scrub");
         let died = !command.output().expect("strace runs").status.success();
         deaths += u32::from(died);
+        every_signature_holds(&world);
         world.run(&["scrub"]).exits(0);
+        every_signature_holds(&world);
+        assert!(world.files("acme", "archive").iter().any(|name| name.ends_with(".scrub.json.sig")), "after a kill at call {nth}");
         let receipts: Vec<_> = world.files("acme", "archive").into_iter().filter(|name| name.ends_with(".scrub.json")).collect();
         assert_eq!(receipts.len(), 1, "after a kill at call {nth}: {receipts:?}");
         let receipt = receipt(&world, "acme", "june.csv.scrub.json");

@@ -28,6 +28,7 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     let row = ledger::get(store.connection(), import).map_err(failed)?;
     let row =
         row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
+    ByHand::look(&config).map_err(super::serve::failure)?;
     let request = DecideRequest { import, verdict, why: why.map(str::to_owned) };
     let new = request.to_row(asked_by());
     let id = store.write("ask for a decision", |tx| ledger::insert_request(tx, &new, Timestamp::now())).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! A tenant's folders as commands see them: made, and counted.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
@@ -7,6 +8,8 @@ use serde::Serialize;
 
 use super::files;
 use crate::domain::TenantName;
+use crate::pipeline::REPORT;
+use crate::spool::SIGNATURE;
 
 /// Files in each folder that an operator asks about.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
@@ -22,13 +25,13 @@ impl Waiting {
     /// Counts them; a folder that is not there is empty.
     pub(super) fn count(tenant_folders: &Path, name: &TenantName) -> io::Result<Self> {
         let home = tenant_folders.join(name.as_str());
-        let count = |folder: &str| entries(&home.join(folder));
+        let count = |folder: &str| entries(&home.join(folder), &|_| true);
         Ok(Self {
             staging: count("staging")?,
             inbox: count("inbox")?,
             check: count("check")?,
             processing: count("processing")?,
-            held: count("held")?,
+            held: entries(&home.join("held"), &|name| !is_report(name))?,
         })
     }
 
@@ -46,8 +49,14 @@ pub(super) fn create(tenant_folders: &Path, name: &TenantName) -> io::Result<()>
     FOLDERS.iter().try_for_each(|folder| files::create_private_folder(&home.join(folder)))
 }
 
-/// Whatever stands in a folder, at any depth: the receiving side keeps staging in folders of its own.
-fn entries(folder: &Path) -> io::Result<u64> {
+/// Whether a file's name is that of a report, or of a report's signature, beside a held file.
+fn is_report(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.strip_suffix(SIGNATURE.as_bytes()).unwrap_or(name).ends_with(REPORT.as_bytes())
+}
+
+/// Whatever stands in a folder and counts, at any depth: the receiving side keeps staging in folders of its own.
+fn entries(folder: &Path, counts: &dyn Fn(&OsStr) -> bool) -> io::Result<u64> {
     let listed = match std::fs::read_dir(folder) {
         Ok(listed) => listed,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
@@ -56,7 +65,8 @@ fn entries(folder: &Path) -> io::Result<u64> {
     let mut count = 0;
     for entry in listed {
         let entry = entry?;
-        count += if entry.file_type()?.is_dir() { entries(&entry.path())? } else { 1 };
+        let is_dir = entry.file_type()?.is_dir();
+        count += if is_dir { entries(&entry.path(), counts)? } else { u64::from(counts(&entry.file_name())) };
     }
     Ok(count)
 }

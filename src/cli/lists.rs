@@ -60,6 +60,7 @@ pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     if !args.json {
         summary::print(&scene.terminal, &rehearsed)?;
     }
+    ByHand::look(&config).map_err(serve::failure)?;
     confirm(scene, args.yes, people)?;
     let request = PurgeRequest {
         tenant: tenant.name.clone(),

@@ -18,6 +18,7 @@ mod load;
 mod owner;
 mod password;
 mod plan;
+mod receipt;
 mod sample;
 mod scrub;
 mod serve;
@@ -35,7 +36,7 @@ use clap::{Parser, Subcommand};
 
 pub use args::{
     CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ExemptionsCommand, ImportsCommand, LoadArgs, LoadKind, PersonArgs, PurgeArgs,
-    ReadingArgs, SampleArgs, SampleKind, ScrubArgs, ServeArgs, SuppressionsCommand,
+    ReadingArgs, ReceiptCommand, SampleArgs, SampleKind, ScrubArgs, ServeArgs, SuppressionsCommand,
 };
 pub use failure::{Exit, Failure};
 pub use init::InitArgs;
@@ -98,6 +99,9 @@ pub enum Command {
     /// People who must not be registered again
     #[command(subcommand)]
     Suppressions(SuppressionsCommand),
+    /// Show that reports and scrub receipts are ours, word for word
+    #[command(subcommand)]
+    Receipt(ReceiptCommand),
     /// Search the store for traces of purged people now
     Scrub(ScrubArgs),
     /// Fill the built-in store from a CSV or JSONL file
@@ -153,6 +157,7 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Plan(command) => plan::run(scene, command),
         Command::Exemptions(command) => exemptions::run(scene, command),
         Command::Suppressions(command) => suppressions::run(scene, command),
+        Command::Receipt(command) => receipt::run(scene, command),
         Command::Scrub(args) => scrub::run(scene, args),
         Command::Load(args) => load::run(scene, args),
         Command::Customers(command) => customers::run(scene, command),

@@ -18,6 +18,7 @@ const READER_PATIENCE: Duration = Duration::from_secs(30);
 pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     scene.guard_owner(&config)?;
+    ByHand::look(&config).map_err(serve::failure)?;
     let failed = |error: StoreError| store::failure(&error);
     let mut opened = store::open(&config)?;
     let new = pipeline::scrub_request(asked_by());

@@ -76,6 +76,9 @@ pub(super) fn failure(error: StartError) -> Failure {
     match error {
         StartError::Locked(_) => failure.hint("stop it first; commands reach it while it runs"),
         StartError::File { .. } => failure.hint("make a data folder with: expunged init DIR"),
+        StartError::Signer(_) | StartError::HostKey(..) => {
+            failure.hint("nothing was deleted; mend the first of the host keys: reports and scrub receipts are signed with it")
+        }
         StartError::PlanText { .. } => failure.usage_fault(),
         StartError::Plan(_) => failure.hint("see all that is in the way with: expunged plan check"),
         StartError::Bind(_) => failure.hint("choose another address with sftp.listen in the config"),

@@ -2,6 +2,7 @@
 
 use russh::keys::{HashAlg, PublicKey};
 
+use super::signing::allowed_signer;
 use crate::config::{Config, Tenant};
 use crate::guide::{Guide, HostKey};
 
@@ -17,6 +18,7 @@ pub fn guide(config: &Config, tenant: &Tenant, host_keys: &[PublicKey]) -> Guide
         keys: !tenant.keys.is_empty(),
         password: config.sftp.password_login && tenant.password.is_some(),
         host_keys: host_keys.iter().map(host_key).collect(),
+        allowed_signers: host_keys.iter().map(allowed_signer).collect(),
         contact: options.support_contact.clone(),
         email_aliases: options.email_aliases.clone(),
         request_id_column: options.request_id_column.clone(),

@@ -9,6 +9,7 @@ mod lock;
 mod logins;
 mod plan;
 mod served;
+mod signing;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -28,6 +29,7 @@ use tracing::{debug, error, info, warn};
 pub use guide::guide;
 pub use lock::DataLock;
 pub use plan::{create, engine, plan, read_plan};
+pub use signing::{AllowedSigners, BadSignature, SignersError};
 
 use self::logins::Logins;
 use self::served::Served;
@@ -73,6 +75,12 @@ pub enum StartError {
     /// A key that `init` makes cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The key that vouches for reports.
+    #[error("cannot sign reports")]
+    Signer(#[source] SecretError),
+    /// The same, and its halves do not belong together.
+    #[error("cannot sign reports with the host key \"{}\"", .0.display())]
+    HostKey(PathBuf, #[source] io::Error),
     /// The store.
     #[error("cannot open the store")]
     Store(#[from] StoreError),
@@ -125,7 +133,7 @@ impl Daemon {
         let host_keys = read_host_keys(&config)?;
         let fingerprints = host_keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect::<Vec<_>>().join(" ");
         let spool = Spool::new(config.tenant_folders_dir());
-        let mut pipeline = pipeline(&config, spool.clone())?;
+        let mut pipeline = pipeline(&config, spool.clone(), signer(&config)?)?;
         let logins = Logins::new(host_keys.iter().map(|key| key.public_key().clone()).collect());
         logins.replace(&config, &spool);
         let (hint, hints) = mpsc::unbounded_channel();
@@ -222,6 +230,18 @@ pub struct ByHand {
 }
 
 impl ByHand {
+    /// Looks whether reports can be signed, where no daemon runs that would sign them. For before a command asks for something: what
+    /// it has asked for stays in the ledger, and the next daemon does it.
+    ///
+    /// # Errors
+    /// [`StartError::Signer`] and [`StartError::HostKey`].
+    pub fn look(config: &Config) -> Result<(), StartError> {
+        match take_lock(config) {
+            Err(StartError::Locked(_)) => Ok(()),
+            lock => lock.and_then(|_lock| signer(config).map(drop)),
+        }
+    }
+
     /// Takes the lock and recovers. `None`: a daemon runs, ask it.
     ///
     /// # Errors
@@ -231,7 +251,7 @@ impl ByHand {
             Err(StartError::Locked(_)) => return Ok(None),
             lock => lock?,
         };
-        let mut pipeline = pipeline(config, Spool::new(config.tenant_folders_dir()))?;
+        let mut pipeline = pipeline(config, Spool::new(config.tenant_folders_dir()), signer(config)?)?;
         pipeline.fit()?;
         pipeline.recover()?;
         Ok(Some(Self { pipeline, _lock: lock }))
@@ -265,6 +285,13 @@ pub fn read_host_keys(config: &Config) -> Result<Vec<PrivateKey>, SecretError> {
     config.host_key_files().iter().map(|file| read_host_key(file)).collect()
 }
 
+/// What signs reports: the first of the host keys.
+fn signer(config: &Config) -> Result<pipeline::Sign, StartError> {
+    let file = config.host_key_files().swap_remove(0);
+    let key = read_host_key(&file).map_err(StartError::Signer)?;
+    signing::signer(key).map_err(|cause| StartError::HostKey(file, cause))
+}
+
 /// Where commands put the lists that they ask the daemon to purge.
 #[must_use]
 pub fn requests_dir(config: &Config) -> PathBuf {
@@ -276,7 +303,7 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
     DataLock::take(&config.data_dir).map_err(fault)?.ok_or_else(|| StartError::Locked(config.data_dir.clone()))
 }
 
-fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
+fn pipeline(config: &Config, spool: Spool, sign: pipeline::Sign) -> Result<Pipeline, StartError> {
     let store = Store::open(&config.store_file(), create(config), store_options(config))?;
     store.leave_keys_to_a_plan()?;
     let engine = engine(config)?;
@@ -304,6 +331,7 @@ fn pipeline(config: &Config, spool: Spool) -> Result<Pipeline, StartError> {
         engine,
         scrubber,
         key: read_identity_key(&config.identity_key_file())?,
+        sign,
         spool,
         requests_dir: requests_dir(config),
         tenants,

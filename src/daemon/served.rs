@@ -11,6 +11,8 @@ use tracing::{info, warn};
 
 use crate::config::{Config, Tenants};
 use crate::domain::TenantName;
+use crate::pipeline::REPORT;
+use crate::spool::SIGNATURE;
 
 /// Where a tenant stands, as its file says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -127,7 +129,7 @@ fn standings(tenants: &Tenants) -> BTreeMap<TenantName, Standing> {
     tenants.by_name.iter().map(|(name, tenant)| (name.clone(), standing(tenant))).collect()
 }
 
-/// Files in a folder and its days, but for the reports beside them; one that is not there is empty.
+/// Files in a folder and its days, but for the reports beside them and their signatures; one that is not there is empty.
 fn count(folder: &Path) -> io::Result<usize> {
     let listed = match std::fs::read_dir(folder) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(0),
@@ -136,7 +138,9 @@ fn count(folder: &Path) -> io::Result<usize> {
     let mut files = 0;
     for entry in listed {
         let entry = entry?;
-        let report = entry.file_name().as_encoded_bytes().ends_with(b".report.json");
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        let report = name.strip_suffix(SIGNATURE.as_bytes()).unwrap_or(name).ends_with(REPORT.as_bytes());
         files += if entry.file_type()?.is_dir() { count(&entry.path())? } else { usize::from(!report) };
     }
     Ok(files)

@@ -38,6 +38,8 @@ pub struct Guide {
     pub password: bool,
     /// How it is known.
     pub host_keys: Vec<HostKey>,
+    /// Who signs reports, as lines of a file of allowed signers; the first does now, the others did or will.
+    pub allowed_signers: Vec<String>,
     /// Whom to ask; empty: nobody is named.
     pub contact: String,
     /// Further headers that hold an address.
@@ -81,7 +83,7 @@ impl Guide {
     /// The instructions.
     #[must_use]
     pub fn render(&self, markup: Markup) -> String {
-        let markdown = [self.connection(), self.files(), self.answers(), clients::all(self), self.help()].join("\n");
+        let markdown = [self.connection(), self.files(), self.answers(), self.signatures(), clients::all(self), self.help()].join("\n");
         match markup {
             Markup::Markdown => markdown,
             Markup::Text => plain(&markdown),
@@ -191,6 +193,21 @@ impl Guide {
             .to_owned()
     }
 
+    fn signatures(&self) -> String {
+        format!(
+            "## Signatures\n\n\
+             Beside a report stands its signature, `NAME.report.json.sig`: with it you can show later that the report is ours, word for word.\n\
+             After a purge `NAME.scrub.json` follows, with its own signature: what was looked for in the store afterwards, and whether anything\n\
+             was left. It names the digest of its report. Fetch what you want to keep: all of it is removed here in time.\n\n\
+             To check a file with OpenSSH 8.1 or later, save this as `expunged.allowed_signers`:\n\n\
+             ```\n{}\n```\n\nThen:\n\n\
+             ```\nssh-keygen -Y verify -f expunged.allowed_signers -I expunged -n expunged-report -s NAME.report.json.sig < NAME.report.json\n```\n\n\
+             A scrub that was not clean is repeated, and its `NAME.scrub.json` replaced with its signature. Who fetches the two at that moment\n\
+             misses the signature or has that of the other: fetch both again.\n",
+            self.allowed_signers.join("\n")
+        )
+    }
+
     fn help(&self) -> String {
         if self.contact.is_empty() { String::new() } else { format!("## Help\n\n{}\n", self.contact) }
     }
@@ -232,6 +249,7 @@ mod tests {
             keys: true,
             password: false,
             host_keys: vec![HostKey { line: "ssh-ed25519 AAAA".into(), bits: 256, sha256: "SHA256:abc".into(), md5: "aa:bb".into() }],
+            allowed_signers: vec!["expunged ssh-ed25519 AAAA".into(), "expunged ssh-rsa BBBB".into()],
             contact: "privacy team, +1 555 0100".into(),
             email_aliases: vec!["E-mail".into()],
             request_id_column: Some("ticket".into()),
@@ -261,6 +279,7 @@ mod tests {
             "where it is blank: true",
             "column `ticket`",
             "Each file needs its checksum",
+            "`expunged.allowed_signers`:\n\n```\nexpunged ssh-ed25519 AAAA\nexpunged ssh-rsa BBBB\n```\n",
             "privacy team",
             "### lftp",
         ] {

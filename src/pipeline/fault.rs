@@ -32,6 +32,9 @@ pub enum Fault {
     /// The claimed file changed since it was matched.
     #[error("the claimed file changed since it was matched: put the original back")]
     FileChanged,
+    /// The key that vouches for reports.
+    #[error("the report cannot be signed")]
+    Unsigned(#[source] io::Error),
     /// A defect of ours. The log holds the place.
     #[error("a part of the program panicked")]
     Panic,
@@ -62,6 +65,7 @@ impl Fault {
             Self::Medium(_) => "file_unreadable",
             Self::FileGone(_) => "file_gone",
             Self::FileChanged => "file_changed",
+            Self::Unsigned(_) => "signing_failed",
             Self::Panic => "panicked",
         }
     }

@@ -66,7 +66,8 @@ impl Pipeline {
                 Some(claimed) => {
                     let text = row.report.as_deref().unwrap_or_default();
                     let mut write_report = |out: &mut dyn Write| out.write_all(text.as_bytes());
-                    claimed.hold(place.day, &mut [Companion { suffix: REPORT, write: &mut write_report }])?;
+                    let signature = self.signature(text)?;
+                    claimed.hold(place.day, &mut [Companion { suffix: REPORT, write: &mut write_report, signature: Some(&signature) }])?;
                 }
                 None => error!(%tenant, import, file, "file of a waiting import missing"),
             }

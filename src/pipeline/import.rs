@@ -25,7 +25,7 @@ use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
 use crate::store::ledger::{self, FileFacts, ImportRow, RowCustomers};
 
 /// The companions' endings. DESIGN section 2.
-pub(super) const REPORT: &str = ".report.json";
+pub const REPORT: &str = ".report.json";
 const RESULTS: &str = ".results.csv";
 
 /// The code of a file that is refused for its bad rows.
@@ -234,7 +234,7 @@ impl Pipeline {
         Ok(Step::More)
     }
 
-    /// The report and the results beside the file, and the file to its last folder.
+    /// The report with its signature and the results beside the file, and the file to its last folder.
     fn archive(&mut self, row: &ImportRow) -> Result<Step, Fault> {
         let folders = self.spool.tenant(&row.tenant)?;
         let place = place_of(row)?;
@@ -242,6 +242,8 @@ impl Pipeline {
         let mut write_report = |out: &mut dyn Write| out.write_all(text.as_bytes());
         if !folders.has_ended(&place)? {
             let claimed = self.owned_file(&folders, row)?;
+            let signature = self.signature(text)?;
+            let mut report = Companion { suffix: REPORT, write: &mut write_report, signature: Some(&signature) };
             // Only a file that a checksum spoke for has one beside it: listing `processing` for each of many files takes its time.
             let beside = if row.expected_sha256.is_some() { folders.claimed()? } else { Vec::new() };
             for sidecar in beside.into_iter().filter(|file| file.import() == row.id && file.name() != claimed.name()) {
@@ -256,12 +258,11 @@ impl Pipeline {
                     let outcomes = ledger::outcomes(self.store.connection(), row.id)?;
                     let source = claimed.open()?;
                     let mut write_results = |out: &mut dyn Write| self.write_results(row, &source, &outcomes, &customers, out);
-                    let mut companions =
-                        [Companion { suffix: REPORT, write: &mut write_report }, Companion { suffix: RESULTS, write: &mut write_results }];
-                    claimed.archive(place.day, &mut companions)?;
+                    let results = Companion { suffix: RESULTS, write: &mut write_results, signature: None };
+                    claimed.archive(place.day, &mut [report, results])?;
                 }
                 End::Rejected | End::Held => {
-                    claimed.reject(place.day, &mut [Companion { suffix: REPORT, write: &mut write_report }])?;
+                    claimed.reject(place.day, std::slice::from_mut(&mut report))?;
                 }
             }
         }

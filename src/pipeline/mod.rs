@@ -31,6 +31,7 @@ mod watch;
 mod testing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,11 +43,12 @@ use tracing::{debug, error, info, warn};
 
 pub use decide::{DecideRequest, Verdict, WHY_BYTES_MAX, may_be_kept};
 pub use fault::Fault;
+pub use import::REPORT;
 pub use reading::{ReadingOf, Rules, format_of, reading_of};
 pub use recover::Recovered;
 pub use rehearse::Rehearsal;
 pub use requests::{PurgeRequest, import_of, scrub_request};
-pub use scrubbing::ScrubOptions;
+pub use scrubbing::{RECEIPT, ScrubOptions};
 
 use crate::domain::{IdentityKey, ImportId, TenantName};
 use crate::purge::Engine;
@@ -115,6 +117,9 @@ pub enum Wake {
     Stop,
 }
 
+/// Makes what stands in `NAME.report.json.sig` of the report's bytes. The same bytes give the same signature.
+pub type Sign = Box<dyn Fn(&[u8]) -> io::Result<Vec<u8>> + Send>;
+
 /// What the pipeline works with. It owns the store's writing connection.
 pub struct Parts {
     /// The open store.
@@ -125,6 +130,8 @@ pub struct Parts {
     pub scrubber: Scrubber,
     /// For results that must not show a value.
     pub key: IdentityKey,
+    /// What vouches for reports and scrub receipts.
+    pub sign: Sign,
     /// Everyone's folders.
     pub spool: Spool,
     /// Where commands put the files that their requests name.
@@ -139,6 +146,7 @@ pub struct Pipeline {
     store: Store,
     engine: Arc<Engine>,
     key: IdentityKey,
+    sign: Sign,
     spool: Spool,
     requests_dir: PathBuf,
     tenants: BTreeMap<TenantName, Rules>,
@@ -178,12 +186,13 @@ impl Pipeline {
     pub fn new(options: Options, parts: Parts) -> Self {
         let (waker, wakes) = channel();
         let now = Instant::now();
-        let Parts { store, engine, scrubber, key, spool, requests_dir, tenants } = parts;
+        let Parts { store, engine, scrubber, key, sign, spool, requests_dir, tenants } = parts;
         Self {
             options,
             store,
             engine: Arc::new(engine),
             key,
+            sign,
             spool,
             requests_dir,
             changed: tenants.keys().cloned().collect(),
@@ -444,6 +453,11 @@ impl Pipeline {
     /// A tenant's rules; the defaults where it is not known any more.
     fn rules(&self, tenant: &TenantName) -> Rules {
         self.tenants.get(tenant).cloned().unwrap_or_default()
+    }
+
+    /// The signature of a report or a receipt.
+    fn signature(&self, text: &str) -> Result<Vec<u8>, Fault> {
+        (self.sign)(text.as_bytes()).map_err(Fault::Unsigned)
     }
 
     fn watch_all(&mut self) {

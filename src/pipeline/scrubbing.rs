@@ -22,7 +22,7 @@ use crate::store::ledger;
 pub(super) const SCRUB: &str = "scrub";
 
 /// The receipt's ending. DESIGN section 3.
-const RECEIPT: &str = ".scrub.json";
+pub const RECEIPT: &str = ".scrub.json";
 
 /// How long a slice may go on. Together with its commit it stays below the 250 ms of DESIGN section 4.
 const SLICE: Duration = Duration::from_millis(120);
@@ -284,7 +284,7 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Writes the receipts that the ledger holds beside their reports, over those of earlier scrubs. One that cannot be written now is written later.
+    /// Writes the receipts that the ledger holds, each with its signature, beside their reports, over those of earlier scrubs. One that cannot be written now is written later.
     fn file_receipts(&mut self) {
         let unfiled = ledger::unfiled(self.store.connection()).unwrap_or_else(|cause| {
             warn!(%cause, "receipts not read");
@@ -300,7 +300,9 @@ impl Pipeline {
     fn file_receipt(&mut self, import: ImportId, receipt: &str) -> Result<(), Fault> {
         let row = ledger::require(self.store.connection(), import)?;
         let mut write = |out: &mut dyn Write| out.write_all(receipt.as_bytes());
-        self.spool.tenant(&row.tenant)?.write_over(&place_of(&row)?, &mut Companion { suffix: RECEIPT, write: &mut write })?;
+        let signature = self.signature(receipt)?;
+        let mut companion = Companion { suffix: RECEIPT, write: &mut write, signature: Some(&signature) };
+        self.spool.tenant(&row.tenant)?.write_over(&place_of(&row)?, &mut companion)?;
         self.store.write("note a filed receipt", |tx| ledger::set_filed(tx, import))?;
         self.drop_needless_seal(import)
     }

@@ -1,7 +1,8 @@
 //! Where a claimed file ends: `archive/DAY/ID-NAME`, `rejected/DAY/ID-NAME`; or waits: `held/DAY/ID-NAME`.
 //!
-//! Its companions (report, results) are written and durable first, so where the file is, its report is. Each step can be
-//! done again after a kill, with the same outcome; nothing is overwritten.
+//! Its companions (report, results) are written and durable first, so where the file is, its report is; and a companion's
+//! signature before the companion, so where a report is, its signature is. A signature never stands beside a text that it was not
+//! made for. Each step can be done again after a kill, with the same outcome; nothing is overwritten.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -30,7 +31,12 @@ pub struct Companion<'a> {
     pub suffix: &'a str,
     /// Writes its bytes. Writing again gives the same bytes.
     pub write: &'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    /// What stands beside it under its name and [`SIGNATURE`]; what it says is not known here.
+    pub signature: Option<&'a [u8]>,
 }
+
+/// What is added to a companion's name for its signature.
+pub const SIGNATURE: &str = ".sig";
 
 /// A file that has ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -126,19 +132,25 @@ impl Folders {
     }
 
     /// Writes a companion of a file that has ended; one of before is written over. Durable on return: a reader sees the one or
-    /// the other, whole.
+    /// the other, whole. Its signature is away while the two change, so a signature that is there is that of the companion beside it.
     ///
     /// # Errors
     /// The medium's.
     pub fn write_over(&self, place: &ArchivedFile, companion: &mut Companion<'_>) -> Result<(), SpoolError> {
         let (day, _) = self.folder(place.end.as_str())?.sub_or_make(&place.day.to_string())?;
-        let (temporary, _) = write_draft(&day, place, companion)?;
-        day.move_over(&temporary, &day, &format!("{}{}", claimed::name_of(place.import, &place.name), companion.suffix))?;
+        let name = format!("{}{}", claimed::name_of(place.import, &place.name), companion.suffix);
+        let signature = write_signature(&day, place, companion)?;
+        let (temporary, _) = write_draft(&day, place, companion.suffix, companion.write)?;
+        day.unlink(&format!("{name}{SIGNATURE}"))?;
+        day.move_over(&temporary, &day, &name)?;
+        if let Some(temporary) = signature {
+            day.move_over(&temporary, &day, &format!("{name}{SIGNATURE}"))?;
+        }
         Ok(day.sync()?)
     }
 
-    /// Takes a held file back into `processing/`, and removes the companions with these suffixes. `None` if it is not
-    /// held there.
+    /// Takes a held file back into `processing/`, and removes the companions with these suffixes and their signatures. `None` if it
+    /// is not held there.
     ///
     /// # Errors
     /// The medium's.
@@ -157,6 +169,7 @@ impl Folders {
         let mut removed = false;
         for suffix in suffixes {
             removed |= held.unlink(&format!("{name}{suffix}"))?;
+            removed |= held.unlink(&format!("{name}{suffix}{SIGNATURE}"))?;
         }
         if removed {
             held.sync()?;
@@ -165,14 +178,20 @@ impl Folders {
     }
 
     /// The day's folder, with the companions in it. One that is there with the same bytes is left; with other bytes it is an error,
-    /// but beside a held file: a report is written once.
+    /// but beside a held file: a report is written once. A signature that is there is left: another key may have made it since.
     pub(super) fn write_beside(&self, place: &ArchivedFile, companions: &mut [Companion<'_>]) -> Result<Dir, SpoolError> {
         let (day, _) = self.folder(place.end.as_str())?.sub_or_make(&place.day.to_string())?;
         let name = claimed::name_of(place.import, &place.name);
         for companion in companions.iter_mut() {
             let suffix = companion.suffix;
-            let (temporary, file) = write_draft(&day, place, companion)?;
             let final_name = format!("{name}{suffix}");
+            let signed = format!("{final_name}{SIGNATURE}");
+            if (place.end == End::Held || day.stat(&signed)?.is_none())
+                && let Some(temporary) = write_signature(&day, place, companion)?
+            {
+                day.move_over(&temporary, &day, &signed)?;
+            }
+            let (temporary, file) = write_draft(&day, place, suffix, companion.write)?;
             if place.end == End::Held {
                 day.move_over(&temporary, &day, &final_name)?;
                 continue;
@@ -195,13 +214,26 @@ impl Folders {
     }
 }
 
-/// A companion under a passing name, durable but for that name.
-fn write_draft(day: &Dir, place: &ArchivedFile, companion: &mut Companion<'_>) -> Result<(String, File), SpoolError> {
+/// A companion's signature under a passing name, durable but for that name; none where it has none.
+fn write_signature(day: &Dir, place: &ArchivedFile, companion: &Companion<'_>) -> Result<Option<String>, SpoolError> {
+    let Some(signature) = companion.signature else { return Ok(None) };
+    let write = &mut |out: &mut dyn Write| out.write_all(signature);
+    let (temporary, _) = write_draft(day, place, &format!("{}{SIGNATURE}", companion.suffix), write)?;
+    Ok(Some(temporary))
+}
+
+/// A file under a passing name, durable but for that name.
+fn write_draft(
+    day: &Dir,
+    place: &ArchivedFile,
+    suffix: &str,
+    write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+) -> Result<(String, File), SpoolError> {
     // Without the file's name, which may leave no room for an ending.
-    let temporary = format!(".{}{}.tmp", place.import, companion.suffix);
+    let temporary = format!(".{}{suffix}.tmp", place.import);
     let mut file = day.create_over(&temporary)?;
     let mut buffered = io::BufWriter::with_capacity(64 * 1024, &mut file);
-    (companion.write)(&mut buffered)?;
+    write(&mut buffered)?;
     buffered.flush()?;
     drop(buffered);
     file.sync_all()?;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::civil::Date;
 
-use super::{End, Folders, SpoolError};
+use super::{End, Folders, SIGNATURE, SpoolError};
 
 /// What a day's folder loses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -58,7 +58,8 @@ impl Folders {
 
 /// Companions that hold no id and no address.
 fn kept_with_reports(name: &str) -> bool {
-    [".report.json", ".scrub.json", ".sig"].iter().any(|end| name.ends_with(end))
+    let signed = name.strip_suffix(SIGNATURE).unwrap_or(name);
+    [".report.json", ".scrub.json"].iter().any(|end| signed.ends_with(end))
 }
 
 #[cfg(test)]
@@ -73,20 +74,23 @@ mod tests {
         let day: Date = "2026-11-21".parse().expect("a day");
         let at = world.path("archive/2026-11-21");
         std::fs::create_dir_all(&at).expect("made");
-        for name in ["1-june.csv", "1-june.csv.results.csv", "1-june.csv.report.json", "1-june.csv.scrub.json"] {
+        for name in
+            ["1-june.csv", "1-june.csv.results.csv", "1-june.csv.report.json", "1-june.csv.scrub.json", "1-june.csv.report.json.sig"]
+        {
             std::fs::write(at.join(name), "x").expect("written");
         }
         assert_eq!(folders.days(End::Archive).expect("read"), [day]);
         assert_eq!(folders.expire(End::Archive, day, Expired::Originals).expect("done"), 2);
         assert_eq!(folders.expire(End::Archive, day, Expired::Originals).expect("done"), 0);
         assert!(at.join("1-june.csv.report.json").exists() && at.join("1-june.csv.scrub.json").exists());
+        assert!(at.join("1-june.csv.report.json.sig").exists());
         for name in ["2-july.report.json", "2-july.report.json.report.json", "3-x.sig", "3-x.sig.report.json"] {
             std::fs::write(at.join(name), "x").expect("written");
         }
         assert_eq!(folders.expire(End::Archive, day, Expired::Originals).expect("done"), 2, "an original may be called as a report is");
         assert!(!at.join("2-july.report.json").exists() && !at.join("3-x.sig").exists());
         assert!(at.join("2-july.report.json.report.json").exists());
-        assert_eq!(folders.expire(End::Archive, day, Expired::Everything).expect("done"), 4);
+        assert_eq!(folders.expire(End::Archive, day, Expired::Everything).expect("done"), 5);
         assert!(!at.exists() && folders.days(End::Archive).expect("read").is_empty());
     }
 }

@@ -47,7 +47,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use browse::{Place, ReadFolder};
 pub use claimed::ClaimedFile;
 pub use coverage::RANGES_MAX;
-pub use ended::{ArchivedFile, Companion, End};
+pub use ended::{ArchivedFile, Companion, End, SIGNATURE};
 pub use entries::{Entry, Partial, Renamed, Replace};
 pub use error::{ErrorKind, SpoolError};
 pub use expired::Expired;

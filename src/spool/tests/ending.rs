@@ -19,12 +19,12 @@ fn with_companions<T>(report: &str, results: &str, run: impl FnOnce(&mut [Compan
     let mut write_report = |out: &mut dyn Write| out.write_all(report.as_bytes());
     let mut write_results = |out: &mut dyn Write| out.write_all(results.as_bytes());
     run(&mut [
-        Companion { suffix: ".report.json", write: &mut write_report },
-        Companion { suffix: ".results.csv", write: &mut write_results },
+        Companion { suffix: ".report.json", write: &mut write_report, signature: Some(b"signed") },
+        Companion { suffix: ".results.csv", write: &mut write_results, signature: None },
     ])
 }
 
-const ALL_THREE: [&str; 3] = ["42-june.csv", "42-june.csv.report.json", "42-june.csv.results.csv"];
+const ALL: [&str; 4] = ["42-june.csv", "42-june.csv.report.json", "42-june.csv.report.json.sig", "42-june.csv.results.csv"];
 
 fn claimed(world: &World) -> ClaimedFile {
     world.put(DropFolder::Inbox, "june.csv", b"a\n");
@@ -36,7 +36,7 @@ fn an_archived_file_stands_beside_its_report() {
     let world = World::new();
     let archived = archive(claimed(&world), "{}", "line\n").expect("archived");
     assert_eq!(archived.path(), "/archive/2026-11-21/42-june.csv");
-    assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
+    assert_eq!(world.tree("archive/2026-11-21"), ALL);
     assert_eq!(world.read("archive/2026-11-21/42-june.csv.report.json"), b"{}");
     assert_eq!(world.tree("processing"), [""; 0]);
     assert!(world.folders.has_ended(&archived).expect("read"));
@@ -48,17 +48,23 @@ fn a_rejected_file_stands_beside_the_report_of_why() {
     let claimed = claimed(&world);
     let rejected = with_companions("{}", "", |companions| claimed.reject(DAY, companions)).expect("rejected");
     assert_eq!(rejected.path(), "/rejected/2026-11-21/42-june.csv");
-    assert_eq!(world.tree("rejected/2026-11-21"), ALL_THREE);
+    assert_eq!(world.tree("rejected/2026-11-21"), ALL);
 }
 
 #[test]
 fn archiving_again_after_a_kill_between_any_two_steps_ends_the_same() {
-    let steps: [&[(&str, &str)]; 5] = [
+    const SIGNED: (&str, &str) = ("42-june.csv.report.json.sig", "signed");
+    const REPORT: (&str, &str) = ("42-june.csv.report.json", "{}");
+    let steps: [&[(&str, &str)]; 8] = [
         &[],
-        &[(".42.report.json.tmp", "{")],
-        &[("42-june.csv.report.json", "{}")],
-        &[("42-june.csv.report.json", "{}"), (".42.results.csv.tmp", "li")],
-        &[("42-june.csv.report.json", "{}"), ("42-june.csv.results.csv", "line\n")],
+        &[(".42.report.json.sig.tmp", "si")],
+        &[SIGNED],
+        &[SIGNED, (".42.report.json.tmp", "{")],
+        &[SIGNED, REPORT],
+        &[SIGNED, REPORT, (".42.results.csv.tmp", "li")],
+        &[SIGNED, REPORT, ("42-june.csv.results.csv", "line\n")],
+        // By a version that did not sign.
+        &[REPORT],
     ];
     for left in steps {
         let world = World::new();
@@ -68,10 +74,23 @@ fn archiving_again_after_a_kill_between_any_two_steps_ends_the_same() {
             fs::write(world.path("archive/2026-11-21").join(path), text).expect("written");
         }
         archive(claimed, "{}", "line\n").expect("archived");
-        assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE, "{left:?}");
+        assert_eq!(world.tree("archive/2026-11-21"), ALL, "{left:?}");
         assert_eq!(world.read("archive/2026-11-21/42-june.csv.results.csv"), b"line\n");
+        assert_eq!(world.read("archive/2026-11-21/42-june.csv.report.json.sig"), b"signed");
         assert_eq!(world.tree("processing"), [""; 0]);
     }
+}
+
+#[test]
+fn a_signature_that_stands_is_left_though_another_key_would_make_another() {
+    let world = World::new();
+    let claimed = claimed(&world);
+    fs::create_dir(world.path("archive/2026-11-21")).expect("made");
+    let signature = world.path("archive/2026-11-21/42-june.csv.report.json.sig");
+    fs::write(&signature, "of an earlier key").expect("written");
+    archive(claimed, "{}", "line\n").expect("archived");
+    assert_eq!(world.tree("archive/2026-11-21"), ALL);
+    assert_eq!(fs::read(signature).expect("there"), b"of an earlier key");
 }
 
 #[test]
@@ -81,7 +100,7 @@ fn a_file_in_both_folders_after_a_crash_is_archived_once() {
     fs::create_dir(world.path("archive/2026-11-21")).expect("made");
     fs::hard_link(world.path("processing/42-june.csv"), world.path("archive/2026-11-21/42-june.csv")).expect("linked");
     archive(claimed, "{}", "line\n").expect("archived");
-    assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
+    assert_eq!(world.tree("archive/2026-11-21"), ALL);
     assert_eq!(world.tree("processing"), [""; 0]);
 }
 
@@ -93,7 +112,7 @@ fn a_report_that_was_written_is_never_changed() {
     assert!(again("{}").is_ok());
     assert_eq!(again("{ }").expect_err("longer").to_string(), "the \".report.json\" that was written before differs");
     assert_eq!(again("[]").expect_err("as long").kind(), ErrorKind::Differs);
-    assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
+    assert_eq!(world.tree("archive/2026-11-21"), ALL);
     assert_eq!(world.read("archive/2026-11-21/42-june.csv.report.json"), b"{}");
 }
 
@@ -103,10 +122,44 @@ fn what_may_change_is_written_over() {
     let archived = archive(claimed(&world), "{}", "line\n").expect("archived");
     for text in ["first", "second, and longer", ""] {
         let mut write = |out: &mut dyn Write| out.write_all(text.as_bytes());
-        world.folders.write_over(&archived, &mut Companion { suffix: ".scrub.json", write: &mut write }).expect("written");
+        let signature = format!("of {text}");
+        let mut companion = Companion { suffix: ".scrub.json", write: &mut write, signature: Some(signature.as_bytes()) };
+        world.folders.write_over(&archived, &mut companion).expect("written");
         assert_eq!(world.read("archive/2026-11-21/42-june.csv.scrub.json"), text.as_bytes());
-        assert_eq!(world.tree("archive/2026-11-21").len(), ALL_THREE.len() + 1);
+        assert_eq!(world.read("archive/2026-11-21/42-june.csv.scrub.json.sig"), signature.as_bytes());
+        assert_eq!(world.tree("archive/2026-11-21").len(), ALL.len() + 2);
     }
+}
+
+#[test]
+fn who_looks_while_a_companion_is_written_over_never_finds_the_signature_of_another() {
+    let world = World::new();
+    let archived = archive(claimed(&world), "{}", "line\n").expect("archived");
+    let path = world.path("archive/2026-11-21/42-june.csv.scrub.json");
+    let text_of = |path: &std::path::Path| fs::read_to_string(path).ok();
+    let mut pairs = 0;
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for n in 0..300 {
+                let text = n.to_string();
+                let mut write = |out: &mut dyn Write| out.write_all(text.as_bytes());
+                let mut companion = Companion { suffix: ".scrub.json", write: &mut write, signature: Some(text.as_bytes()) };
+                world.folders.write_over(&archived, &mut companion).expect("written");
+            }
+            done.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        while !done.load(std::sync::atomic::Ordering::SeqCst) {
+            let signature = path.with_extension("json.sig");
+            // The same receipt before and after: nothing was replaced between.
+            let (before, signature, after) = (text_of(&path), text_of(&signature), text_of(&path));
+            if signature.is_some() && before == after {
+                assert_eq!(signature, after);
+                pairs += 1;
+            }
+        }
+    });
+    assert!(pairs > 0, "nothing was seen");
 }
 
 #[test]
@@ -124,12 +177,12 @@ fn nothing_in_the_archive_is_overwritten() {
 fn a_companion_that_cannot_be_written_leaves_the_file_claimed() {
     let world = World::new();
     let mut fails = |out: &mut dyn Write| out.write_all(b"{").and(Err(std::io::Error::other("no")));
-    let mut companions = [Companion { suffix: ".report.json", write: &mut fails }];
+    let mut companions = [Companion { suffix: ".report.json", write: &mut fails, signature: Some(b"signed") }];
     assert!(claimed(&world).archive(DAY, &mut companions).is_err());
     assert_eq!(world.tree("processing"), ["42-june.csv"]);
     let claimed = world.folders.claimed_file(ImportId(42), &name("june.csv")).expect("read").expect("there");
     archive(claimed, "{}", "line\n").expect("archived");
-    assert_eq!(world.tree("archive/2026-11-21"), ALL_THREE);
+    assert_eq!(world.tree("archive/2026-11-21"), ALL);
 }
 
 #[test]
@@ -140,9 +193,9 @@ fn the_longest_name_has_room_for_its_companions() {
     world.open(&long, RESUME).write_at(1, b"b").expect("written");
     world.open(&long, RESUME).close(WAITING).expect("closed");
     let claimed = world.claim(&long, i64::MAX);
-    let mut sign = |out: &mut dyn Write| out.write_all(b"-----");
-    let archived = claimed.archive(DAY, &mut [Companion { suffix: ".report.json.sig", write: &mut sign }]).expect("archived");
+    let archived = archive(claimed, "{}", "line\n").expect("archived");
     assert!(world.folders.has_ended(&archived).expect("read"));
+    assert!(world.path(&format!("archive/2026-11-21/{}-{long}.report.json.sig", i64::MAX)).exists());
     assert_eq!(world.tree("staging/notes"), [""; 0], "its seams are the ledger's now");
 }
 
@@ -155,7 +208,7 @@ fn a_held_file_waits_and_comes_back_with_its_seams() {
     upload.close(WAITING).expect("closed");
     let hold = |claimed: ClaimedFile, report| with_companions(report, "", |companions| claimed.hold(DAY, companions)).expect("held");
     let held = hold(world.claim("june.csv", 42), "{1}");
-    assert_eq!(world.tree("held/2026-11-21"), ALL_THREE);
+    assert_eq!(world.tree("held/2026-11-21"), ALL);
     world.folders.sweep().expect("swept");
     let back = |held| world.folders.unhold(held, &[".report.json", ".results.csv"]).expect("moved").expect("there");
     assert_eq!(back(&held).seams(), [1]);
