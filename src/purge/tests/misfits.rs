@@ -143,6 +143,18 @@ fn a_generated_column_can_be_read_and_cannot_be_changed() {
 }
 
 #[test]
+fn a_reference_that_is_its_rows_number_cannot_be_detached() {
+    let told = |column: &str| {
+        let edge = "edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+        let plan = format!("[[table]]\nname = 'profiles'\naction = 'detach'\norphans = 'keep'\n{edge}");
+        misfit(&format!("CREATE TABLE profiles (person {column}, body TEXT)"), &plan)
+    };
+    assert_eq!(told("INTEGER PRIMARY KEY"), "\"profiles\".\"person\" cannot be null, so it cannot be detached");
+    assert_eq!(told("INT PRIMARY KEY"), "");
+    assert_eq!(told("INTEGER PRIMARY KEY DESC"), "");
+}
+
+#[test]
 fn a_table_of_the_applications_that_is_named_like_ours_cannot_hide_its_keys() {
     let told = misfit("CREATE TABLE Expunged_notes (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people)", "");
     assert_eq!(
