@@ -164,6 +164,15 @@ fn a_table_of_the_applications_that_is_named_like_ours_cannot_hide_its_keys() {
 }
 
 #[test]
+fn a_table_of_the_applications_with_a_name_of_the_ledgers_is_named_before_the_ledger_is_made() {
+    for sql in ["CREATE TABLE Expunged_Imports (n)", "CREATE VIEW expunged_meta AS SELECT 1 AS name, 2 AS value"] {
+        let told = misfit(sql, "").to_ascii_lowercase();
+        assert!(told.starts_with("the database has a table \"expunged_") && told.ends_with("rename the table"), "{told}");
+    }
+    assert_eq!(misfit("CREATE TABLE expunged_from_the_club (n)", ""), "");
+}
+
+#[test]
 fn a_check_samples_whether_a_column_holds_what_its_comparison_finds() {
     let found = |compare: &str, mail: &str| {
         let subject = format!(
