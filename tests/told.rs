@@ -153,6 +153,23 @@ fn a_start_names_who_is_not_served_and_whose_files_wait() {
 }
 
 #[test]
+fn folders_that_cannot_be_read_hide_nobody_elses_files() {
+    let mut world = world();
+    world.stop();
+    for tenant in ["aaron", "gone", "zoe"] {
+        std::fs::create_dir_all(world.folder(tenant, "inbox")).expect("made");
+        std::fs::write(world.folder(tenant, "inbox").join("june.csv"), "x").expect("writable");
+    }
+    // A link to itself: nobody can follow it, whoever runs this test.
+    std::os::unix::fs::symlink("check", world.folder("gone", "check")).expect("a link");
+    world.start();
+    for tenant in ["tenant=aaron", "tenant=zoe"] {
+        line(&world, &["WARN", "files wait and nobody serves them", tenant]);
+    }
+    line(&world, &["WARN", "folders of a tenant that is not served not looked at", "tenant=gone"]);
+}
+
+#[test]
 fn who_waits_for_a_person_is_told_with_the_commands_to_type() {
     let mut world = world();
     world.set_tenant("acme", "hold_customers_above", "2");

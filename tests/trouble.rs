@@ -1,6 +1,7 @@
 //! A fault stays small: what one store, tenant or file meets is no matter of the others, and mends without a restart.
 
-use std::time::Instant;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
 
 use crate::people;
 use crate::world::World;
@@ -36,6 +37,46 @@ fn a_store_that_another_writer_holds_delays_purges_and_neither_uploads_nor_the_s
         assert_eq!(world.report(tenant, "june.csv")["rows"]["deleted"], 1);
     }
     assert_eq!(world.report("acme", "july.csv")["rows"]["deleted"], 1);
+}
+
+#[test]
+fn an_application_that_writes_to_the_store_meanwhile_loses_nothing_and_gets_its_turn() {
+    let mut world = World::in_memory();
+    world.set("pipeline", "chunk_milliseconds", "10");
+    world.tenant("acme");
+    people::load(&world, "acme", 3_000);
+    world.change("CREATE TABLE visits (n INTEGER PRIMARY KEY, customer INTEGER)");
+    world.start();
+    let path = world.home().join("data/store.db");
+    let (stop, stopped) = mpsc::channel::<()>();
+    let application = std::thread::spawn(move || {
+        let c = rusqlite::Connection::open(path).expect("the store opens");
+        // An application's own patience: a writer that is starved fails by it.
+        c.busy_timeout(Duration::from_secs(5)).expect("a timeout");
+        let (mut writes, mut between) = (0_i64, 0);
+        while stopped.recv_timeout(Duration::from_millis(2)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            writes += 1;
+            c.execute_batch("BEGIN IMMEDIATE").expect("its turn");
+            let left: i64 = c.query_row("SELECT count(*) FROM customers", [], |row| row.get(0)).expect("a count");
+            c.execute("INSERT INTO visits VALUES (?1, ?1)", [writes]).expect("a visit");
+            let named = "UPDATE customers SET firstName = 'visited ' || ?1 WHERE id IN ('U1', 'U2')";
+            c.execute(named, [writes]).expect("a name");
+            c.execute_batch("COMMIT").expect("written");
+            between += i64::from(left > 1_000 && left < 3_000);
+        }
+        (writes, between)
+    });
+    world.put("acme", "many.csv", people::email_csv("acme", (0..3_000).filter(|n| n % 3 != 1)));
+    let report = world.report("acme", "many.csv");
+    drop(stop);
+    let (writes, between) = application.join().expect("no write failed");
+    assert_eq!((&report["rows"]["deleted"], &report["removed"]["events"]), (&2_000.into(), &6_000.into()), "{report:#}");
+    assert!(between > 0, "none of {writes} writes came between two chunks");
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM visits"), writes);
+    assert_eq!(world.sql::<String>("SELECT firstName FROM customers WHERE id = 'U1'"), format!("visited {writes}"));
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers WHERE CAST(substr(id, 2) AS INTEGER) % 3 <> 1"), 0);
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 1_000);
+    assert_eq!(world.sql::<String>("PRAGMA integrity_check"), "ok");
 }
 
 #[test]

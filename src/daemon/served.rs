@@ -3,7 +3,7 @@
 //! A change of the tenants' files is told by name. Files in the folders of a tenant that is not served are told once, and again
 //! when there are more of them: no scan looks there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
@@ -29,12 +29,14 @@ pub(super) struct Served {
     standing: BTreeMap<TenantName, Standing>,
     /// Files that wait for nobody.
     waiting: BTreeMap<TenantName, usize>,
+    /// Whose folders could not be read.
+    unread: BTreeSet<TenantName>,
 }
 
 impl Served {
     /// Tells the start's tenants in one line.
     pub(super) fn at_start(config: &Config) -> Self {
-        let served = Self { standing: standings(&config.tenants), waiting: BTreeMap::new() };
+        let served = Self { standing: standings(&config.tenants), ..Self::default() };
         let [open, disabled, faulty] = [Standing::Open, Standing::Disabled, Standing::Faulty].map(|standing| served.names(standing));
         info!(open, disabled, faulty, "tenants read");
         served
@@ -63,42 +65,45 @@ impl Served {
 
     /// Warns of files that wait in folders of tenants that are not served.
     pub(super) fn look(&mut self, tenant_folders: &Path) {
-        match self.unserved(tenant_folders) {
-            Ok(waiting) => {
-                for (tenant, files) in &waiting {
-                    if *files > self.waiting.get(tenant).copied().unwrap_or(0) {
-                        let hint = match self.standing.get(tenant) {
-                            Some(Standing::Disabled) => "set disabled = false in its file, or move them away".to_owned(),
-                            Some(_) => "mend its file, or move them away".to_owned(),
-                            None => format!("add it again: expunged tenant add {tenant} --key FILE, or move them away"),
-                        };
-                        let why = self.standing.get(tenant).map_or("removed", |standing| standing.word());
-                        warn!(%tenant, why, files, hint, "files wait and nobody serves them");
-                    }
+        let unserved = self.unserved(tenant_folders).unwrap_or_else(|cause| {
+            warn!(%cause, "folders of tenants that are not served not looked at");
+            Vec::new()
+        });
+        let (mut waiting, mut unread) = (BTreeMap::new(), BTreeSet::new());
+        for (tenant, looked) in unserved {
+            let known = self.waiting.get(&tenant).copied().unwrap_or(0);
+            let files = looked.unwrap_or_else(|cause| {
+                if !self.unread.contains(&tenant) {
+                    warn!(%tenant, %cause, "folders of a tenant that is not served not looked at");
                 }
-                self.waiting = waiting;
+                unread.insert(tenant.clone());
+                known
+            });
+            if files > known {
+                let hint = match self.standing.get(&tenant) {
+                    Some(Standing::Disabled) => "set disabled = false in its file, or move them away".to_owned(),
+                    Some(_) => "mend its file, or move them away".to_owned(),
+                    None => format!("add it again: expunged tenant add {tenant} --key FILE, or move them away"),
+                };
+                let why = self.standing.get(&tenant).map_or("removed", |standing| standing.word());
+                warn!(%tenant, why, files, hint, "files wait and nobody serves them");
             }
-            Err(cause) => warn!(%cause, "folders of tenants that are not served not looked at"),
+            waiting.insert(tenant, files);
         }
+        (self.waiting, self.unread) = (waiting, unread);
     }
 
-    /// Files that wait in folders of tenants that are not open.
-    fn unserved(&self, tenant_folders: &Path) -> io::Result<BTreeMap<TenantName, usize>> {
-        let mut waiting = BTreeMap::new();
+    /// Files that wait in the folders of each tenant that is not open. One tenant's that cannot be read hide no other's.
+    fn unserved(&self, tenant_folders: &Path) -> io::Result<Vec<(TenantName, io::Result<usize>)>> {
+        let mut found = Vec::new();
         for entry in std::fs::read_dir(tenant_folders)? {
             let Ok(tenant) = TenantName::parse(&entry?.file_name().to_string_lossy()) else { continue };
-            if self.standing.get(&tenant) == Some(&Standing::Open) {
-                continue;
-            }
-            let mut files = 0;
-            for folder in ["inbox", "check", "processing", "held"] {
-                files += count(&tenant_folders.join(tenant.as_str()).join(folder))?;
-            }
-            if files > 0 {
-                waiting.insert(tenant, files);
+            if self.standing.get(&tenant) != Some(&Standing::Open) {
+                let folders = ["inbox", "check", "processing", "held"].map(|folder| tenant_folders.join(tenant.as_str()).join(folder));
+                found.push((tenant, folders.iter().map(|folder| count(folder)).sum()));
             }
         }
-        Ok(waiting)
+        Ok(found)
     }
 
     /// The names, as many as a line should hold; `None` where there are none.

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tracing::{debug, info, warn};
@@ -207,7 +207,8 @@ impl Pipeline {
 
     /// One chunk of deletions; after the last, the end.
     fn chunk(&mut self, row: &ImportRow) -> Result<Step, Fault> {
-        let shared = self.look_for_others()? || self.turns.contended();
+        let others = self.look_for_others()?;
+        let shared = others || self.turns.contended();
         let scans = self.fitting.scans();
         let wish = if shared { self.options.chunk_shared } else { self.options.chunk_alone };
         if row.cursor.is_none() && !self.running.get(&row.id).is_some_and(|running| running.sealed) {
@@ -222,9 +223,11 @@ impl Pipeline {
         debug!(import = row.id.0, targets = done.targets, customers = done.customers, seconds = took.as_secs_f64(), "chunk purged");
         if done.more {
             running.pace.learn(took);
-            let rest_until = Instant::now() + self.options.chunk_rest;
+            let rest = if others { self.options.chunk_rest.max(OTHERS_TURN) } else { self.options.chunk_rest };
+            let until = Instant::now() + rest;
+            // Others may write meanwhile.
             self.store.bring_back()?;
-            std::thread::sleep(rest_until.saturating_duration_since(Instant::now()));
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
             return Ok(Step::More);
         }
         let keep = self.options.originals_days;
@@ -404,3 +407,6 @@ pub(super) fn digest(file: &mut File) -> io::Result<(String, u64)> {
         }
     }
 }
+
+/// Longer than SQLite's own busy handler ever sleeps between two tries.
+const OTHERS_TURN: Duration = Duration::from_millis(110);

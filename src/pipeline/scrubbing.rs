@@ -256,6 +256,7 @@ impl Pipeline {
             walks = structure.walks,
             zeroed_bytes = structure.zeroed_bytes,
             residue = ended.residue,
+            kept = ended.kept,
             "scrub ended"
         );
         if !clean {

@@ -10,6 +10,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 use super::PurgeError;
 use super::people::People;
 use super::plan::AccountRule;
+use super::shape::same;
 use super::sql::{DetachSteps, Doomed, name};
 use crate::domain::{Identity, IdentityKey, ImportId, TenantName};
 use crate::store::ledger::{self, Progress};
@@ -137,13 +138,18 @@ impl<'a> Detaching<'a> {
     }
 }
 
-/// What names one row of a table: the columns of its primary key, else its row number.
+/// What names one row of a table while its references change: its row number, or the key of a table that has none. A key of a table with
+/// row numbers can be null, and can be made of the references themselves.
 fn row_key(connection: &Connection, table: &str) -> Result<String, StoreError> {
-    let sql = "SELECT name FROM pragma_table_info(?1, 'main') WHERE pk > 0 ORDER BY pk";
+    let sql = "SELECT name, pk FROM pragma_table_info(?1, 'main') ORDER BY pk";
     let mut statement = connection.prepare_cached(sql).doing(DOING)?;
-    let columns = statement.query_map([table], |row| row.get::<_, String>(0)).doing(DOING)?.collect::<Result<Vec<_>, _>>().doing(DOING)?;
-    if columns.is_empty() {
-        return Ok("rowid".to_owned());
+    let columns =
+        statement.query_map([table], |row| <(String, u32)>::try_from(row)).doing(DOING)?.collect::<Result<Vec<_>, _>>().doing(DOING)?;
+    let clustered = "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE AND wr";
+    let clustered = connection.prepare_cached(clustered).doing(DOING)?.exists([table]).doing(DOING)?;
+    let free = |word: &&str| !clustered && !columns.iter().any(|(column, _)| same(column, word));
+    if let Some(number) = ["rowid", "_rowid_", "oid"].into_iter().find(free) {
+        return Ok(number.to_owned());
     }
-    Ok(columns.iter().map(|column| name(column)).collect::<Vec<_>>().join(", "))
+    Ok(columns.iter().filter(|(_, pk)| *pk > 0).map(|(column, _)| name(column)).collect::<Vec<_>>().join(", "))
 }

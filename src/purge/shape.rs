@@ -130,6 +130,15 @@ impl Table {
             Ok(Column { name: column, declared, not_null, likeness, primary, generated: row.get::<_, i64>(4)? > 0 })
         })?;
         let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new() };
+        let by_row_number = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
+        let mut primary = table.columns.iter_mut().filter(|column| column.primary > 0);
+        if let (Some(row_number), None) = (primary.next(), primary.next())
+            && row_number.declared.eq_ignore_ascii_case("INTEGER")
+            && rows(connection, by_row_number, [&table.name], |_| Ok(()))?.is_empty()
+        {
+            // A row has a number, whatever is declared.
+            row_number.not_null = true;
+        }
         let sql = r#"SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq"#;
         let mut last = None;
         for (id, parent, from, to, on_delete) in

@@ -1,15 +1,15 @@
-//! What the scrub needs from the plan: the identifiers of those who are about to go, and which rows belong to someone who
-//! stays.
+//! What the scrub needs from the plan: the identifiers of those who are about to go, which rows belong to someone who
+//! stays, and which are kept for a reason.
 
 use rusqlite::Connection;
 
 use super::chunk::identity;
 use super::people::{People, Person, empty_chunk};
-use super::plan::{Edge, Match, Rule, Tenancy};
+use super::plan::{Action, Edge, Match, Rule, Tenancy};
 use super::sql::{in_main, of, or_never, place};
 use super::{Engine, PurgeError};
 use crate::domain::ImportId;
-use crate::store::{Doing, Living, ledger};
+use crate::store::{Doing, Kept, Living, ledger};
 
 /// How many targets are read at a time.
 const TARGETS_AT_ONCE: u32 = 10_000;
@@ -43,14 +43,17 @@ impl Engine {
         }
     }
 
-    /// For each planned table, which of its rows belong to someone who lives. Rows of the subject's table and of the
-    /// accounts' always do.
+    /// For each planned table, which of its rows belong to someone who lives, and which are kept. Rows of the subject's table and
+    /// of the accounts' always belong to someone.
     #[must_use]
     pub fn living(&self) -> Vec<Living> {
-        let always = |table: &String| Living { table: table.clone(), condition: "1".to_owned() };
+        let always = |table: &String| Living { table: table.clone(), condition: "1".to_owned(), kept: None };
         let subject = always(&self.plan.subject.table);
         let account = self.plan.account.iter().map(|rule| always(&rule.table));
-        let rules = self.plan.rules.iter().map(|rule| Living { table: rule.table.clone(), condition: self.belongs(rule, &[]) });
+        let rules = self.plan.rules.iter().map(|rule| {
+            let condition = self.belongs(rule, &[]);
+            Living { table: rule.table.clone(), condition, kept: keeps(rule) }
+        });
         std::iter::once(subject).chain(account).chain(rules).collect()
     }
 
@@ -92,6 +95,17 @@ impl Engine {
     }
 }
 
+/// The rows that a rule keeps: those that lead by its edges, or by an address in them, to whoever it was.
+fn keeps(rule: &Rule) -> Option<Kept> {
+    let reason = rule.reason.clone().filter(|_| rule.action == Action::Keep)?;
+    let edges = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Keep).map(|edge| {
+        let columns: Vec<_> = edge.columns.iter().map(|column| format!("{} IS NOT NULL", of(&rule.table, column))).collect();
+        format!("({})", columns.join(" AND "))
+    });
+    let addresses = rule.matches.iter().map(|m| format!("{} IS NOT NULL", place(rule, m)));
+    Some(Kept { condition: or_never(&edges.chain(addresses).collect::<Vec<_>>()), reason })
+}
+
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
@@ -127,6 +141,21 @@ mod tests {
         let engine = Engine::new(Plan::parse(PLAN).unwrap(), IdentityKey::new([7; 32])).unwrap();
         let expected = [("people", vec![1]), ("notes", vec![1, 2, 4]), ("marks", vec![1, 2]), ("outbox", vec![1])];
         assert_eq!(lives(&engine, &store), expected.map(|(table, rows)| (table.to_owned(), rows)));
+    }
+
+    #[test]
+    fn only_a_rule_that_keeps_rows_names_those_that_it_keeps() {
+        let plan = PLAN.replacen("name = 'notes'\naction = 'delete'", "name = 'notes'\naction = 'keep'\nreason = 'a court'", 1);
+        let engine = Engine::new(Plan::parse(&plan).unwrap(), IdentityKey::new([7; 32])).unwrap();
+        let kept: Vec<_> = engine.living().into_iter().filter_map(|living| Some((living.table, living.kept?))).collect();
+        let [(table, kept)] = kept.as_slice() else { panic!("{kept:?}") };
+        assert_eq!((table.as_str(), kept.reason.as_str()), ("notes", "a court"));
+        let store = Connection::open_in_memory().unwrap();
+        store.execute_batch(SQL).unwrap();
+        let rows = lives(&engine, &store).into_iter().find(|(table, _)| table == "notes").unwrap().1;
+        assert_eq!(rows, [1, 2, 4]);
+        let sql = format!("SELECT group_concat(rowid, ' ') FROM notes WHERE {}", kept.condition);
+        assert_eq!(store.query_row(&sql, [], |row| row.get::<_, String>(0)).unwrap(), "1 2 3 4");
     }
 
     #[test]

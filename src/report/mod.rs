@@ -12,7 +12,7 @@ mod status;
 mod summary;
 
 pub use results::{ResultsRow, ResultsWriter, Why};
-pub use scrubbed::{ContentEvidence, ScrubReceipt, StructureEvidence};
+pub use scrubbed::{ContentEvidence, KeptValues, ScrubReceipt, StructureEvidence};
 pub use status::Status;
 pub use summary::{Accounts, ERRORS_MAX, Report, ReportError, Retained, RowCounts};
 

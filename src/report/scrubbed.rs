@@ -31,7 +31,7 @@ pub struct ScrubReceipt {
     /// `dbpage`: every page was read, and mended in place; `vacuum`: the database was written anew.
     pub method: String,
     /// Shown that nothing is left: one state of the database was seen whole, every byte that no row uses was zero in it, and no row
-    /// but those of people who were not purged held an identifier.
+    /// but those of people who were not purged, and those that the plan keeps, held an identifier.
     pub clean: bool,
     /// What kept it from being clean, each named by the field that says how much.
     #[serde(default)]
@@ -91,8 +91,20 @@ pub struct ContentEvidence {
     pub tables: u64,
     /// Values that hold one of them in rows of people who were not purged, by `table.column`.
     pub still_held: BTreeMap<String, u64>,
-    /// Values that hold one of them anywhere else.
+    /// Values that hold one of them in rows that the plan keeps, by `table.column`.
+    #[serde(default)]
+    pub kept: BTreeMap<String, KeptValues>,
+    /// Values that hold one of them anywhere else, by `table.column`; `(no table)` where no table leads to the page.
     pub residue: BTreeMap<String, u64>,
+}
+
+/// What was kept on purpose.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct KeptValues {
+    /// How many values.
+    pub values: u64,
+    /// Why, in the words of the plan.
+    pub reason: String,
 }
 
 impl ScrubReceipt {

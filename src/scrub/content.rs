@@ -1,7 +1,7 @@
 //! What live rows hold of the people who were purged, by table and column.
 //!
 //! Rows are searched as the walk over the pages shows them. Whose table a page is, is asked only where something was found, and so
-//! is whether the row belongs to someone who stays. Where pages cannot be read so (a UTF-16 database, a build without page
+//! is whether the row belongs to someone who stays, or is kept by the plan. Where pages cannot be read so (a UTF-16 database, a build without page
 //! access), the tables are read by SQL.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,13 +15,17 @@ use super::pages::DatabaseFile;
 use super::record::{each_text, first_values};
 use super::roots::owners;
 use super::walk::RawRow;
-use crate::store::{Doing, Living, StoreError};
+use crate::report::KeptValues;
+use crate::store::{Doing, Kept, Living, StoreError};
 
 /// What was found of an import's identifiers.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Found {
     /// Values in rows of people who were not purged, by `table.column`.
     pub still_held: BTreeMap<String, u64>,
+    /// Values in rows that the plan keeps.
+    #[serde(default)]
+    pub kept: BTreeMap<String, KeptValues>,
     /// Values anywhere else.
     pub residue: BTreeMap<String, u64>,
 }
@@ -88,17 +92,22 @@ impl<'a> Search<'a> {
         let owners = owners(connection, file, &pages)?;
         let mut tables: HashMap<u32, Option<Table>> = HashMap::new();
         for hit in &self.hits {
-            let Some(root) = owners.get(&hit.page) else { continue };
-            if !tables.contains_key(root) {
-                tables.insert(*root, Table::at(connection, *root)?);
-            }
-            let Some(table) = &tables[root] else { continue };
-            let lives = table.lives(connection, living, hit)?;
+            let table = match owners.get(&hit.page) {
+                Some(root) => {
+                    if !tables.contains_key(root) {
+                        tables.insert(*root, Table::at(connection, *root)?);
+                    }
+                    let Some(table) = &tables[root] else { continue };
+                    Some(table)
+                }
+                None => None,
+            };
+            let whose = table.map_or(Ok(Whose::Nobodys), |table| table.whose(connection, living, hit))?;
             for (column, sets) in &hit.columns {
-                let name = table.place(*column);
+                let name = table.map_or_else(|| NO_TABLE.to_owned(), |table| table.place(*column));
                 let imports: HashSet<u32> = sets.iter().flat_map(|set| self.needles.imports(*set)).copied().collect();
                 for import in imports {
-                    note(found, import, &name, lives);
+                    note(found, import, &name, whose);
                 }
             }
         }
@@ -106,11 +115,48 @@ impl<'a> Search<'a> {
     }
 }
 
-fn note(found: &mut FoundByImport, import: u32, place: &str, lives: bool) {
-    let found = found.entry(import).or_default();
-    let counts = if lives { &mut found.still_held } else { &mut found.residue };
-    *counts.entry(place.to_owned()).or_default() += 1;
+/// Whose a row is.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    /// Someone's who was not purged.
+    Living,
+    /// A purged person's, and the plan keeps it.
+    Kept(&'a Kept),
+    Nobodys,
 }
+
+impl<'a> Whose<'a> {
+    /// What is selected of a row to tell.
+    fn column(rule: Option<&Living>) -> String {
+        let Some(rule) = rule else { return "0".to_owned() };
+        let kept = rule.kept.as_ref().map_or("0", |kept| &kept.condition);
+        format!("CASE WHEN {} THEN 2 WHEN {kept} THEN 1 ELSE 0 END", rule.condition)
+    }
+
+    fn of(selected: u8, rule: Option<&'a Living>) -> Self {
+        match (selected, rule.and_then(|rule| rule.kept.as_ref())) {
+            (2, _) => Self::Living,
+            (1, Some(kept)) => Self::Kept(kept),
+            _ => Self::Nobodys,
+        }
+    }
+}
+
+fn note(found: &mut FoundByImport, import: u32, place: &str, whose: Whose<'_>) {
+    let found = found.entry(import).or_default();
+    let count = match whose {
+        Whose::Living => found.still_held.entry(place.to_owned()).or_default(),
+        Whose::Kept(Kept { reason, .. }) => {
+            let reason = reason.clone();
+            &mut found.kept.entry(place.to_owned()).or_insert(KeptValues { values: 0, reason }).values
+        }
+        Whose::Nobodys => found.residue.entry(place.to_owned()).or_default(),
+    };
+    *count += 1;
+}
+
+/// Stands for the place of what is in a page of rows that no table leads to.
+const NO_TABLE: &str = "(no table)";
 
 /// A table as its rows are stored.
 struct Table {
@@ -151,12 +197,14 @@ impl Table {
         format!("{}.{}", self.name, self.columns.get(column).map_or("?", String::as_str))
     }
 
-    fn lives(&self, connection: &Connection, living: &[Living], hit: &Hit) -> Result<bool, StoreError> {
+    fn whose<'l>(&self, connection: &Connection, living: &'l [Living], hit: &Hit) -> Result<Whose<'l>, StoreError> {
         let doing = "ask whose a row is";
-        let Some(rule) = living.iter().find(|rule| rule.table.eq_ignore_ascii_case(&self.name)) else { return Ok(false) };
-        let Some((row, key)) = self.row_of(hit) else { return Ok(false) };
-        let sql = format!("SELECT 1 FROM main.{} WHERE {row} AND ({})", quoted(&self.name), rule.condition);
-        connection.prepare_cached(&sql).doing(doing)?.exists(params_from_iter(key)).doing(doing)
+        let rule = living.iter().find(|rule| rule.table.eq_ignore_ascii_case(&self.name));
+        let Some((row, key)) = self.row_of(hit).filter(|_| rule.is_some()) else { return Ok(Whose::Nobodys) };
+        let sql = format!("SELECT {} FROM main.{} WHERE {row}", Whose::column(rule), quoted(&self.name));
+        let mut statement = connection.prepare_cached(&sql).doing(doing)?;
+        let selected = statement.query_row(params_from_iter(key), |row| row.get(0)).optional().doing(doing)?;
+        Ok(selected.map_or(Whose::Nobodys, |selected| Whose::of(selected, rule)))
     }
 
     fn row_of(&self, hit: &Hit) -> Option<(String, Vec<Value>)> {
@@ -185,18 +233,17 @@ pub(super) fn search_by_sql(connection: &Connection, needles: &Needles, living: 
     let tables = statement.query_map([], |row| row.get(0)).doing(doing)?.collect::<Result<Vec<String>, _>>().doing(doing)?;
     for table in tables {
         let rule = living.iter().find(|rule| rule.table.eq_ignore_ascii_case(&table));
-        let condition = rule.map_or("0", |rule| &rule.condition);
-        let mut rows = connection.prepare(&format!("SELECT ({condition}), * FROM main.{}", quoted(&table))).doing(doing)?;
+        let mut rows = connection.prepare(&format!("SELECT {}, * FROM main.{}", Whose::column(rule), quoted(&table))).doing(doing)?;
         let columns: Vec<String> = rows.column_names().map(str::to_owned).collect();
         let mut rows = rows.query([]).doing(doing)?;
         while let Some(row) = rows.next().doing(doing)? {
-            let lives = row.get::<_, Option<bool>>(0).doing(doing)?.unwrap_or(false);
+            let whose = Whose::of(row.get(0).doing(doing)?, rule);
             for (at, column) in columns.iter().enumerate().skip(1) {
                 let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) = row.get_ref(at).doing(doing)? else { continue };
                 let mut imports = HashSet::new();
                 needles.search(bytes, &mut |set| imports.extend(needles.imports(set)));
                 for import in imports {
-                    note(&mut found, import, &format!("{table}.{column}"), lives);
+                    note(&mut found, import, &format!("{table}.{column}"), whose);
                 }
             }
         }

@@ -20,6 +20,8 @@ pub struct Ended {
     pub structure: StructureEvidence,
     /// The covered imports' residue together.
     pub residue: u64,
+    /// What the plan keeps of their people.
+    pub kept: u64,
     /// Covered imports whose identifiers were not at hand.
     pub unsearched: u64,
     /// How it worked.
@@ -65,6 +67,7 @@ pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Re
             too_short: sought.too_short,
             tables,
             still_held: found.still_held,
+            kept: found.kept,
             residue: found.residue,
         };
         let unclean = unclean(&structure, &content);
@@ -96,6 +99,7 @@ pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Re
     let ended = Ended {
         scrub: running.row.id,
         residue: receipts.iter().flat_map(|receipt| receipt.content.residue.values()).sum(),
+        kept: receipts.iter().flat_map(|receipt| receipt.content.kept.values()).map(|kept| kept.values).sum(),
         unsearched: receipts.iter().filter(|receipt| !receipt.content.searched).count() as u64,
         method: running.progress.method,
         again_at: receipts.iter().filter_map(|receipt| receipt.again_at).min(),
@@ -143,7 +147,7 @@ fn result(row: &ScrubRow, ended: &Ended, at: Timestamp) -> serde_json::Value {
     serde_json::json!({
         "scrub": row.id, "clean": ended.clean(), "method": ended.method.as_str(), "started_at": row.started_at, "finished_at": at,
         "imports": ended.receipts.iter().map(|receipt| receipt.import).collect::<Vec<_>>(),
-        "structure": ended.structure, "residue": ended.residue, "unsearched": ended.unsearched, "again_at": ended.again_at,
+        "structure": ended.structure, "residue": ended.residue, "kept": ended.kept, "unsearched": ended.unsearched, "again_at": ended.again_at,
         "still_held": ended.receipts.iter().flat_map(|receipt| receipt.content.still_held.values()).sum::<u64>(),
     })
 }

@@ -86,6 +86,9 @@ pub enum StoreError {
         /// As known.
         known: i64,
     },
+    /// A table of the application's stands where one of the ledger's would be made.
+    #[error("the database has a table \"{0}\" of its own, and names that begin with expunged_ are the ledger's; rename the table")]
+    NameTaken(String),
     /// No import of this number.
     #[error("no import {0}")]
     NoImport(i64),
@@ -138,6 +141,17 @@ pub struct Living {
     pub table: String,
     /// An SQL condition on a row, its columns qualified by the table.
     pub condition: String,
+    /// Which of its other rows stay as they are for a reason.
+    pub kept: Option<Kept>,
+}
+
+/// Which rows of a table were a purged person's and stay as they are.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Kept {
+    /// An SQL condition on a row, its columns qualified by the table.
+    pub condition: String,
+    /// Why, in the words of the plan.
+    pub reason: String,
 }
 
 /// What a truncating checkpoint came to.
@@ -171,6 +185,9 @@ impl Store {
         let mut store = Self { connection, busy: Duration::from_millis(options.busy_ms), _sweep: None };
         store.write("make the tables", |transaction| {
             refuse_persist(transaction, path)?;
+            if let Some(name) = ledger::name_taken(transaction)? {
+                return Err(StoreError::NameTaken(name));
+            }
             if create == Create::Builtin {
                 schema::create(transaction)?;
             }

@@ -73,6 +73,18 @@ fn refuses_a_missing_database_and_newer_tables() {
 }
 
 #[test]
+fn refuses_a_database_that_has_a_table_by_a_name_of_the_ledgers_and_leaves_it_as_it_is() {
+    for table in ["expunged_imports (n)", "expunged_meta (version)", "EXPUNGED_HOLDS (n)"] {
+        let (_folder, path) = folder();
+        Connection::open(&path).unwrap().execute_batch(&format!("CREATE TABLE {table}")).unwrap();
+        let opened = Store::open(&path, Create::LedgerOnly, OPTIONS);
+        assert!(matches!(&opened, Err(StoreError::NameTaken(name)) if table.to_ascii_lowercase().starts_with(name)), "{:?}", opened.err());
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        assert_eq!(Connection::open(&path).unwrap().query_row(tables, [], |row| row.get::<_, u32>(0)).unwrap(), 1);
+    }
+}
+
+#[test]
 fn refuses_a_database_whose_application_keeps_its_journal() {
     for (mode, refused) in [("persist", true), ("truncate", false), ("delete", false), ("wal", false)] {
         let (_folder, path) = folder();

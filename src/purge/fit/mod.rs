@@ -13,7 +13,7 @@ use super::sample::{address_columns, holds_numbers, texts};
 use super::shape::{Kind, Shape, count_rows, same, scans};
 use super::sql::{of, place};
 use crate::domain::Email;
-use crate::store::StoreError;
+use crate::store::{StoreError, ledger};
 
 /// How a plan and a database agree.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -102,6 +102,9 @@ impl Look<'_> {
     }
 
     fn shape_and_keys(&mut self) -> Result<(), StoreError> {
+        if let Some(name) = ledger::name_taken(self.connection)? {
+            self.misfit(StoreError::NameTaken(name).to_string());
+        }
         for (table, columns) in named(self.plan) {
             self.has(table, &columns);
         }

@@ -121,6 +121,12 @@ impl Plan {
             if rule.sets[..at].iter().any(|other| other.column.eq_ignore_ascii_case(&set.column)) {
                 return Err(place.wrong(format!("column \"{}\" of \"{table}\" is set twice", set.column)));
             }
+            let is_set = |column: &String| column.eq_ignore_ascii_case(&set.column);
+            if rule.edges.iter().any(|edge| rule.action_of(edge) == Action::Detach && edge.columns.iter().any(is_set)) {
+                return Err(
+                    place.wrong(format!("column \"{}\" of \"{table}\" is detached, so it cannot be overwritten as well", set.column))
+                );
+            }
             if self.edges().any(|edge| edge.parent == *table && edge.parent_columns.contains(&set.column)) {
                 return Err(place.wrong(format!("column \"{}\" of \"{table}\" is referred to, so it cannot be overwritten", set.column)));
             }

@@ -184,6 +184,30 @@ fn a_row_with_three_parties_is_counted_once_whatever_the_chunks() {
 }
 
 #[test]
+fn a_row_whose_key_is_made_of_its_references_is_counted_once_whatever_the_chunks() {
+    let mut plan = plan();
+    let party =
+        |column: &str| Edge { columns: vec![column.into()], parent: "user".into(), parent_columns: vec!["uid".into()], action: None };
+    plan.rules = vec![Rule::new("pairs", Action::Detach, ["a", "b"].map(party).into())];
+    plan.rules[0].orphans = Some(crate::purge::plan::Orphans::Keep);
+    for chunk in 1..=2 {
+        let world = World::with(plan.clone(), Create::LedgerOnly);
+        let pairs = r#"
+            CREATE TABLE "user" (uid TEXT PRIMARY KEY, mail TEXT, org TEXT, no TEXT);
+            INSERT INTO "user" SELECT 'u' || value, value || '@x.example', 'o', value FROM json_each('[1,2,3]');
+            CREATE TABLE pairs (a TEXT, b TEXT, rowid TEXT, PRIMARY KEY (a, b));
+            INSERT INTO pairs VALUES ('u1', 'u2', 'r'), ('u2', 'u1', 'r'), ('u1', 'u3', 'r'), (NULL, 'u2', 'r'), (NULL, 'u2', 'r')"#;
+        rusqlite::Connection::open(world.path()).unwrap().execute_batch(pairs).unwrap();
+        world.open();
+        let matched = world.matched(&rows(&["1@x.example", "2@x.example"]), Settings::default());
+        let (_, checked) = world.checked(&matched);
+        assert_eq!(checked.progress.detached.get("pairs"), 5);
+        assert_eq!(world.purge(&matched, chunk), checked, "chunks of {chunk}");
+        assert_eq!(world.dump("pairs"), "pairs|||r\npairs|||r\npairs||u3|r\npairs|||r\npairs|||r\n");
+    }
+}
+
+#[test]
 fn a_table_whose_keys_have_no_index_is_read_once_a_statement_and_not_once_a_row() {
     let world = shop();
     world.sql("DROP INDEX orders_buyer; DROP INDEX orders_seller");

@@ -143,12 +143,33 @@ fn a_generated_column_can_be_read_and_cannot_be_changed() {
 }
 
 #[test]
+fn a_reference_that_is_its_rows_number_cannot_be_detached() {
+    let told = |column: &str| {
+        let edge = "edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+        let plan = format!("[[table]]\nname = 'profiles'\naction = 'detach'\norphans = 'keep'\n{edge}");
+        misfit(&format!("CREATE TABLE profiles (person {column}, body TEXT)"), &plan)
+    };
+    assert_eq!(told("INTEGER PRIMARY KEY"), "\"profiles\".\"person\" cannot be null, so it cannot be detached");
+    assert_eq!(told("INT PRIMARY KEY"), "");
+    assert_eq!(told("INTEGER PRIMARY KEY DESC"), "");
+}
+
+#[test]
 fn a_table_of_the_applications_that_is_named_like_ours_cannot_hide_its_keys() {
     let told = misfit("CREATE TABLE Expunged_notes (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people)", "");
     assert_eq!(
         told,
         "\"Expunged_notes\" (person) refers to \"people\", but names that begin with expunged_ are the ledger's; rename the table"
     );
+}
+
+#[test]
+fn a_table_of_the_applications_with_a_name_of_the_ledgers_is_named_before_the_ledger_is_made() {
+    for sql in ["CREATE TABLE Expunged_Imports (n)", "CREATE VIEW expunged_meta AS SELECT 1 AS name, 2 AS value"] {
+        let told = misfit(sql, "").to_ascii_lowercase();
+        assert!(told.starts_with("the database has a table \"expunged_") && told.ends_with("rename the table"), "{told}");
+    }
+    assert_eq!(misfit("CREATE TABLE expunged_from_the_club (n)", ""), "");
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod foreign;
 mod holdings;
 mod mastodon;
 mod misfits;
+mod model;
 mod oracle;
 mod schemas;
 mod words;

@@ -246,6 +246,11 @@ fn names_the_line_of_what_is_wrong() {
         &format!("[[table]]\nname = 'a'\naction = 'overwrite'\n{edge}"),
         "line 9: table \"a\": action = \"overwrite\" and [[table.set]] go together",
     );
+    let detached = edge.replace(" }]", ", action = 'detach' }]");
+    check(
+        &format!("[[table]]\nname = 'a'\naction = 'overwrite'\n{detached}\nset = [{{ column = 'P', to = {{ number = 0 }} }}]"),
+        "line 9: column \"P\" of \"a\" is detached, so it cannot be overwritten as well",
+    );
     check(
         "[[table]]\nname = 'a'\naction = 'delete'\nmatch = [{ column = 'm' }]",
         "line 9: table \"a\" is reached by address: name its tenant column, so that no other tenant's rows go",

@@ -8,12 +8,12 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::domain::{ImportId, Mode, Settings, State, TenantName};
-use crate::report::ScrubReceipt;
+use crate::report::{KeptValues, ScrubReceipt};
 use crate::scrub::content::search_by_sql;
 use crate::scrub::needles::Needles;
 use crate::scrub::{Method, Scrubber, SealKey, Step, Vault, Wish};
 use crate::store::ledger::{self, End, NewImport, Origin};
-use crate::store::{Create, Living, Options, Store};
+use crate::store::{Create, Kept, Living, Options, Store};
 
 pub(super) struct World {
     pub(super) dir: TempDir,
@@ -44,8 +44,17 @@ impl World {
     }
 
     pub(super) fn scrubber(&self) -> Scrubber {
-        let living = [("people", "1"), ("notes", r#"EXISTS (SELECT 1 FROM main."people" WHERE "people"."id" = "notes"."person")"#)];
-        let living = living.map(|(table, condition)| Living { table: table.to_owned(), condition: condition.to_owned() });
+        let kept = |condition: &str| Some(Kept { condition: condition.to_owned(), reason: "the tax office".to_owned() });
+        let living = [
+            ("people", "1", None),
+            ("notes", r#"EXISTS (SELECT 1 FROM main."people" WHERE "people"."id" = "notes"."person")"#, None),
+            (
+                "bills",
+                r#"EXISTS (SELECT 1 FROM main."people" WHERE "people"."id" = "bills"."person")"#,
+                kept(r#""bills"."person" IS NOT NULL"#),
+            ),
+        ];
+        let living = living.map(|(table, condition, kept)| Living { table: table.to_owned(), condition: condition.to_owned(), kept });
         Scrubber::new(&self.store, self.vault(), living.to_vec()).unwrap()
     }
 
@@ -154,6 +163,40 @@ fn pages_tell_what_sql_tells() {
     expected.still_held.remove("people.v");
     let content = world.scrub().remove(0).content;
     assert_eq!((content.still_held, content.residue), (expected.still_held, expected.residue));
+}
+
+#[test]
+fn what_the_plan_keeps_is_told_with_its_reason_and_is_no_residue() {
+    let bills = "CREATE TABLE bills (n INTEGER PRIMARY KEY, person INT, name TEXT);
+        INSERT INTO bills VALUES (1, 7, 'ann@x.example'), (2, 7, 'nobody'), (3, 1, 'for ann@x.example');";
+    let kept = KeptValues { values: 1, reason: "the tax office".to_owned() };
+    for encoding in ["UTF-8", "UTF-16le"] {
+        let made = format!(
+            "PRAGMA encoding = '{encoding}'; CREATE TABLE people (id INTEGER PRIMARY KEY); INSERT INTO people VALUES (1);
+            CREATE TABLE notes (person INT, body TEXT); {bills}"
+        );
+        let mut world = World::new(&made);
+        world.import(&["ann@x.example"]);
+        let receipt = world.scrub().remove(0);
+        assert!(receipt.clean, "{receipt:?}");
+        assert_eq!(receipt.content.kept, BTreeMap::from([("bills.name".to_owned(), kept.clone())]), "{encoding}");
+        assert_eq!((receipt.content.still_held, receipt.content.residue), (counts(&[("bills.name", 1)]), counts(&[])), "{encoding}");
+        // A row that refers to nobody is not the plan's to keep.
+        Connection::open(world.path()).unwrap().execute_batch("INSERT INTO bills VALUES (4, NULL, 'ann@x.example')").unwrap();
+        world.import(&["ann@x.example"]);
+        assert_eq!(world.scrub().remove(0).content.residue, counts(&[("bills.name", 1)]), "{encoding}");
+    }
+}
+
+#[test]
+fn what_stands_in_pages_that_no_table_leads_to_is_residue() {
+    let mut world = World::new("CREATE TABLE lost (line TEXT); INSERT INTO lost VALUES ('to ann@x.example')");
+    world.import(&["ann@x.example"]);
+    let forget = "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'lost'";
+    Connection::open(world.path()).unwrap().execute_batch(forget).unwrap();
+    let receipt = world.scrub().remove(0);
+    assert_eq!(receipt.content.residue, counts(&[("(no table)", 1)]), "{receipt:?}");
+    assert!(!receipt.clean);
 }
 
 #[test]

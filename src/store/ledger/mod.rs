@@ -99,11 +99,32 @@ CREATE INDEX IF NOT EXISTS expunged_scrub_imports_open ON expunged_scrub_imports
 CREATE INDEX IF NOT EXISTS expunged_requests_open ON expunged_requests (id) WHERE finished_at IS NULL;
 "#;
 
+/// All of them.
+const ALL: [&str; 5] = [TABLES, holds::TABLES, exemptions::TABLES, suppressions::TABLES, scrubs::TABLES];
+
 pub(super) fn create(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     check_version(transaction, "ledger_version", VERSION)?;
-    [TABLES, holds::TABLES, exemptions::TABLES, suppressions::TABLES, scrubs::TABLES]
-        .into_iter()
-        .try_for_each(|tables| transaction.execute_batch(tables).doing("make the ledger's tables"))
+    ALL.into_iter().try_for_each(|tables| transaction.execute_batch(tables).doing("make the ledger's tables"))
+}
+
+/// A table of somebody else's that has the name of one of the ledger's, where the ledger was not made yet.
+pub(crate) fn name_taken(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let doing = "look for the ledger";
+    let columns = "SELECT count(*) = 2 FROM pragma_table_info('expunged_meta', 'main') WHERE name IN ('name', 'value')";
+    let version = "SELECT 1 FROM main.expunged_meta WHERE name IN ('ledger_version', 'schema_version')";
+    let kept = connection.query_row(columns, [], |row| row.get::<_, bool>(0)).doing(doing)?;
+    if kept && connection.prepare(version).and_then(|mut found| found.exists([])).doing(doing)? {
+        return Ok(None);
+    }
+    let made = ALL.into_iter().flat_map(|tables| tables.split("CREATE TABLE IF NOT EXISTS ").skip(1));
+    let names = made.filter_map(|rest| rest.split([' ', '(']).next()).chain(["expunged_meta"]);
+    let mut there = connection.prepare("SELECT 1 FROM main.sqlite_schema WHERE name = ?1 COLLATE NOCASE").doing(doing)?;
+    for name in names {
+        if there.exists([name]).doing(doing)? {
+            return Ok(Some(name.to_owned()));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether the ledger's tables are there. A user's database has none before its first import, and may be read before that.

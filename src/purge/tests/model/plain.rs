@@ -1,0 +1,380 @@
+//! What ought to happen, written down as plainly as it can be: loops over rows, and nothing of the engine's.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::types::Value as Cell;
+
+use super::lists::{Meant, Wish};
+use super::scene::{Kind, Scene, Table};
+use crate::domain::{IdentityKey, Outcome, Settings};
+use crate::purge::plan::{Action, Compare, Edge, Match, Rule, Tenancy, Value};
+use crate::purge::tests::world::tenant;
+
+/// What an import ought to come to.
+pub(super) struct Expected {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) customers: Vec<u32>,
+    pub(super) tables: BTreeMap<String, Vec<Vec<Cell>>>,
+    pub(super) removed: BTreeMap<String, u64>,
+    pub(super) detached: BTreeMap<String, u64>,
+    pub(super) overwritten: BTreeMap<String, u64>,
+    pub(super) accounts: (u64, u64),
+    pub(super) suppressed: u64,
+}
+
+/// What the ledger has from before, by `e1@x.example` or `a1/u2`.
+pub(super) struct Before<'a> {
+    pub(super) exempt: &'a BTreeSet<String>,
+    pub(super) suppressed: &'a BTreeSet<String>,
+}
+
+/// Rows by table, each marked or not.
+type Marks = BTreeMap<String, Vec<bool>>;
+
+struct Plain<'a> {
+    scene: &'a Scene,
+    /// Rows that are deleted.
+    gone: Marks,
+    /// Rows that what refers to them takes for gone: those, and rows that are kept or written over for a person who goes.
+    done: Marks,
+    /// Addresses of people who go, that nobody who stays has.
+    addresses: BTreeSet<String>,
+}
+
+/// An address as it compares: trimmed, in small letters, one `@`.
+fn plain_address(text: &str) -> Option<String> {
+    let text = text.trim().to_lowercase();
+    (text.matches('@').count() == 1).then_some(text)
+}
+
+fn text(cell: &Cell) -> Option<String> {
+    match cell {
+        Cell::Text(text) => Some(text.clone()),
+        Cell::Integer(n) => Some(n.to_string()),
+        _ => None,
+    }
+}
+
+fn is_address(compare: Compare, cell: &Cell, address: &str) -> bool {
+    let Cell::Text(raw) = cell else { return false };
+    match compare {
+        Compare::Exact => raw == address,
+        Compare::Nocase => raw.to_lowercase() == address,
+        Compare::Normalised => plain_address(raw).as_deref() == Some(address),
+    }
+}
+
+/// What is in a place of a JSON text, if the place is there.
+fn json_at(cell: &Cell, path: &str) -> Option<serde_json::Value> {
+    let Cell::Text(text) = cell else { return None };
+    let json: serde_json::Value = serde_json::from_str(text).ok()?;
+    let found = if path == "$.mail" { json.get("mail") } else { json.get("to").and_then(|list| list.get(0)) };
+    found.cloned()
+}
+
+fn with_json_at(cell: &Cell, path: &str, new: serde_json::Value) -> Cell {
+    let Cell::Text(text) = cell else { return cell.clone() };
+    let mut json: serde_json::Value = serde_json::from_str(text).unwrap();
+    if path == "$.mail" {
+        json["mail"] = new
+    } else {
+        json["to"][0] = new
+    }
+    Cell::Text(json.to_string())
+}
+
+fn of_json(value: &serde_json::Value) -> Cell {
+    match value {
+        serde_json::Value::Null => Cell::Null,
+        serde_json::Value::Number(n) => Cell::Integer(n.as_i64().unwrap()),
+        serde_json::Value::String(text) => Cell::Text(text.clone()),
+        other => panic!("{other}"),
+    }
+}
+
+fn to_json(cell: &Cell) -> serde_json::Value {
+    match cell {
+        Cell::Null => serde_json::Value::Null,
+        Cell::Integer(n) => (*n).into(),
+        Cell::Text(text) => text.clone().into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// As a column of this kind stores a value.
+fn stored(kind: Kind, cell: Cell) -> Cell {
+    match (kind, cell) {
+        (Kind::Integer, Cell::Text(text)) => text.parse().map_or(Cell::Text(text), Cell::Integer),
+        (Kind::Text, Cell::Integer(n)) => Cell::Text(n.to_string()),
+        (_, cell) => cell,
+    }
+}
+
+/// What is written over a value. The hash is the one of the whole program.
+fn written(to: &Value, old: &Cell) -> Cell {
+    let hash = |text: String| Cell::Text(IdentityKey::new([7; 32]).text(&tenant("acme"), &text).to_string());
+    match (to, old) {
+        (Value::Null, _) | (Value::Hash, Cell::Null) => Cell::Null,
+        (Value::Text(text), _) => Cell::Text(text.clone()),
+        (Value::Number(n), _) => Cell::Integer(*n),
+        (Value::Hash, Cell::Blob(bytes)) => hash(String::from_utf8_lossy(bytes).into_owned()),
+        (Value::Hash, old) => hash(text(old).unwrap()),
+    }
+}
+
+impl<'a> Plain<'a> {
+    fn table(&self, name: &str) -> &'a Table {
+        self.scene.tables.iter().find(|table| table.name == name).unwrap()
+    }
+
+    fn is_ours(&self, row: &[Cell]) -> bool {
+        match &self.scene.plan.subject.tenancy {
+            Tenancy::Sole(_) => true,
+            Tenancy::Column(column) => row[self.table("people").at(column)] == Cell::Text("acme".into()),
+        }
+    }
+
+    /// Whether a row refers by this edge to a row that is done with.
+    fn reaches(&self, table: &Table, row: &[Cell], edge: &Edge) -> bool {
+        let parent = self.table(&edge.parent);
+        let there: Vec<_> = edge.parent_columns.iter().map(|column| parent.at(column)).collect();
+        let here: Vec<_> = edge.columns.iter().map(|column| &row[table.at(column)]).collect();
+        let refers = |other: &Vec<Cell>| std::iter::zip(&here, &there).all(|(cell, at)| **cell != Cell::Null && **cell == other[*at]);
+        std::iter::zip(&parent.rows, &self.done[&edge.parent]).any(|(other, done)| *done && refers(other))
+    }
+
+    fn is_null(table: &Table, row: &[Cell], edge: &Edge) -> bool {
+        edge.columns.iter().any(|column| row[table.at(column)] == Cell::Null)
+    }
+
+    fn matches(&self, rule: &Rule, table: &Table, row: &[Cell], m: &Match) -> bool {
+        let tenants_own = rule.tenant.as_ref().is_none_or(|column| row[table.at(column)] == Cell::Text("acme".into()));
+        let cell = &row[table.at(&m.column)];
+        let cell = match &m.path {
+            None => cell.clone(),
+            Some(path) => json_at(cell, path).map_or(Cell::Null, |value| of_json(&value)),
+        };
+        tenants_own && self.addresses.iter().any(|address| is_address(m.compare, &cell, address))
+    }
+
+    /// Whether a row goes, and whether what refers to it takes it for gone.
+    fn fate(&self, rule: &Rule, table: &Table, row: &[Cell]) -> (bool, bool) {
+        if rule.deletes_orphans() {
+            let lost = |edge| self.reaches(table, row, edge);
+            let goes = rule.edges.iter().any(lost) && rule.edges.iter().all(|edge| lost(edge) || Self::is_null(table, row, edge));
+            return (goes, goes);
+        }
+        let by_address = rule.matches.iter().any(|m| self.matches(rule, table, row, m));
+        let by = |wanted: &dyn Fn(Action) -> bool| {
+            rule.edges.iter().any(|edge| wanted(edge.action.unwrap_or(rule.action)) && self.reaches(table, row, edge))
+        };
+        let goes = by(&|action| action == Action::Delete) || by_address && rule.action == Action::Delete;
+        (goes, by(&|action| action != Action::Detach) || by_address)
+    }
+
+    /// Whether a rule writes a row over.
+    fn is_overwritten(&self, rule: &Rule, table: &Table, row: &[Cell]) -> bool {
+        let by_key = rule.edges.iter().any(|edge| edge.action.is_none() && self.reaches(table, row, edge));
+        rule.action == Action::Overwrite && (by_key || rule.matches.iter().any(|m| self.matches(rule, table, row, m)))
+    }
+
+    fn overwrite(rule: &Rule, table: &Table, row: &mut [Cell]) {
+        for set in &rule.sets {
+            let at = table.at(&set.column);
+            let kind = table.columns[at].1;
+            row[at] = match &set.path {
+                None => stored(kind, written(&set.to, &row[at])),
+                Some(path) => match json_at(&row[at], path) {
+                    None => continue,
+                    Some(old) => with_json_at(&row[at], path, to_json(&written(&set.to, &of_json(&old)))),
+                },
+            };
+        }
+    }
+
+    /// Sets references to what is done with to null. Whether there was one.
+    fn detach<'e>(&self, table: &Table, row: &mut [Cell], edges: impl Iterator<Item = &'e Edge>) -> bool {
+        let lost: Vec<_> = edges.filter(|edge| self.reaches(table, row, edge)).collect();
+        for edge in &lost {
+            edge.columns.iter().for_each(|column| row[table.at(column)] = Cell::Null);
+        }
+        !lost.is_empty()
+    }
+}
+
+/// What the list's rows mean for the people: outcomes, who goes by which row, and what each row wants by now.
+struct Named {
+    outcomes: Vec<Outcome>,
+    owner: BTreeMap<usize, usize>,
+    keep: Vec<bool>,
+    dnt: Vec<bool>,
+    named: Vec<Vec<usize>>,
+}
+
+fn name_people(plain: &Plain<'_>, rows: &[Meant], settings: Settings, before: &Before<'_>) -> Named {
+    let people = plain.table("people");
+    let ours: Vec<_> = (0..people.rows.len()).filter(|at| plain.is_ours(&people.rows[*at])).collect();
+    let who = |row: &Meant| row.says.as_ref().ok().map(|wish| wish.who.clone());
+    let compare = plain.scene.plan.subject.address.as_ref().map(|address| address.compare);
+    let of_row = |row: &Meant| -> Vec<usize> {
+        let Some(who) = who(row) else { return vec![] };
+        let is = |at: &usize| match who.split_once('/') {
+            None => is_address(compare.unwrap(), &people.rows[*at][people.at("mail")], &who),
+            Some(_) => pair(people, *at).as_deref() == Some(&who),
+        };
+        ours.iter().copied().filter(is).collect()
+    };
+    let wants = |flag: fn(&Wish) -> Option<bool>, default: bool| -> Vec<bool> {
+        rows.iter().map(|row| row.says.as_ref().ok().and_then(flag).unwrap_or(default)).collect()
+    };
+    let mut found = Named {
+        outcomes: vec![],
+        owner: BTreeMap::new(),
+        keep: wants(|wish| wish.keep, settings.preserve_empty_accounts),
+        dnt: wants(|wish| wish.dnt, settings.do_not_track),
+        named: rows.iter().map(of_row).collect(),
+    };
+    for (at, row) in rows.iter().enumerate() {
+        let first = (0..at).find(|earlier| who(row).is_some() && who(&rows[*earlier]) == who(row));
+        found.outcomes.push(match (&row.says, first) {
+            (Err(_), _) => Outcome::Invalid,
+            (Ok(_), Some(first)) => {
+                found.keep[first] |= found.keep[at];
+                found.dnt[first] |= found.dnt[at];
+                Outcome::Duplicate
+            }
+            (Ok(wish), None) => {
+                let is_exempt = |person: &usize| {
+                    let address = text(&people.rows[*person][people.at("mail")]).and_then(|raw| plain_address(&raw));
+                    let address = address.filter(|_| plain.scene.addresses);
+                    let pair = pair(people, *person).filter(|_| plain.scene.pairs);
+                    [address, pair].iter().flatten().any(|name| before.exempt.contains(name))
+                };
+                if before.exempt.contains(&wish.who) || found.named[at].iter().any(is_exempt) {
+                    Outcome::Exempt
+                } else if found.named[at].is_empty() {
+                    Outcome::NotFound
+                } else {
+                    // One list names people in one way, so nobody is another row's already.
+                    found.named[at].iter().for_each(|person| assert!(found.owner.insert(*person, at).is_none()));
+                    Outcome::Deleted
+                }
+            }
+        });
+    }
+    found
+}
+
+/// `a1/u2`, where both are there.
+fn pair(people: &Table, at: usize) -> Option<String> {
+    let row = &people.rows[at];
+    Some(format!("{}/{}", text(&row[people.at("account")])?, text(&row[people.at("id")])?))
+}
+
+pub(super) fn expected(scene: &Scene, rows: &[Meant], settings: Settings, before: &Before<'_>) -> Expected {
+    let none = || scene.tables.iter().map(|table| (table.name.clone(), vec![false; table.rows.len()])).collect::<Marks>();
+    let mut plain = Plain { scene, gone: none(), done: none(), addresses: BTreeSet::new() };
+    let plan = &scene.plan;
+    let named = name_people(&plain, rows, settings, before);
+    let people = plain.table("people");
+    let goes = |at: &usize| named.owner.contains_key(at);
+    for at in named.owner.keys() {
+        plain.gone.get_mut("people").unwrap()[*at] = true;
+    }
+    if let Some(address) = &plan.subject.address {
+        let of = |at: &usize| text(&people.rows[*at][people.at("mail")]).and_then(|raw| plain_address(&raw));
+        let stays: Vec<_> = (0..people.rows.len()).filter(|at| !goes(at) && plain.is_ours(&people.rows[*at])).collect();
+        let held = |name: &String| stays.iter().any(|at| is_address(address.compare, &people.rows[*at][people.at("mail")], name));
+        plain.addresses = named.owner.keys().filter_map(of).filter(|name| !held(name)).collect();
+    }
+    // Accounts that lose their last user.
+    let mut accounts = (0, 0);
+    if let Some(rule) = &plan.account {
+        let table = plain.table("accounts");
+        for (at, row) in table.rows.iter().enumerate() {
+            let uses = |person: &usize| {
+                std::iter::zip(&rule.columns, &rule.subject_columns)
+                    .all(|(column, link)| people.rows[*person][people.at(link)] == row[table.at(column)])
+            };
+            let users: Vec<_> = (0..people.rows.len()).filter(uses).collect();
+            if users.is_empty() || !users.iter().all(goes) {
+            } else if users.iter().any(|user| named.keep[named.owner[user]]) {
+                accounts.1 += 1;
+            } else {
+                accounts.0 += 1;
+                plain.gone.get_mut("accounts").unwrap()[at] = true;
+            }
+        }
+    }
+    plain.done.clone_from(&plain.gone);
+    loop {
+        let before = plain.done.clone();
+        for rule in &plan.rules {
+            let table = plain.table(&rule.table);
+            for (at, row) in table.rows.iter().enumerate() {
+                let (gone, done) = plain.fate(rule, table, row);
+                plain.gone.get_mut(&rule.table).unwrap()[at] |= gone;
+                plain.done.get_mut(&rule.table).unwrap()[at] |= done;
+            }
+        }
+        if plain.done == before {
+            break;
+        }
+    }
+    let mut expected = Expected {
+        suppressed: suppressed(&plain, rows, &named, before),
+        customers: (0..rows.len()).map(|row| named.owner.values().filter(|owner| **owner == row).count() as u32).collect(),
+        outcomes: named.outcomes,
+        tables: BTreeMap::new(),
+        removed: BTreeMap::new(),
+        detached: BTreeMap::new(),
+        overwritten: BTreeMap::new(),
+        accounts,
+    };
+    for table in &scene.tables {
+        let mut left = Vec::new();
+        let [mut removed, mut detached, mut overwritten] = [0, 0, 0];
+        for (at, row) in table.rows.iter().enumerate() {
+            if plain.gone[&table.name][at] {
+                removed += 1;
+                continue;
+            }
+            let mut new = row.clone();
+            if let Some(rule) = plan.rule(&table.name) {
+                if plain.is_overwritten(rule, table, row) {
+                    Plain::overwrite(rule, table, &mut new);
+                    overwritten += u64::from(new != *row);
+                }
+                let edges = rule.edges.iter().filter(|edge| edge.action.unwrap_or(rule.action) == Action::Detach);
+                detached += u64::from(plain.detach(table, &mut new, edges));
+            } else if table.name == "people" && plain.is_ours(row) {
+                detached += u64::from(plain.detach(table, &mut new, plan.subject.edges.iter()));
+            } else if let Some(rule) = plan.account.as_ref().filter(|rule| rule.table == table.name) {
+                detached += u64::from(plain.detach(table, &mut new, rule.edges.iter()));
+            }
+            left.push(new);
+        }
+        expected.tables.insert(table.name.clone(), left);
+        expected.removed.insert(table.name.clone(), removed);
+        expected.detached.insert(table.name.clone(), detached);
+        expected.overwritten.insert(table.name.clone(), overwritten);
+    }
+    expected
+}
+
+/// Who is newly kept away: whom a deleted row named and the pairs that went by it, and whom a row named in vain.
+fn suppressed(plain: &Plain<'_>, rows: &[Meant], named: &Named, before: &Before<'_>) -> u64 {
+    let people = plain.table("people");
+    let mut all = BTreeSet::new();
+    for (at, row) in rows.iter().enumerate() {
+        let Ok(wish) = &row.says else { continue };
+        if !named.dnt[at] || !matches!(named.outcomes[at], Outcome::Deleted | Outcome::NotFound) {
+            continue;
+        }
+        all.insert(wish.who.clone());
+        if plain.scene.pairs {
+            all.extend(named.named[at].iter().filter_map(|person| pair(people, *person)));
+        }
+    }
+    all.difference(before.suppressed).count() as u64
+}
