@@ -151,7 +151,7 @@ async fn watch(shared: Arc<Shared>) {
     loop {
         tick.tick().await;
         shared.sessions.look_after();
-        shared.sessions.end_revoked(|login, proof| (shared.directory)(login).is_some_and(|login| login.knows(proof)));
+        shared.sessions.end_revoked(|login, proof| (shared.directory)(login).is_ok_and(|login| login.knows(proof)));
     }
 }
 
