@@ -18,10 +18,13 @@ const DISABLED: &str = "the tenant is disabled";
 const NO_WAY_IN: &str = "the tenant has no key and no password that is taken";
 const NO_FOLDERS: &str = "the tenant's folders cannot be opened";
 
+/// A login, or why there is none.
+type Found = Result<Arc<TenantLogin>, &'static str>;
+
 /// The logins, replaced whole by a reload. Clones share them.
 #[derive(Clone)]
 pub(super) struct Logins {
-    by_name: Arc<RwLock<HashMap<String, Result<Arc<TenantLogin>, &'static str>>>>,
+    by_name: Arc<RwLock<HashMap<String, Found>>>,
     host_keys: Vec<PublicKey>,
 }
 
@@ -44,7 +47,7 @@ impl Logins {
         Arc::new(move |login| logins.read().unwrap_or_else(PoisonError::into_inner).get(login).cloned().unwrap_or(Err(UNKNOWN)))
     }
 
-    fn login(&self, tenant: &Tenant, config: &Config, spool: &Spool) -> Result<Arc<TenantLogin>, &'static str> {
+    fn login(&self, tenant: &Tenant, config: &Config, spool: &Spool) -> Found {
         if tenant.disabled {
             return Err(DISABLED);
         }
