@@ -72,6 +72,7 @@ pub(crate) struct Session {
     warned: AtomicU64,
     written: AtomicU64,
     channels: AtomicUsize,
+    backlog_bytes: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
     proof: Mutex<Option<(String, Proof)>>,
     ending: watch::Sender<Option<Ending>>,
@@ -215,6 +216,7 @@ impl Session {
             warned: AtomicU64::new(u64::MAX),
             written: AtomicU64::new(0),
             channels: AtomicUsize::new(0),
+            backlog_bytes: AtomicUsize::new(0),
             tenant: Mutex::default(),
             proof: Mutex::default(),
             ending: watch::Sender::new(None),
@@ -261,6 +263,19 @@ impl Session {
 
     pub(crate) fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of requests that wait, on all of its channels.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.backlog_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_backlog(&self, bytes: usize) {
+        self.backlog_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_backlog(&self, bytes: usize) {
+        self.backlog_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Takes a place for a channel, if there is one.
