@@ -148,6 +148,12 @@ impl TenantTree {
         })))
     }
 
+    /// Whether the file lies there once more, under WinSCP's temporary name.
+    fn is_sent_anew(&self, drop: DropFolder, name: &FileName) -> Result<bool, Refusal> {
+        let Ok(temporary) = FileName::parse(&format!("{name}.filepart")) else { return Ok(false) };
+        Ok(self.sender.folders.stat(drop, &temporary).map_err(refusal)?.is_some())
+    }
+
     /// What an upload is for, by its name, which may still be a temporary one.
     fn purpose(&self, drop: DropFolder, name: &FileName) -> Result<Purpose, Refusal> {
         let end = name.as_str().to_ascii_lowercase().rfind(".sha256");
@@ -422,7 +428,14 @@ impl Tree for TenantTree {
                     self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
                     Ok(())
                 }
-                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => Err(Refusal::failure("already taken")),
+                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
+                    // WinSCP, before it renames what it sent anew. Anybody else would believe that the list is withdrawn.
+                    if !self.is_sent_anew(drop, &name)? {
+                        return Err(Refusal::failure("already taken"));
+                    }
+                    self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
+                    Ok(())
+                }
                 Err(error) => Err(refusal(error)),
             },
             Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),
