@@ -26,6 +26,7 @@ mod picking_up;
 mod plan;
 mod scale;
 mod scrub;
+mod soak;
 mod support;
 mod systemd;
 mod told;
