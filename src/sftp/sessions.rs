@@ -75,6 +75,7 @@ pub(crate) struct Session {
     backlog_bytes: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
     proof: Mutex<Option<(String, Proof)>>,
+    logged_in: Notify,
     ending: watch::Sender<Option<Ending>>,
 }
 
@@ -194,6 +195,7 @@ impl Admission {
         }
         *self.session.tenant() = Some(tenant.clone());
         self.session.now(Doing::Idle);
+        self.session.logged_in.notify_one();
         Ok(())
     }
 }
@@ -219,6 +221,7 @@ impl Session {
             backlog_bytes: AtomicUsize::new(0),
             tenant: Mutex::default(),
             proof: Mutex::default(),
+            logged_in: Notify::new(),
             ending: watch::Sender::new(None),
         }
     }
@@ -298,6 +301,11 @@ impl Session {
             now.get_or_insert(ending);
             first
         });
+    }
+
+    /// Waits until it has logged in. For one to wait.
+    pub(crate) async fn logged_in(&self) {
+        self.logged_in.notified().await;
     }
 
     /// Waits until something ends the session.
