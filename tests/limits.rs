@@ -1,18 +1,19 @@
 //! What the daemon does where there is too little or too much: descriptors run out, clients flood and do not read.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::people;
 use crate::support;
-use crate::world::World;
+use crate::world::{World, release_build};
 
 /// Resident memory that the daemon stays below whatever a sender does, in KiB. A session may hold 8 MiB of unanswered requests;
 /// the rest is the program itself, its store and its threads.
-const RESIDENT_KIB_MAX: u64 = 64 * 1024;
+pub(crate) const RESIDENT_KIB_MAX: u64 = 64 * 1024;
 
 #[test]
 fn without_descriptors_nobody_new_gets_in_and_afterwards_everybody() {
@@ -22,6 +23,7 @@ fn without_descriptors_nobody_new_gets_in_and_afterwards_everybody() {
     let mut world = World::new();
     world.tenant("acme");
     world.start_limited("--nofile=64:64");
+    assert!(world.log().contains("descriptors are too few for sessions_max"), "{}", world.log());
     let crowd: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(world.address()).expect("the system's queue takes it")).collect();
     world.eventually("the daemon says that it cannot take connections", || world.log().contains("cannot take connections").then_some(()));
     drop(crowd);
@@ -53,7 +55,7 @@ fn floods_that_nobody_reads_take_bounded_memory_and_end() {
         body.extend(261_120_u32.to_be_bytes());
     });
     for (number, (what, first, repeated)) in [("STAT", &[][..], &stat), ("READ", &open[..], &read)].into_iter().enumerate() {
-        let mut clients: Vec<Child> = (0..4).map(|_| flood(&world, first, repeated)).collect();
+        let mut clients: Vec<Child> = (0..4).map(|_| flood(sftp(&world), first, repeated)).collect();
         world.eventually(&format!("sessions flooding with {what} are cut"), || {
             clients.iter_mut().all(|client| client.try_wait().expect("a child").is_some()).then_some(())
         });
@@ -78,7 +80,7 @@ fn a_client_that_is_killed_amid_its_flood_leaves_no_session() {
     world.tenant("acme");
     world.start();
     let stat = packet(17, |body| string(body, b"/inbox"));
-    let mut clients: Vec<Child> = (0..4).map(|_| flood(&world, &[], &stat)).collect();
+    let mut clients: Vec<Child> = (0..4).map(|_| flood(sftp(&world), &[], &stat)).collect();
     world.eventually("all are in", || (world.log().matches("session opened").count() == 4).then_some(()));
     let began = Instant::now();
     for client in &mut clients {
@@ -90,14 +92,147 @@ fn a_client_that_is_killed_amid_its_flood_leaves_no_session() {
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
-/// A session that asks for ever and reads nothing.
-fn flood(world: &World, first: &[u8], repeated: &[u8]) -> Child {
+#[test]
+fn an_idle_session_takes_little_memory() {
+    const SESSIONS: usize = 50;
+    if !support::have("ssh") {
+        return;
+    }
+    // What the README states and a fifth, for what happens to lie in pages; and what the unoptimised build takes at most.
+    let most = if release_build().is_some() { 120 } else { 350 };
+    let mut world = crowded();
+    world.start();
+    // What the first sessions set up once and for all is no part of the others.
+    let first: Vec<Child> = (0..4).map(|_| greeted(&world)).collect();
+    let before = resident_kib(world.pid());
+    let others: Vec<Child> = (0..SESSIONS).map(|_| greeted(&world)).collect();
+    let each = (resident_kib(world.pid()) - before) / SESSIONS as u64;
+    println!("idle session: {each} KiB");
+    assert!(each <= most, "{each} KiB");
+    first.into_iter().chain(others).for_each(end);
+}
+
+#[test]
+fn one_session_holds_no_more_than_is_stated_whatever_it_asks_on_all_its_channels() {
+    const CHANNELS: usize = 4;
+    const NAMES: u64 = 20_000;
+    // As the README states it.
+    const SESSION_KIB_MAX: u64 = 32 * 1024 + NAMES * 480 / 1024;
+    if !support::have("ssh") {
+        return;
+    }
+    let mut world = World::in_memory();
+    world.set("sftp", "reply_seconds_max", "5");
+    world.tenant("acme");
+    world.start();
+    fs::write(world.folder("acme", "archive").join("big.bin"), vec![7; 1 << 20]).expect("writable");
+    for n in 0..NAMES {
+        fs::write(world.folder("acme", "archive").join(format!("{n:05}-a-list-with-a-name.csv.report.json")), b"").expect("writable");
+    }
+    let open = |path: &[u8], flags: u32| {
+        packet(3, |body| {
+            string(body, path);
+            body.extend([flags.to_be_bytes(), [0; 4]].concat());
+        })
+    };
+    let look = packet(11, |body| string(body, b"/archive"));
+    let stat = packet(17, |body| string(body, b"/inbox"));
+    let before = resident_kib(world.pid());
+    for (what, first, repeated) in [
+        ("STAT", Vec::new(), &stat),
+        ("files", (0..64).flat_map(|n| open(format!("/inbox/{n}.part").as_bytes(), 2 | 8)).collect(), &stat),
+        ("listings", Vec::new(), &look),
+    ] {
+        let master = Master::start(&world);
+        let mut clients: Vec<Child> = (0..CHANNELS).map(|_| flood(master.channel(&world), &first, repeated)).collect();
+        world.eventually(&format!("the session flooding with {what} is cut"), || {
+            clients.iter_mut().all(|client| client.try_wait().expect("a child").is_some()).then_some(())
+        });
+        world.eventually("its thread is gone", || (session_threads(world.pid()) == 0).then_some(()));
+        let held = peak_kib(world.pid()) - before;
+        println!("{CHANNELS} channels, {what}: {held} KiB");
+        assert!(held < SESSION_KIB_MAX, "{what}: {held} KiB");
+    }
+}
+
+/// A world with room for many sessions of one tenant from one address.
+fn crowded() -> World {
+    let world = World::new();
+    for option in ["sessions_per_tenant_max", "sessions_per_source_max"] {
+        world.set("sftp", option, "200");
+    }
+    world.tenant("acme");
+    world
+}
+
+/// An `ssh` that serves others by its one connection.
+struct Master {
+    ssh: Child,
+    socket: PathBuf,
+}
+
+impl Master {
+    fn start(world: &World) -> Self {
+        let socket = world.outside("master");
+        let mut command = ssh(world);
+        command.args(["-M", "-N", "-S"]).arg(&socket).arg("acme@127.0.0.1").stdin(Stdio::null()).stdout(Stdio::null());
+        let ssh = command.spawn().expect("ssh starts");
+        world.eventually("the connection", || socket.exists().then_some(()));
+        Self { ssh, socket }
+    }
+
+    fn channel(&self, world: &World) -> Command {
+        let mut command = ssh(world);
+        command.arg("-S").arg(&self.socket).args(["-s", "acme@127.0.0.1", "sftp"]);
+        command
+    }
+}
+
+impl Drop for Master {
+    fn drop(&mut self) {
+        let _ = self.ssh.kill();
+        let _ = self.ssh.wait();
+        let _ = fs::remove_file(&self.socket);
+    }
+}
+
+/// OpenSSH's client, set up to reach the daemon as `acme`.
+fn ssh(world: &World) -> Command {
     let mut command = Command::new("ssh");
-    command.args(["-F", "none", "-s"]).args(world.ssh_options("acme").iter().map(|option| if option == "-P" { "-p" } else { option }));
-    command.args(["acme@127.0.0.1", "sftp"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().expect("ssh starts");
+    command.args(["-F", "none"]).args(world.ssh_options("acme").iter().map(|option| if option == "-P" { "-p" } else { option }));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command
+}
+
+fn sftp(world: &World) -> Command {
+    let mut command = ssh(world);
+    command.args(["-s", "acme@127.0.0.1", "sftp"]);
+    command
+}
+
+/// INIT.
+const GREETING: [u8; 9] = [0, 0, 0, 5, 1, 0, 0, 0, 3];
+
+/// A session that asked for the version, got it, and asks nothing more.
+fn greeted(world: &World) -> Child {
+    let mut child = sftp(world).spawn().expect("ssh starts");
+    child.stdin.as_mut().expect("piped").write_all(&GREETING).expect("ssh reads");
+    let mut reply = [0; 5];
+    child.stdout.as_mut().expect("piped").read_exact(&mut reply).expect("a version");
+    assert_eq!(reply[4], 2, "VERSION");
+    child
+}
+
+fn end(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// A session that asks for ever and reads nothing.
+fn flood(mut client: Command, first: &[u8], repeated: &[u8]) -> Child {
+    let mut child = client.spawn().expect("ssh starts");
     let mut stdin = child.stdin.take().expect("piped");
-    let mut bytes = vec![0, 0, 0, 5, 1, 0, 0, 0, 3];
+    let mut bytes = GREETING.to_vec();
     bytes.extend(first);
     let many = repeated.repeat(2_000);
     std::thread::spawn(move || {
@@ -131,7 +266,15 @@ fn session_threads(process: u32) -> usize {
 
 /// The most memory that a process has held.
 pub(crate) fn peak_kib(process: u32) -> u64 {
+    memory_kib(process, "VmHWM:")
+}
+
+fn resident_kib(process: u32) -> u64 {
+    memory_kib(process, "VmRSS:")
+}
+
+fn memory_kib(process: u32, what: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).expect("a line of it");
     line.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number")
 }

@@ -27,6 +27,7 @@ mod plan;
 mod scale;
 mod scrub;
 mod signatures;
+mod soak;
 mod support;
 mod systemd;
 mod told;

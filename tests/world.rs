@@ -11,6 +11,12 @@ use crate::support::{self, Ran};
 /// The program under test.
 pub(crate) const EXPUNGED: &str = env!("CARGO_BIN_EXE_expunged");
 
+/// A release build, put in the place of the program under test for what only it can show: full sizes, and what memory it takes.
+/// `.ci/run` has one.
+pub(crate) fn release_build() -> Option<PathBuf> {
+    std::env::var_os("EXPUNGED_TEST_RELEASE").map(PathBuf::from)
+}
+
 /// How long anything may take before a test gives up on it. Not a measure of speed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -101,7 +107,7 @@ impl World {
 
     /// The program with this world's configuration, not yet started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(EXPUNGED);
+        let mut command = Command::new(release_build().unwrap_or_else(|| EXPUNGED.into()));
         command.arg("--config").arg(self.home().join("expunged.toml")).args(args).env("NO_COLOR", "1").current_dir(self.outside(""));
         command
     }

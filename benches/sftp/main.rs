@@ -1,6 +1,6 @@
 //! The receiving side beside OpenSSH's: the same clients, the same work, in turns, on one machine.
 //!
-//! `cargo bench --bench sftp [-- --quick] [-- --soak] [-- CASE…]`. Peer: a private `sshd` with `internal-sftp` on loopback (see
+//! `cargo bench --bench sftp [-- --quick] [-- CASE…]`. Peer: a private `sshd` with `internal-sftp` on loopback (see
 //! `benches/setup.sh`). Rounds alternate A B / B A; figures are medians, ratios are ratios of medians. Client and server share
 //! the machine, so the client caps the speed and the server's CPU is the better figure of merit. It judges by the gates of
 //! issue 4; a miss is printed, never an error.
@@ -8,7 +8,6 @@
 
 mod cases;
 mod servers;
-mod soak;
 mod usage;
 
 use std::path::PathBuf;
@@ -39,7 +38,7 @@ fn main() {
         args.retain(|arg| arg != name);
         args.len() < before
     };
-    let (quick, soak, list) = (flag("--quick"), flag("--soak"), flag("--list"));
+    let (quick, list) = (flag("--quick"), flag("--list"));
     // `cargo test --benches` runs it without anything to do.
     if flag("--test") {
         return;
@@ -50,10 +49,6 @@ fn main() {
     }
     if let Err(missing) = servers::peer_is_there() {
         eprintln!("SKIPPED: {missing}; set it up with: bash benches/setup.sh");
-        return;
-    }
-    if soak {
-        soak::run(&args);
         return;
     }
     let sizes = if quick { QUICK } else { FULL };

@@ -49,7 +49,7 @@ pub struct SftpSection {
     pub idle_seconds_max: u64,
     /// Time that a client may leave a reply unread.
     pub reply_seconds_max: u64,
-    /// Open files and folders of one session.
+    /// Open files and folders of one channel of a session.
     pub handles_per_session_max: u64,
     /// Size of one upload.
     pub upload_bytes_max: u64,

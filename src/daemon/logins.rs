@@ -6,15 +6,25 @@ use std::sync::{Arc, PoisonError, RwLock};
 use russh::keys::PublicKey;
 use tracing::error;
 
-use crate::config::{Config, Tenant};
+use crate::config::{Config, Faults, Tenant};
 use crate::guide::Markup;
 use crate::sftp::{Directory, Quota, TenantLogin};
 use crate::spool::Spool;
 
+/// Why a login leads to nothing, in words for the operator.
+const UNKNOWN: &str = "no such login";
+const FAULTY: &str = "the tenant's file is faulty, which disables it; serve --check-config names the line";
+const DISABLED: &str = "the tenant is disabled";
+const NO_WAY_IN: &str = "the tenant has no key and no password that is taken";
+const NO_FOLDERS: &str = "the tenant's folders cannot be opened";
+
+/// A login, or why there is none.
+type Found = Result<Arc<TenantLogin>, &'static str>;
+
 /// The logins, replaced whole by a reload. Clones share them.
 #[derive(Clone)]
 pub(super) struct Logins {
-    by_name: Arc<RwLock<HashMap<String, Arc<TenantLogin>>>>,
+    by_name: Arc<RwLock<HashMap<String, Found>>>,
     host_keys: Vec<PublicKey>,
 }
 
@@ -24,38 +34,42 @@ impl Logins {
         Self { by_name: Arc::default(), host_keys }
     }
 
-    /// Takes the logins of every tenant that is sound and open. Sessions of a login or a key that is not among them end.
+    /// Takes the login of every tenant, or why it has none. Sessions of a login or a key that is not among them end.
     pub(super) fn replace(&self, config: &Config, spool: &Spool) {
-        let mut logins = HashMap::new();
-        let opens = |tenant: &&Tenant| !tenant.keys.is_empty() || config.sftp.password_login && tenant.password.is_some();
-        for tenant in config.tenants.sound().filter(|tenant| !tenant.disabled).filter(opens) {
-            let folders = spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name));
-            match folders {
-                Ok(folders) => {
-                    let login = TenantLogin {
-                        tenant: tenant.name.clone(),
-                        keys: tenant.keys.iter().map(|key| key.allowed().clone()).collect(),
-                        password: tenant.password.clone(),
-                        networks: tenant.options.allowed_networks.clone(),
-                        folders,
-                        quota: Quota {
-                            pending_bytes_max: tenant.options.pending_bytes_max,
-                            pending_files_max: tenant.options.pending_files_max,
-                            bytes_per_day_max: tenant.options.bytes_per_day_max,
-                        },
-                        readme: super::guide(config, tenant, &self.host_keys).render(Markup::Text).into(),
-                    };
-                    logins.insert(tenant.name.as_str().to_owned(), Arc::new(login));
-                }
-                Err(cause) => error!(tenant = %tenant.name, %cause, "tenant without folders cannot log in"),
-            }
-        }
+        let login = |tenant: &Result<Tenant, Faults>| tenant.as_ref().map_or(Err(FAULTY), |tenant| self.login(tenant, config, spool));
+        let logins = config.tenants.by_name.iter().map(|(name, tenant)| (name.as_str().to_owned(), login(tenant))).collect();
         *self.by_name.write().unwrap_or_else(PoisonError::into_inner) = logins;
     }
 
     /// How the receiving side asks.
     pub(super) fn directory(&self) -> Directory {
         let logins = Arc::clone(&self.by_name);
-        Arc::new(move |login| logins.read().unwrap_or_else(PoisonError::into_inner).get(login).cloned())
+        Arc::new(move |login| logins.read().unwrap_or_else(PoisonError::into_inner).get(login).cloned().unwrap_or(Err(UNKNOWN)))
+    }
+
+    fn login(&self, tenant: &Tenant, config: &Config, spool: &Spool) -> Found {
+        if tenant.disabled {
+            return Err(DISABLED);
+        }
+        if tenant.keys.is_empty() && !(config.sftp.password_login && tenant.password.is_some()) {
+            return Err(NO_WAY_IN);
+        }
+        let folders = spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name)).map_err(|cause| {
+            error!(tenant = %tenant.name, %cause, "tenant without folders cannot log in");
+            NO_FOLDERS
+        })?;
+        Ok(Arc::new(TenantLogin {
+            tenant: tenant.name.clone(),
+            keys: tenant.keys.iter().map(|key| key.allowed().clone()).collect(),
+            password: tenant.password.clone(),
+            networks: tenant.options.allowed_networks.clone(),
+            folders,
+            quota: Quota {
+                pending_bytes_max: tenant.options.pending_bytes_max,
+                pending_files_max: tenant.options.pending_files_max,
+                bytes_per_day_max: tenant.options.bytes_per_day_max,
+            },
+            readme: super::guide(config, tenant, &self.host_keys).render(Markup::Text).into(),
+        }))
     }
 }

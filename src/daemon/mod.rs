@@ -129,7 +129,8 @@ impl Daemon {
     /// [`StartError`]: nothing was received or deleted.
     pub fn build(config: Config) -> Result<Self, StartError> {
         let lock = take_lock(&config)?;
-        allow_descriptors();
+        let options = sftp_options(&config);
+        allow_descriptors(&options);
         let host_keys = read_host_keys(&config)?;
         let fingerprints = host_keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect::<Vec<_>>().join(" ");
         let spool = Spool::new(config.tenant_folders_dir());
@@ -137,7 +138,7 @@ impl Daemon {
         let logins = Logins::new(host_keys.iter().map(|key| key.public_key().clone()).collect());
         logins.replace(&config, &spool);
         let (hint, hints) = mpsc::unbounded_channel();
-        let server = Server::bind(sftp_options(&config), host_keys, logins.directory(), hint)?;
+        let server = Server::bind(options, host_keys, logins.directory(), hint)?;
         // A plan that does not fit pauses purging: senders are served all the same.
         pipeline.tell_fit();
         pipeline.recover()?;
@@ -429,9 +430,16 @@ fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>, alive: onesh
     })
 }
 
-/// Each connection needs five descriptors and each open file one: the soft limit, often 1024, is raised to the hard one.
-fn allow_descriptors() {
+/// Descriptors of a connection: its socket, three of its event loop, and one by which the loop would hear of signals.
+const CONNECTION_DESCRIPTORS: usize = 5;
+
+/// Each connection needs some descriptors and each open file one: the soft limit, often 1024, is raised to the hard one.
+fn allow_descriptors(options: &sftp::Options) {
     let limit = getrlimit(Resource::Nofile);
+    let wanted = (options.sessions_max + options.logins_pending_max) * CONNECTION_DESCRIPTORS;
+    if let Some(maximum) = limit.maximum.filter(|&maximum| maximum < wanted as u64) {
+        warn!(maximum, wanted, "descriptors are too few for sessions_max; connections will wait for one");
+    }
     if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         // What runs out is waited for; see the accept loop.
         debug!(%cause, "limit of descriptors not raised");

@@ -82,8 +82,9 @@ impl TenantLogin {
     }
 }
 
-/// Finds a login by name, as it is at that moment. Must take about the same time whether there is one or not.
-pub type Directory = Arc<dyn Fn(&str) -> Option<Arc<TenantLogin>> + Send + Sync>;
+/// Finds a login by name, as it is at that moment, or says to the operator why there is none; no client is told. Must take about
+/// the same time whether there is one or not.
+pub type Directory = Arc<dyn Fn(&str) -> Result<Arc<TenantLogin>, &'static str> + Send + Sync>;
 
 /// One connection.
 pub(crate) struct Login {
@@ -110,11 +111,11 @@ impl Login {
         let found = (self.shared.directory)(login);
         let (source, now) = (self.admission.session().source(), Timestamp::now());
         let signed_badly = matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa).then_some("signature too weak");
-        let refused = found.as_ref().map_or(Some("no such login"), |login| login.refuse(key, source, now)).or(signed_badly);
+        let refused = found.as_ref().map_or_else(|closed| Some(*closed), |login| login.refuse(key, source, now)).or(signed_badly);
         self.refused += usize::from(refused.is_some());
         // A key that is only offered, or signed for wrongly, leaves its word.
         self.note(login, refused.unwrap_or("key not proven"));
-        found.filter(|_| refused.is_none())
+        found.ok().filter(|_| refused.is_none())
     }
 
     /// The same rule for a password. Whatever is missing, one hash is made, and what was wrong is looked at afterwards.
@@ -125,19 +126,19 @@ impl Login {
             return None;
         }
         let found = (self.shared.directory)(login);
-        let hash = found.as_ref().and_then(|login| login.password.clone());
+        let hash = found.as_ref().ok().and_then(|login| login.password.clone());
         let fits = self.shared.passwords.fits(hash.as_ref(), password).await;
         let refused = match &found {
-            None => Some("no such login"),
-            Some(login) if !login.lists(self.admission.session().source()) => Some("address not allowed"),
-            Some(_) if hash.is_none() => Some("no password set"),
-            Some(_) => (!fits).then_some("wrong password"),
+            Err(closed) => Some(*closed),
+            Ok(login) if !login.lists(self.admission.session().source()) => Some("address not allowed"),
+            Ok(_) if hash.is_none() => Some("no password set"),
+            Ok(_) => (!fits).then_some("wrong password"),
         };
         if let Some(reason) = refused {
             self.refused += 1;
             self.note(login, reason);
         }
-        found.zip(hash).filter(|_| refused.is_none())
+        found.ok().zip(hash).filter(|_| refused.is_none())
     }
 
     /// Keeps why the last attempt led to nothing.

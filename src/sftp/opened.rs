@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tracing::info;
 
 use crate::domain::FileName;
+use crate::sftp::quota::Purpose;
 use crate::sftp::tree::Sender;
 use crate::sftp::wire::Attributes;
 use crate::spool::{DropFolder, Upload};
@@ -24,6 +25,7 @@ pub(crate) struct Writing {
     pub(super) upload: Upload,
     pub(super) drop: DropFolder,
     pub(super) name: FileName,
+    pub(super) purpose: Purpose,
     /// The time that the client set, if it did.
     pub(super) mtime: Option<u32>,
     /// Why a write was refused, the last time. The reason for everything that fails after it.

@@ -43,7 +43,7 @@ pub struct Options {
     pub handles_per_channel_max: usize,
     /// Size of one upload.
     pub upload_bytes_max: u64,
-    /// Requests received while a reply is being sent, in one channel.
+    /// Requests received while a reply is being sent, in one session.
     pub backlog_bytes_max: usize,
     /// Room on the disk below which nothing is taken.
     pub free_bytes_min: u64,

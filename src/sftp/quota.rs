@@ -14,7 +14,7 @@ use tracing::warn;
 
 use crate::domain::TenantName;
 use crate::sftp::wire::Refusal;
-use crate::spool::{Folders, Pending, Received, SpoolError};
+use crate::spool::{CHECKSUM_BYTES_MAX, Folders, Pending, Received, SpoolError};
 
 /// Limits of one tenant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,6 +30,29 @@ pub struct Quota {
 impl Default for Quota {
     fn default() -> Self {
         Self { pending_bytes_max: 16 << 30, pending_files_max: 10_000, bytes_per_day_max: 64 << 30 }
+    }
+}
+
+/// For what there must be room.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Purpose {
+    /// Any upload.
+    Ordinary,
+    /// The checksum of a file that waits. Each such file has room for one beyond the limits: refused, it would wait in vain.
+    Vouching,
+}
+
+impl Quota {
+    fn of(self, purpose: Purpose) -> Self {
+        if purpose == Purpose::Ordinary {
+            return self;
+        }
+        let bytes = self.pending_files_max.saturating_mul(CHECKSUM_BYTES_MAX);
+        Self {
+            pending_bytes_max: self.pending_bytes_max.saturating_add(bytes),
+            pending_files_max: self.pending_files_max.saturating_mul(2),
+            bytes_per_day_max: self.bytes_per_day_max.saturating_add(bytes),
+        }
     }
 }
 
@@ -75,19 +98,20 @@ impl Accounts {
 
 impl Meter {
     /// Room to open a file for writing. Whether it is a new one is asked only where it counts.
-    pub(crate) fn open(&self, is_new: impl FnOnce() -> Result<bool, Refusal>, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn open(&self, purpose: Purpose, is_new: impl FnOnce() -> Result<bool, Refusal>, now: Instant) -> Result<(), Refusal> {
+        let quota = self.quota.of(purpose);
         let mut account = self.lock(now)?;
-        if account.pending.files >= self.quota.pending_files_max || account.pending.bytes >= self.quota.pending_bytes_max {
+        if account.pending.files >= quota.pending_files_max || account.pending.bytes >= quota.pending_bytes_max {
             account.measure(&self.folders, now)?;
         }
-        if account.pending.files >= self.quota.pending_files_max && is_new()? {
+        if account.pending.files >= quota.pending_files_max && is_new()? {
             return Err(too_much(format!("{} files wait already, which is the limit; send it when they are taken", account.pending.files)));
         }
-        if account.pending.bytes >= self.quota.pending_bytes_max {
-            return Err(self.too_many_bytes());
+        if account.pending.bytes >= quota.pending_bytes_max {
+            return Err(too_many_bytes(quota));
         }
-        if account.today().bytes >= self.quota.bytes_per_day_max {
-            return Err(self.too_many_today());
+        if account.today().bytes >= quota.bytes_per_day_max {
+            return Err(too_many_today(quota));
         }
         self.check_disk()?;
         account.pending.files += 1;
@@ -95,19 +119,20 @@ impl Meter {
     }
 
     /// Room for a write of so many bytes, by which the file grows by so many.
-    pub(crate) fn write(&self, bytes: u64, growth: u64, now: Instant) -> Result<(), Refusal> {
+    pub(crate) fn write(&self, purpose: Purpose, bytes: u64, growth: u64, now: Instant) -> Result<(), Refusal> {
+        let quota = self.quota.of(purpose);
         let mut account = self.lock(now)?;
         let more = bytes.max(growth);
-        if account.pending.bytes.saturating_add(more) > self.quota.pending_bytes_max {
+        if account.pending.bytes.saturating_add(more) > quota.pending_bytes_max {
             account.measure(&self.folders, now)?;
             // What is rewritten in place is there already.
-            if account.pending.bytes.saturating_add(growth) > self.quota.pending_bytes_max {
-                return Err(self.too_many_bytes());
+            if account.pending.bytes.saturating_add(growth) > quota.pending_bytes_max {
+                return Err(too_many_bytes(quota));
             }
         }
         let today = account.today();
-        if today.bytes.saturating_add(bytes) > self.quota.bytes_per_day_max {
-            return Err(self.too_many_today());
+        if today.bytes.saturating_add(bytes) > quota.bytes_per_day_max {
+            return Err(too_many_today(quota));
         }
         account.unseen += bytes;
         if account.unseen >= LOOK_BYTES {
@@ -138,14 +163,6 @@ impl Meter {
         let room = self.folders.room().map_err(unmeasured)?;
         let free = room.f_bavail.saturating_mul(room.f_frsize);
         if free < self.free_bytes_min { Err(too_much("the server is short of disk space; send it later".to_owned())) } else { Ok(()) }
-    }
-
-    fn too_many_bytes(&self) -> Refusal {
-        too_much(format!("the limit of {} bytes that wait is reached; send it when earlier files are taken", self.quota.pending_bytes_max))
-    }
-
-    fn too_many_today(&self) -> Refusal {
-        too_much(format!("the limit of {} bytes a day is reached; send it after midnight UTC", self.quota.bytes_per_day_max))
     }
 }
 
@@ -183,6 +200,14 @@ impl Account {
 
 fn today() -> Date {
     Timestamp::now().to_zoned(TimeZone::UTC).date()
+}
+
+fn too_many_bytes(quota: Quota) -> Refusal {
+    too_much(format!("the limit of {} bytes that wait is reached; send it when earlier files are taken", quota.pending_bytes_max))
+}
+
+fn too_many_today(quota: Quota) -> Refusal {
+    too_much(format!("the limit of {} bytes a day is reached; send it after midnight UTC", quota.bytes_per_day_max))
 }
 
 fn too_much(text: String) -> Refusal {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{debug, field, info, info_span, warn};
+use tracing::{Span, debug, field, info, info_span, warn};
 
 use crate::sftp::login::{Directory, Login};
 use crate::sftp::password::PasswordCheck;
@@ -151,7 +151,7 @@ async fn watch(shared: Arc<Shared>) {
     loop {
         tick.tick().await;
         shared.sessions.look_after();
-        shared.sessions.end_revoked(|login, proof| (shared.directory)(login).is_some_and(|login| login.knows(proof)));
+        shared.sessions.end_revoked(|login, proof| (shared.directory)(login).is_ok_and(|login| login.knows(proof)));
     }
 }
 
@@ -210,34 +210,58 @@ fn start(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stop: &shutd
         let _entered = span.enter();
         serve(runtime, stream, shared, admission, stop);
     };
-    std::thread::Builder::new().name("sftp".into()).stack_size(STACK_BYTES).spawn(run)?;
-    Ok(())
+    on_thread(run)
 }
 
-/// Runs one connection to its end on this thread.
+fn on_thread(run: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name("sftp".into()).stack_size(STACK_BYTES).spawn(run).map(drop)
+}
+
+/// Runs one connection: until it has logged in on this thread, then to its end on a fresh one. What the key exchange and the
+/// signatures have touched of a stack is several times what a session needs, and only the end of its thread gives it back.
 fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admission, stop: shutdown::Signal) {
-    let admission = Arc::new(admission);
     let session = Arc::clone(admission.session());
-    runtime.block_on(async {
-        let connection = async {
-            let stream = Counted { stream: TcpStream::from_std(stream)?, session: Arc::clone(&session) };
-            let login = Login::new(Arc::clone(&shared), admission, stop);
-            run_stream(Arc::clone(&shared.config), stream, login).await?.await
-        };
+    let mut life = Box::pin(live(stream, shared, admission, stop));
+    let logged_in = runtime.block_on(async {
         tokio::select! {
             biased;
-            ending = session.ended() => match ending {
-                Ending::Stalled | Ending::Flooding => warn!(?ending, "session cut"),
-                Ending::Revoked => info!(?ending, "session cut"),
-                _ => debug!(?ending, "session cut"),
-            },
-            ended = connection => if let Err(error) = ended {
-                debug!(%error, "connection lost");
-            },
+            () = &mut life => false,
+            () = session.logged_in() => true,
         }
     });
-    // Ends the tasks of its channels, on this thread, and with them what they had open.
-    drop(runtime);
+    if logged_in {
+        let span = Span::current();
+        let run = move || {
+            let _entered = span.enter();
+            runtime.block_on(life);
+            // Ends the tasks of its channels, on this thread, and with them what they had open.
+            drop(runtime);
+        };
+        if let Err(error) = on_thread(run) {
+            warn!(%error, "session cut");
+        }
+    }
+}
+
+async fn live(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admission, stop: shutdown::Signal) {
+    let admission = Arc::new(admission);
+    let session = Arc::clone(admission.session());
+    let connection = async {
+        let stream = Counted { stream: TcpStream::from_std(stream)?, session: Arc::clone(&session) };
+        let login = Login::new(Arc::clone(&shared), admission, stop);
+        run_stream(Arc::clone(&shared.config), stream, login).await?.await
+    };
+    tokio::select! {
+        biased;
+        ending = session.ended() => match ending {
+            Ending::Stalled | Ending::Flooding => warn!(?ending, "session cut"),
+            Ending::Revoked => info!(?ending, "session cut"),
+            _ => debug!(?ending, "session cut"),
+        },
+        ended = connection => if let Err(error) = ended {
+            debug!(%error, "connection lost");
+        },
+    }
 }
 
 /// The SSH side of every connection.

@@ -72,8 +72,10 @@ pub(crate) struct Session {
     warned: AtomicU64,
     written: AtomicU64,
     channels: AtomicUsize,
+    backlog_bytes: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
     proof: Mutex<Option<(String, Proof)>>,
+    logged_in: Notify,
     ending: watch::Sender<Option<Ending>>,
 }
 
@@ -193,6 +195,7 @@ impl Admission {
         }
         *self.session.tenant() = Some(tenant.clone());
         self.session.now(Doing::Idle);
+        self.session.logged_in.notify_one();
         Ok(())
     }
 }
@@ -215,8 +218,10 @@ impl Session {
             warned: AtomicU64::new(u64::MAX),
             written: AtomicU64::new(0),
             channels: AtomicUsize::new(0),
+            backlog_bytes: AtomicUsize::new(0),
             tenant: Mutex::default(),
             proof: Mutex::default(),
+            logged_in: Notify::new(),
             ending: watch::Sender::new(None),
         }
     }
@@ -263,6 +268,19 @@ impl Session {
         self.written.load(Ordering::Relaxed)
     }
 
+    /// Bytes of requests that wait, on all of its channels.
+    pub(crate) fn backlog_bytes(&self) -> usize {
+        self.backlog_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_backlog(&self, bytes: usize) {
+        self.backlog_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_backlog(&self, bytes: usize) {
+        self.backlog_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Takes a place for a channel, if there is one.
     pub(crate) fn open_channel(&self, channels_max: usize) -> bool {
         let taken = self.channels.fetch_add(1, Ordering::Relaxed);
@@ -283,6 +301,11 @@ impl Session {
             now.get_or_insert(ending);
             first
         });
+    }
+
+    /// Waits until it has logged in. For one to wait.
+    pub(crate) async fn logged_in(&self) {
+        self.logged_in.notified().await;
     }
 
     /// Waits until something ends the session.

@@ -52,7 +52,8 @@ pub(crate) async fn serve<T: Tree>(
     stop: shutdown::Signal,
 ) {
     let (read_half, write_half) = channel.split();
-    let inbox = Inbox { messages: read_half, backlog: VecDeque::new(), backlog_bytes: 0, taken: 0, ended: None };
+    let backlog = Backlog { messages: VecDeque::new(), bytes: 0, session: Arc::clone(&session) };
+    let inbox = Inbox { messages: read_half, backlog, taken: 0, ended: None };
     let mut line = Line { inbox, write_half, engine, session: Arc::clone(&session), limits, stop };
     let end = line.run().await;
     debug!(?end, "channel ended");
@@ -81,11 +82,17 @@ pub(crate) async fn serve<T: Tree>(
 /// Messages of a channel in the order they came.
 struct Inbox {
     messages: ChannelReadHalf,
-    backlog: VecDeque<bytes::Bytes>,
-    backlog_bytes: usize,
+    backlog: Backlog,
     /// Bytes of the first message that the engine has taken.
     taken: usize,
     ended: Option<End>,
+}
+
+/// Messages that wait, counted as their session's, whose channels share one cap.
+struct Backlog {
+    messages: VecDeque<bytes::Bytes>,
+    bytes: usize,
+    session: Arc<Session>,
 }
 
 struct Line<'a, T: Tree> {
@@ -121,7 +128,7 @@ impl<T: Tree> Line<'_, T> {
 
     /// Waits until there is something to feed, and takes what else is ready. `Some` if nothing will come any more.
     async fn gather(&mut self) -> Option<End> {
-        while self.inbox.backlog.is_empty() {
+        while self.inbox.backlog.messages.is_empty() {
             if self.inbox.ended.is_some() {
                 return self.inbox.ended;
             }
@@ -131,7 +138,7 @@ impl<T: Tree> Line<'_, T> {
                 () = self.stop.raised(), if quiet => return Some(End::Drained),
             }
         }
-        while self.inbox.ended.is_none() && self.inbox.backlog.len() < BATCH_MESSAGES_MAX {
+        while self.inbox.ended.is_none() && self.inbox.backlog.messages.len() < BATCH_MESSAGES_MAX {
             tokio::select! {
                 biased;
                 message = self.inbox.messages.wait() => self.inbox.enter(message),
@@ -156,7 +163,7 @@ impl<T: Tree> Line<'_, T> {
                 sent = &mut sending => return sent.map_err(|_| End::Gone),
                 message = self.inbox.messages.wait(), if self.inbox.ended.is_none() => {
                     self.inbox.enter(message);
-                    if self.inbox.backlog_bytes > self.limits.backlog_bytes_max {
+                    if self.session.backlog_bytes() > self.limits.backlog_bytes_max {
                         return Err(End::Abort(Ending::Flooding));
                     }
                     if self.inbox.ended == Some(End::Gone) {
@@ -177,10 +184,7 @@ impl<T: Tree> Line<'_, T> {
 impl Inbox {
     fn enter(&mut self, message: Option<ChannelMsg>) {
         match message {
-            Some(ChannelMsg::Data { data }) => {
-                self.backlog_bytes += data.len() + MESSAGE_BYTES;
-                self.backlog.push_back(data);
-            }
+            Some(ChannelMsg::Data { data }) => self.backlog.push(data),
             // A channel that is closed takes no reply either.
             Some(ChannelMsg::Close) | None => self.ended = Some(End::Gone),
             Some(ChannelMsg::Eof) => self.ended = Some(End::Finished),
@@ -190,16 +194,35 @@ impl Inbox {
 
     /// Feeds the backlog until it is empty or the output is full.
     fn feed<T: Tree>(&mut self, engine: &mut Engine<T>, out: &mut Vec<u8>) -> Result<(), crate::sftp::engine::Framing> {
-        while let Some(first) = self.backlog.front()
+        while let Some(first) = self.backlog.messages.front()
             && out.len() < OUTPUT_BYTES_MAX
         {
             self.taken += engine.feed(&first[self.taken..], out)?;
             if self.taken == first.len() {
-                self.backlog_bytes -= first.len() + MESSAGE_BYTES;
                 self.taken = 0;
-                self.backlog.pop_front();
+                self.backlog.pop();
             }
         }
         Ok(())
+    }
+}
+
+impl Backlog {
+    fn push(&mut self, message: bytes::Bytes) {
+        self.bytes += message.len() + MESSAGE_BYTES;
+        self.session.add_backlog(message.len() + MESSAGE_BYTES);
+        self.messages.push_back(message);
+    }
+
+    fn pop(&mut self) {
+        let bytes = self.messages.pop_front().map_or(0, |message| message.len() + MESSAGE_BYTES);
+        self.bytes -= bytes;
+        self.session.take_backlog(bytes);
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.session.take_backlog(self.bytes);
     }
 }

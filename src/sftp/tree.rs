@@ -13,7 +13,7 @@ use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
 use crate::sftp::opened::{OpenFile, Writing, read_full};
 use crate::sftp::place::{Place, README, absolute};
-use crate::sftp::quota::{Accounts, Meter, Quota};
+use crate::sftp::quota::{Accounts, Meter, Purpose, Quota};
 use crate::sftp::shown::{
     Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, seconds, shown, too_large, waiting_status,
 };
@@ -132,18 +132,34 @@ impl TenantTree {
             return Err(Refusal::failure(ALREADY_TAKEN));
         }
         let is_new = || Ok(self.sender.folders.stat(drop, &name).map_err(refusal)?.is_none());
-        self.meter.open(is_new, Instant::now())?;
+        let purpose = self.purpose(drop, &name)?;
+        self.meter.open(purpose, is_new, Instant::now())?;
         let open = OpenUpload { truncate: flags.truncate, append: flags.append, create: flags.create, exclusive: flags.exclusive };
         let upload = self.sender.folders.open_upload(drop, &name, open).map_err(refusal)?;
         Ok(OpenFile::Writing(Box::new(Writing {
             upload,
             drop,
             name,
+            purpose,
             mtime: None,
             refused: None,
             ended: false,
             sender: self.sender.clone(),
         })))
+    }
+
+    /// Whether the file lies there once more, under WinSCP's temporary name.
+    fn is_sent_anew(&self, drop: DropFolder, name: &FileName) -> Result<bool, Refusal> {
+        let Ok(temporary) = FileName::parse(&format!("{name}.filepart")) else { return Ok(false) };
+        Ok(self.sender.folders.stat(drop, &temporary).map_err(refusal)?.is_some())
+    }
+
+    /// What an upload is for, by its name, which may still be a temporary one.
+    fn purpose(&self, drop: DropFolder, name: &FileName) -> Result<Purpose, Refusal> {
+        let end = name.as_str().to_ascii_lowercase().rfind(".sha256");
+        let vouched = end.and_then(|end| FileName::parse(&name.as_str()[..end]).ok());
+        let waits = vouched.map(|vouched| self.sender.folders.stat(drop, &vouched)).transpose().map_err(refusal)?.flatten();
+        Ok(if waits.is_some() { Purpose::Vouching } else { Purpose::Ordinary })
     }
 
     /// Closes, and waits a little for an earlier file of the name to be claimed.
@@ -306,7 +322,7 @@ impl Tree for TenantTree {
         let room = if end > self.receiving.upload_bytes_max {
             Err(too_large(self.receiving.upload_bytes_max))
         } else {
-            self.meter.write(length, end.saturating_sub(size), Instant::now())
+            self.meter.write(writing.purpose, length, end.saturating_sub(size), Instant::now())
         };
         if let Err(refusal) = room {
             writing.upload.refuse_write(offset, length);
@@ -412,7 +428,14 @@ impl Tree for TenantTree {
                     self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
                     Ok(())
                 }
-                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => Err(Refusal::failure("already taken")),
+                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
+                    // WinSCP, before it renames what it sent anew. Anybody else would believe that the list is withdrawn.
+                    if !self.is_sent_anew(drop, &name)? {
+                        return Err(Refusal::failure("already taken"));
+                    }
+                    self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
+                    Ok(())
+                }
                 Err(error) => Err(refusal(error)),
             },
             Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),

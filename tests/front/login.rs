@@ -67,10 +67,12 @@ fn a_tenant_logs_in_from_its_networks_only() {
 #[test]
 fn a_stranger_learns_nothing_from_how_and_when_it_is_refused() {
     let mut world = World::new();
-    for tenant in ["acme", "closed", "elsewhere", "expired"] {
+    for tenant in ["acme", "closed", "elsewhere", "expired", "faulty", "keyless"] {
         world.tenant(tenant);
     }
     world.set_tenant("closed", "disabled", "true");
+    world.set_tenant("faulty", "no_such_option", "true");
+    world.set_tenant("keyless", "keys", "[]");
     world.set_tenant("elsewhere", "allowed_networks", "[\"192.0.2.0/24\"]");
     restrict(&world, "expired", "expiry-time=\"20200101\"");
     world.start();
@@ -86,13 +88,23 @@ fn a_stranger_learns_nothing_from_how_and_when_it_is_refused() {
         let said = String::from_utf8(command.output().expect("ssh").stderr).expect("text").replace(login, "LOGIN");
         (said, began.elapsed())
     };
-    let cases = [("acme", "closed"), ("nobody", "acme"), ("closed", "closed"), ("elsewhere", "elsewhere"), ("expired", "expired")];
-    let answers: Vec<_> = cases.iter().map(|(login, key)| try_login(login, key)).collect();
+    let cases = [("acme", "closed"), ("nobody", "acme")];
+    let cases = cases.into_iter().chain(["closed", "elsewhere", "expired", "faulty", "keyless"].map(|tenant| (tenant, tenant)));
+    let answers: Vec<_> = cases.map(|(login, key)| try_login(login, key)).collect();
     assert!(answers.iter().all(|(said, _)| *said == answers[0].0 && said.contains("Permission denied")), "{answers:?}");
     // Not a measure of speed: each waits out the same quarter of a second.
     assert!(answers.iter().all(|(_, took)| took.as_millis() >= 250), "{answers:?}");
-    for reason in ["key not known", "no such login", "address not allowed", "key expired"] {
-        told(&world, reason);
+    // The operator is told which of them it was.
+    for (login, reason) in [
+        ("acme", "key not known"),
+        ("nobody", "no such login"),
+        ("closed", "the tenant is disabled"),
+        ("elsewhere", "address not allowed"),
+        ("expired", "key expired"),
+        ("faulty", "the tenant's file is faulty, which disables it; serve --check-config names the line"),
+        ("keyless", "the tenant has no key and no password that is taken"),
+    ] {
+        told(&world, &format!("login refused login=\"{login}\" tries=1 reason=\"{reason}\""));
     }
 }
 

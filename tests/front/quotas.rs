@@ -66,6 +66,36 @@ fn files_that_wait_are_limited_and_one_that_is_there_can_be_sent_again() {
 }
 
 #[test]
+fn a_checksum_of_a_file_that_waits_for_it_is_taken_whatever_limit_is_reached() {
+    let sum = |bytes: usize| {
+        use sha2::{Digest, Sha256};
+        format!("{}\n", hex::encode(Sha256::digest(vec![b'x'; bytes])))
+    };
+    for (option, limit) in [("pending_files_max", 2), ("pending_bytes_max", 2000), ("bytes_per_day_max", 2000)] {
+        let mut world = World::new();
+        world.tenant("acme");
+        world.set("tenant_defaults", "require_checksum", "true");
+        world.set("tenant_defaults", option, &limit.to_string());
+        world.start();
+        for name in ["one.csv", "two.csv"] {
+            put(&world, name, 1000).exits(0);
+        }
+        put(&world, "three.csv", 1).exits(1);
+        let local = world.write("sum", sum(1000));
+        let local = local.display();
+        world.sftp("acme", &format!("put {local} three.csv.sha256\n")).exits(1);
+        world.sftp("acme", &format!("put {local} one.csv.sha256\n")).exits(0);
+        // As careful clients do.
+        world.sftp("acme", &format!("put {local} two.csv.sha256.part\nrename two.csv.sha256.part two.csv.sha256\n")).exits(0);
+        for name in ["one.csv", "two.csv"] {
+            // One row of a thousand letters, which no header is: looked at, and that is enough.
+            assert_ne!(world.report("acme", name)["reason"], "checksum_missing", "{option}");
+        }
+        assert!(world.files("acme", "inbox").is_empty(), "{option}");
+    }
+}
+
+#[test]
 fn bytes_of_a_day_are_counted_through_a_restart() {
     let mut world = world("tenant_defaults", "bytes_per_day_max", "1000");
     put(&world, "one.csv", 600).exits(0);

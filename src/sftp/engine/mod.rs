@@ -28,6 +28,9 @@ pub const TRANSFER_BYTES_MAX: u32 = 261_120;
 /// READ, so that what was read is still in the processor's cache when it is encrypted, and no reply is copied as the output grows.
 pub const OUTPUT_BYTES_MAX: usize = 192 << 10;
 
+/// Names in open listings at which no other is begun. One may be as long as its folder: each name takes about 120 bytes.
+const LISTED_MAX: usize = 32_768;
+
 /// One SFTP conversation over a tree.
 pub struct Engine<T: Tree> {
     tree: T,
@@ -43,7 +46,8 @@ pub struct Engine<T: Tree> {
 /// What a handle stands for.
 enum Open<T: Tree> {
     File(T::File),
-    Listing(T::Listing),
+    /// What is left of it, and the names that it had.
+    Listing(T::Listing, usize),
 }
 
 /// A WRITE of which part of the body is still to come.
@@ -156,7 +160,7 @@ impl<T: Tree> Engine<T> {
         let handle = number_of(handle);
         let refused = match handle.and_then(|handle| self.open.get(&handle)) {
             Some(Open::File(_)) => None,
-            Some(Open::Listing(_)) => Some(Refusal::failure("the handle is a folder's")),
+            Some(Open::Listing(..)) => Some(Refusal::failure("the handle is a folder's")),
             None => Some(no_handle()),
         };
         self.body = Some(Body { id, handle: handle.unwrap_or_default(), offset, left, refused });
@@ -193,6 +197,13 @@ impl<T: Tree> Engine<T> {
 
     fn check_room(&self) -> Result<(), Refusal> {
         if self.open.len() < self.handles_max { Ok(()) } else { Err(Refusal::failure("too many open files")) }
+    }
+
+    fn check_room_to_list(&self) -> Result<(), Refusal> {
+        self.check_room()?;
+        let names = |open: &Open<T>| if let Open::Listing(_, names) = open { *names } else { 0 };
+        let listed: usize = self.open.values().map(names).sum();
+        if listed < LISTED_MAX { Ok(()) } else { Err(Refusal::failure("too many names in open folders; close one")) }
     }
 }
 

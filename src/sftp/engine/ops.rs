@@ -72,7 +72,7 @@ pub trait Tree {
     /// An open file.
     type File;
     /// A listing that is being read.
-    type Listing: Iterator<Item = Entry>;
+    type Listing: ExactSizeIterator<Item = Entry>;
 
     /// Opens a file; `attributes` are those that the client wishes for a new one.
     fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> Result<Self::File, Refusal>;

@@ -101,7 +101,7 @@ impl<T: Tree> Engine<T> {
                 let open = number_of(handle).and_then(|handle| self.open.remove(&handle)).ok_or_else(no_handle)?;
                 let result = match open {
                     Open::File(file) => self.tree.close(file),
-                    Open::Listing(_) => Ok(()),
+                    Open::Listing(..) => Ok(()),
                 };
                 status(out, id, result);
             }
@@ -133,9 +133,10 @@ impl<T: Tree> Engine<T> {
             }
             wire::OPENDIR => {
                 let path = only(fields, Reader::path)?;
-                self.check_room()?;
+                self.check_room_to_list()?;
                 let listing = self.tree.list(short(path)?)?;
-                let handle = self.enter(Open::Listing(listing));
+                let names = listing.len();
+                let handle = self.enter(Open::Listing(listing, names));
                 Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();
             }
             wire::READDIR => self.read_listing(id, only(fields, Reader::string)?, out)?,
@@ -258,7 +259,7 @@ impl<T: Tree> Engine<T> {
     /// READDIR: the next names of a listing.
     fn read_listing(&mut self, id: u32, handle: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
         let listing = match number_of(handle).and_then(|handle| self.open.get_mut(&handle)) {
-            Some(Open::Listing(listing)) => listing,
+            Some(Open::Listing(listing, _)) => listing,
             Some(Open::File(_)) => return Err(Refusal::failure("the handle is a file's")),
             None => return Err(no_handle()),
         };
@@ -283,7 +284,7 @@ impl<T: Tree> Engine<T> {
     fn file(&mut self, handle: &[u8]) -> Result<(&mut T, &mut T::File), Refusal> {
         match number_of(handle).and_then(|handle| self.open.get_mut(&handle)) {
             Some(Open::File(file)) => Ok((&mut self.tree, file)),
-            Some(Open::Listing(_)) => Err(Refusal::failure("the handle is a folder's")),
+            Some(Open::Listing(..)) => Err(Refusal::failure("the handle is a folder's")),
             None => Err(no_handle()),
         }
     }

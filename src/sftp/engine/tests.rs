@@ -272,6 +272,28 @@ fn lists_renames_and_removes() {
     );
 }
 
+#[test]
+fn long_listings_are_not_piled_up() {
+    let names = |count: usize| (0..count).map(|n| (n.to_string().into_bytes(), Vec::new())).collect();
+    let (list, close) = (|id| by_path(wire::OPENDIR, id, b"/"), |id, number| by_handle(wire::CLOSE, id, number));
+    for (count, expected) in [
+        (
+            LISTED_MAX / 2 - 1,
+            "1 handle 1\n2 handle 2\n3 handle 3\n4 status 4: too many names in open folders; close one\n5 ok\n6 handle 4\n",
+        ),
+        (LISTED_MAX, "1 handle 1\n2 status 4: too many names in open folders; close one\n3 ok\n4 handle 2\n"),
+    ] {
+        let requests = if count < LISTED_MAX {
+            vec![list(1), list(2), list(3), list(4), close(5, 1), list(6)]
+        } else {
+            vec![list(1), list(2), close(3, 1), list(4)]
+        };
+        let mut engine = Engine::new(Memory { files: names(count), ..Memory::default() }, 64);
+        let (output, _) = converse(&mut engine, &[&[init(), requests.concat()].concat()]);
+        assert_eq!(describe(&output), format!("version 3\n{expected}"), "{count}");
+    }
+}
+
 /// As FileZilla asks.
 #[test]
 fn four_looks_into_one_listing_at_once_are_answered_in_order() {

@@ -1,12 +1,12 @@
 //! What senders' clients expect beyond the protocol's letter: ends, orders and attributes that their programs rely on.
 
 use russh::ChannelMsg;
-use russh_sftp::protocol::{FileAttributes, OpenFlags};
+use russh_sftp::protocol::OpenFlags;
 use tokio::io::AsyncWriteExt;
 
 use super::*;
 use crate::sftp::tests::sessions::{raw, stats};
-use crate::sftp::wire::{self, Reader, Writer};
+use crate::sftp::wire::{self, Attributes, Reader, Writer};
 
 /// Every reply's type and id until the channel is closed, and how it ended.
 async fn replies(channel: &mut russh::Channel<client::Msg>) -> (Vec<(u8, u32)>, Vec<String>) {
@@ -75,24 +75,163 @@ fn a_name_that_is_no_text_is_refused_and_the_session_goes_on() {
     });
 }
 
-/// WinSCP: a temporary name, a rename, then the times; by then the file may be taken.
+/// Sends requests and gives one line for each reply: `id ok`, `id status CODE`, `id handle`, `id size=… mtime=…`, `id names …`.
+async fn ask(channel: &mut russh::Channel<client::Msg>, requests: &[Vec<u8>]) -> Vec<String> {
+    channel.data_bytes(requests.concat()).await.unwrap();
+    let (mut lines, mut bytes) = (Vec::new(), Vec::new());
+    while lines.len() < requests.len() {
+        match channel.wait().await.expect("open") {
+            ChannelMsg::Data { data } => bytes.extend_from_slice(&data),
+            ChannelMsg::Eof | ChannelMsg::Close => panic!("closed after {lines:?}"),
+            _ => {}
+        }
+        let mut taken = 0;
+        while let Ok(packet) = Reader::new(&bytes[taken..]).string() {
+            taken += 4 + packet.len();
+            lines.push(line(packet));
+        }
+        bytes.drain(..taken);
+    }
+    lines
+}
+
+fn line(packet: &[u8]) -> String {
+    let mut fields = Reader::new(packet);
+    let (kind, id) = (fields.u8().unwrap(), fields.u32().unwrap());
+    match kind {
+        wire::VERSION => format!("version {id}"),
+        wire::STATUS => match fields.u32().unwrap() {
+            0 => format!("{id} ok"),
+            code => format!("{id} status {code}"),
+        },
+        wire::HANDLE => format!("{id} handle"),
+        wire::ATTRS => {
+            let seen = fields.attributes().unwrap();
+            format!("{id} size={} mtime={}", seen.size.unwrap(), seen.times.unwrap().1)
+        }
+        wire::NAME => {
+            let mut names = format!("{id} names");
+            for _ in 0..fields.u32().unwrap() {
+                names += &format!(" {}", String::from_utf8_lossy(fields.string().unwrap()));
+                fields.string().unwrap();
+                fields.attributes().unwrap();
+            }
+            names
+        }
+        other => format!("{id} type {other}"),
+    }
+}
+
+fn packet(kind: u8, fields: impl FnOnce(Writer<'_>) -> Writer<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    fields(Writer::new(&mut out, kind)).end();
+    out
+}
+
+fn by_path(kind: u8, id: u32, path: &str) -> Vec<u8> {
+    packet(kind, |p| p.u32(id).string(path.as_bytes()))
+}
+
+fn by_handle(kind: u8, id: u32, number: u32) -> Vec<u8> {
+    packet(kind, |p| p.u32(id).string(&number.to_be_bytes()))
+}
+
+fn open(id: u32, path: &str, flags: u32, attributes: &Attributes) -> Vec<u8> {
+    packet(wire::OPEN, |p| p.u32(id).string(path.as_bytes()).u32(flags).attributes(attributes))
+}
+
+fn write(id: u32, number: u32, offset: u64, bytes: &[u8]) -> Vec<u8> {
+    packet(wire::WRITE, |p| p.u32(id).string(&number.to_be_bytes()).u64(offset).string(bytes))
+}
+
+fn set(id: u32, path: &str, attributes: &Attributes) -> Vec<u8> {
+    packet(wire::SETSTAT, |p| p.u32(id).string(path.as_bytes()).attributes(attributes))
+}
+
+fn rename(id: u32, from: &str, to: &str) -> Vec<u8> {
+    packet(wire::RENAME, |p| p.u32(id).string(from.as_bytes()).string(to.as_bytes()))
+}
+
+async fn sftp_channel(world: &World, version: u32) -> (Handle<Trusting>, russh::Channel<client::Msg>) {
+    let handle = world.log_in().await;
+    let mut channel = handle.channel_open_session().await.unwrap();
+    channel.request_subsystem(true, "sftp").await.unwrap();
+    assert_eq!(ask(&mut channel, &[packet(wire::INIT, |p| p.u32(version))]).await, ["version 3"]);
+    (handle, channel)
+}
+
+const WRITE_NEW: u32 = 2 | 8 | 16;
+
+/// The requests of WinSCP's upload of a large list, from its source (`TSFTPFileSystem::SFTPSource`): it looks for the file and for
+/// the part, sends the part with the size in OPEN, deletes the old file if it saw one, renames, and then sets rights and times. By
+/// then the file may be taken. It asks for version 6, and for a folder it tries OPENDIR, then MKDIR.
 #[test]
-fn a_file_that_was_renamed_and_taken_still_takes_its_times() {
+fn winscp_sends_a_large_list_twice_and_looks_for_a_folder() {
     run(async {
         let world = World::new();
-        let (_handle, sftp) = world.sftp().await;
-        let mut file = sftp.create("june.csv.filepart").await.unwrap();
-        file.write_all(b"email\n").await.unwrap();
-        file.shutdown().await.unwrap();
-        sftp.rename("june.csv.filepart", "june.csv").await.unwrap();
+        let (_handle, mut channel) = sftp_channel(&world, 6).await;
+        let (file, part) = ("/inbox/june.csv", "/inbox/june.csv.filepart");
+        let size = Attributes { size: Some(12), ..Attributes::default() };
+        let properties = Attributes { permissions: Some(0o644), times: Some((1_600_000_000, 1_600_000_000)), ..Attributes::default() };
+        let sent = |handle| {
+            [
+                open(3, part, WRITE_NEW, &size),
+                write(4, handle, 0, b"email\n"),
+                write(5, handle, 6, b"a@b.c\n"),
+                by_handle(wire::CLOSE, 6, handle),
+            ]
+        };
+        let looks = [by_path(wire::LSTAT, 1, file), by_path(wire::LSTAT, 2, part)];
+
+        assert_eq!(ask(&mut channel, &[by_path(wire::REALPATH, 0, ".")]).await, ["0 names /inbox"]);
+        assert_eq!(ask(&mut channel, &looks).await, ["1 status 2", "2 status 2"]);
+        assert_eq!(ask(&mut channel, &sent(1)).await, ["3 handle", "4 ok", "5 ok", "6 ok"]);
+        assert_eq!(ask(&mut channel, &[rename(7, part, file)]).await, ["7 ok"]);
         assert_eq!(world.claim(DropFolder::Inbox), 1);
-        let mode = FileAttributes { permissions: Some(0o644), ..FileAttributes::empty() };
-        sftp.set_metadata("june.csv", mode).await.unwrap();
-        let times = FileAttributes { atime: Some(5), mtime: Some(6), ..FileAttributes::empty() };
-        sftp.set_metadata("june.csv", times).await.unwrap();
-        let seen = sftp.metadata("june.csv").await.unwrap();
-        assert_eq!((seen.size, seen.mtime), (Some(6), Some(6)));
-        assert!(sftp.metadata("june.csv.filepart").await.is_err());
+        let last = [set(8, file, &properties), by_path(wire::LSTAT, 9, file), by_path(wire::REMOVE, 10, file)];
+        assert_eq!(ask(&mut channel, &last).await, ["8 ok", "9 size=12 mtime=1600000000", "10 status 4"], "it is not withdrawn");
+
+        assert_eq!(ask(&mut channel, &looks).await, ["1 size=12 mtime=1600000000", "2 status 2"], "it sees the first");
+        assert_eq!(ask(&mut channel, &sent(2)).await, ["3 handle", "4 ok", "5 ok", "6 ok"]);
+        let replaced = [by_path(wire::REMOVE, 7, file), rename(8, part, file), set(9, file, &properties)];
+        assert_eq!(ask(&mut channel, &replaced).await, ["7 ok", "8 ok", "9 ok"]);
+        assert_eq!(world.hints(), ["acme inbox june.csv 12", "acme inbox june.csv 12"]);
+
+        let folder = [
+            by_path(wire::OPENDIR, 1, "/inbox/lists/"),
+            packet(wire::MKDIR, |p| p.u32(2).string(b"/inbox/lists").attributes(&Attributes::default())),
+        ];
+        assert_eq!(ask(&mut channel, &folder).await, ["1 status 2", "2 status 3"]);
+    });
+}
+
+/// FileZilla's engine is PuTTY's psftp: it lists with four READDIRs at once, puts with permissions in OPEN, resumes after FSTAT without
+/// truncating, sets times, tries MKDIR for a folder, and half-closes when it goes.
+#[test]
+fn filezilla_lists_resumes_sets_times_and_half_closes() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let rights = Attributes { permissions: Some(0o644), ..Attributes::default() };
+        let times = Attributes { times: Some((1_600_000_000, 1_600_000_000)), ..Attributes::default() };
+        let part = "/inbox/june.csv.part";
+        let put = [open(1, part, WRITE_NEW, &rights), write(2, 1, 0, b"email\n"), by_handle(wire::CLOSE, 3, 1)];
+        assert_eq!(ask(&mut channel, &put).await, ["1 handle", "2 ok", "3 ok"]);
+        let list = [by_path(wire::REALPATH, 1, "."), by_path(wire::OPENDIR, 2, "/inbox")];
+        let looks = [3, 4, 5, 6].map(|id| by_handle(wire::READDIR, id, 2));
+        let listed = ask(&mut channel, &[&list[..], &looks[..], &[by_handle(wire::CLOSE, 7, 2)]].concat()).await;
+        assert_eq!(listed, ["1 names /inbox", "2 handle", "3 names june.csv.part", "4 status 1", "5 status 1", "6 status 1", "7 ok"]);
+        let resumed = [open(1, part, 2, &Attributes::default()), by_handle(wire::FSTAT, 2, 3)];
+        let resumed = ask(&mut channel, &resumed).await;
+        assert!(resumed[0] == "1 handle" && resumed[1].starts_with("2 size=6 "), "{resumed:?}");
+        let rest = [write(3, 3, 6, b"a@b.c\n"), by_handle(wire::CLOSE, 4, 3), set(5, part, &times), rename(6, part, "/inbox/june.csv")];
+        assert_eq!(ask(&mut channel, &rest).await, ["3 ok", "4 ok", "5 ok", "6 ok"]);
+        let end =
+            [by_path(wire::STAT, 7, "/inbox/june.csv"), packet(wire::MKDIR, |p| p.u32(8).string(b"/inbox/lists").attributes(&rights))];
+        assert_eq!(ask(&mut channel, &end).await, ["7 size=12 mtime=1600000000", "8 status 3"]);
+        channel.eof().await.unwrap();
+        assert_eq!(replies(&mut channel).await.1, ["status 0", "eof", "close"]);
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\na@b.c\n");
     });
 }
 

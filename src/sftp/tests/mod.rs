@@ -65,10 +65,10 @@ impl World {
         let directory: Directory = {
             let spool = spool.clone();
             Arc::new(move |login: &str| {
-                let tenant = TenantName::parse(login).ok()?;
-                let folders = spool.tenant(&tenant).ok()?;
+                let tenant = TenantName::parse(login).map_err(|_| "no such login")?;
+                let folders = spool.tenant(&tenant).map_err(|_| "no such login")?;
                 let keys = [7, 1].map(|seed| AllowedKey::from(key(seed).public_key().clone())).to_vec();
-                Some(Arc::new(TenantLogin {
+                Ok(Arc::new(TenantLogin {
                     tenant,
                     keys,
                     password: (login == "acme-2").then(|| PASSWORD_HASH.clone()),
