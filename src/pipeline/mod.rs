@@ -283,10 +283,16 @@ impl Pipeline {
         match first {
             Ok(wake) => {
                 let mut stop = self.take_in(wake);
-                while !stop && let Ok(wake) = self.wakes.recv_timeout(self.rush.wait(Instant::now()).unwrap_or_default()) {
-                    stop = self.take_in(wake);
+                loop {
+                    while !stop && let Ok(wake) = self.wakes.try_recv() {
+                        stop = self.take_in(wake);
+                    }
+                    match self.rush.wait(Instant::now()) {
+                        // Not by listening: each of many deliveries would wake this thread.
+                        Some(wait) if !stop => std::thread::sleep(wait),
+                        _ => break stop,
+                    }
                 }
-                stop
             }
             Err(disconnected) => disconnected,
         }

@@ -115,7 +115,9 @@ impl Pipeline {
             expected_sha256: vouching.map(|vouching| vouching.sha256.clone().unwrap_or_default()),
             refusal: refusal.map(str::to_owned),
         };
+        let began = Instant::now();
         let import = self.store.write("note an import", |tx| ledger::insert(tx, &new))?;
+        self.rush.committed(began.elapsed());
         if let Some(vouching) = vouching {
             // Under the same import; gone by now is as good as here.
             folders.claim(&vouching.sidecar.file, import)?;
