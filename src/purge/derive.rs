@@ -3,6 +3,8 @@
 //! What the schema says itself is taken: rows that it lets go with their parent go, references that it sets to null are detached.
 //! Where a rule would be a guess stands `CHOOSE`, and a plan with a choice left does not load.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Connection;
 
 use super::plan::{
@@ -95,7 +97,7 @@ fn reach(shape: &Shape, addresses: &[AddressColumn], plan: &mut Plan, comments: 
     }
     for name in &parents[known..] {
         let table = shape.table(name).expect("it was found there");
-        let (rule, comment) = rule(table, &parents, addresses);
+        let (rule, comment) = rule(shape, table, &parents, addresses);
         plan.rules.push(rule);
         comments.push(comment);
     }
@@ -114,16 +116,20 @@ fn reach(shape: &Shape, addresses: &[AddressColumn], plan: &mut Plan, comments: 
     }
 }
 
-fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule, Comment) {
+fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule, Comment) {
     let keys: Vec<&ForeignKey> = table.keys.iter().filter(|key| parents.contains(&key.parent)).collect();
     let cascades = |key: &&ForeignKey| key.on_delete == "CASCADE";
-    let nulls = |key: &&ForeignKey| key.on_delete == "SET NULL";
+    let own = |key: &ForeignKey| own_columns(shape, table, &keys, key);
+    let nulls = |key: &&ForeignKey| key.on_delete == "SET NULL" && !own(key).is_empty();
     let (of_keys, primary): (Vec<_>, _) = (table.keys.iter().flat_map(|key| &key.columns).collect(), table.primary_key());
     let in_primary = |key: &ForeignKey| key.columns.iter().all(|column| primary.iter().any(|one| same(one, column)));
     let join_table = !primary.is_empty() && primary.iter().all(|column| of_keys.iter().any(|one| same(one, column)));
     // A key beside those that are joined says something else of the row: who invited a member, say.
     let beside: Vec<_> = keys.iter().filter(|key| !in_primary(key) && !cascades(key) && !nulls(key)).collect();
-    let nullable = keys.iter().all(|key| key.columns.iter().all(|column| table.column(column).is_some_and(|column| !column.not_null)));
+    let is_fixed = |column: &String| table.column(column).is_none_or(|column| column.not_null);
+    // One that cannot be null may be the tenant's, and then it stays.
+    let fixed: BTreeSet<_> = keys.iter().flat_map(|key| own(key)).filter(is_fixed).collect();
+    let nullable = fixed.len() <= 1 && keys.iter().all(|key| own(key).iter().any(|column| !is_fixed(column)));
     let mut comment = Comment::default();
     let mut rule = Rule::new(&table.name, Action::Delete, Vec::new());
     if keys.iter().all(nulls) {
@@ -146,6 +152,11 @@ fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule
                 "With \"detach\", add orphans = \"keep\" or \"delete\": what becomes of a row that refers to nobody any more.".to_owned(),
             );
         }
+        for column in fixed.iter().filter(|_| nullable) {
+            comment.lines.push(format!(
+                "\"{column}\" cannot be null: with \"detach\", if it names the tenant, add tenant = \"{column}\", and it stays."
+            ));
+        }
         comment.lines.push(
             "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
         );
@@ -156,8 +167,8 @@ fn rule(table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule
                 .lines
                 .push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));
         }
-        let own = |key: &ForeignKey| (table.name == key.parent && nullable).then_some(Action::Detach);
-        rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach).or(own(key)))).collect();
+        let itself = |key: &ForeignKey| (table.name == key.parent && nullable).then_some(Action::Detach);
+        rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach).or(itself(key)))).collect();
     }
     if comment.choose.is_some() || rule.action == Action::Detach {
         for column in addresses.iter().filter(|found| found.table == table.name) {
@@ -218,13 +229,15 @@ fn head(
             table.name, key.parent
         ));
     }
-    let fixed = |edge: &Edge| edge.columns.iter().any(|column| table.column(column).is_some_and(|column| column.not_null));
-    for edge in plan.subject.edges.iter().filter(|edge| fixed(edge)) {
-        lines.push(format!(
-            "\"{}\" ({}) cannot be null, so it cannot be detached: this plan will not fit.",
-            table.name,
-            edge.columns.join(", ")
-        ));
+    let is_fixed = |column: &String| table.column(column).is_some_and(|column| column.not_null);
+    for edge in &plan.subject.edges {
+        let own = plan.own_columns(&table.name, edge);
+        let why = match own.iter().any(|column| is_fixed(column)) {
+            true => "cannot be null",
+            false if own.is_empty() => "has no column of its own",
+            false => continue,
+        };
+        lines.push(format!("\"{}\" ({}) {why}, so it cannot be detached: this plan will not fit.", table.name, edge.columns.join(", ")));
     }
     for trigger in &shape.triggers {
         lines
@@ -240,6 +253,14 @@ fn head(
         }
     }
     Ok(lines)
+}
+
+/// What would be set to null to detach a key: the columns that no other key of the table, and none to it, uses.
+fn own_columns(shape: &Shape, table: &Table, keys: &[&ForeignKey], key: &ForeignKey) -> Vec<String> {
+    let to_it = shape.tables.iter().flat_map(|other| &other.keys).filter(|other| other.parent == table.name);
+    let others = keys.iter().filter(|other| edge(other, None) != edge(key, None)).flat_map(|other| &other.columns);
+    let used: Vec<_> = others.chain(to_it.flat_map(|other| &other.parent_columns)).collect();
+    key.columns.iter().filter(|column| !used.iter().any(|other| same(other, column))).cloned().collect()
 }
 
 fn edge(key: &ForeignKey, action: Option<Action>) -> Edge {

@@ -132,7 +132,7 @@ pub(super) struct DetachSteps {
     pub(super) updates: Vec<DetachUpdate>,
 }
 
-/// Sets one reference to null.
+/// Sets what is one reference's own to null.
 #[derive(Debug)]
 pub(super) struct DetachUpdate {
     /// The statement, without what it returns.
@@ -365,12 +365,13 @@ impl Sql<'_> {
         }
     }
 
-    /// Sets one reference to null, after those before it.
+    /// Sets what is one reference's own to null, after those before it.
     fn detach(&self, table: &str, edges: &[&Edge], at: usize, again: Vec<String>) -> DetachUpdate {
         let edge = edges[at];
         let behind = self.any(table, &edges[at + 1..]);
+        let own = nulls(&self.plan.own_columns(table, edge));
         DetachUpdate {
-            update: format!("UPDATE {} SET {} WHERE {}", in_main(table), nulls(edge), self.reaches(table, edge)),
+            update: format!("UPDATE {} SET {own} WHERE {}", in_main(table), self.reaches(table, edge)),
             last: format!("NOT coalesce(({behind}), 0)"),
             before: or_never(&edges.iter().filter(|other| **other != edge).map(|other| null(table, other)).collect::<Vec<_>>()),
             again: format!("coalesce(({}), 0) AND ?1 IS NOT NULL AND ?2 IS NOT NULL", or_never(&again)),
@@ -500,10 +501,11 @@ pub(super) fn or_never(conditions: &[String]) -> String {
     if conditions.is_empty() { "0".to_owned() } else { conditions.join(" OR ") }
 }
 
-fn nulls(edge: &Edge) -> String {
-    edge.columns.iter().map(|column| format!("{} = NULL", name(column))).collect::<Vec<_>>().join(", ")
+fn nulls(columns: &[&String]) -> String {
+    columns.iter().map(|column| format!("{} = NULL", name(column))).collect::<Vec<_>>().join(", ")
 }
 
+/// Whether a row has lost a reference: one column without a value is enough.
 fn null(table: &str, edge: &Edge) -> String {
     edge.columns.iter().map(|column| format!("{} IS NULL", of(table, column))).collect::<Vec<_>>().join(" OR ")
 }

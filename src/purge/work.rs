@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::plan::{Action, Plan, PlanError, Rule};
+use super::plan::{Action, Edge, Plan, PlanError, Rule};
 
 /// What is done to one table.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -51,7 +51,7 @@ impl Plan {
         let own = self.subject.edges.iter().map(|edge| WorkEdge {
             columns: edge.columns.clone(),
             parent: edge.parent.clone(),
-            deed: "set to null".to_owned(),
+            deed: self.nulls(&self.subject.table, edge),
         });
         let mut steps = vec![step(ordered.len() + 1, &self.subject.table, "the people; delete".to_owned(), own.collect())];
         steps.extend(self.account.as_ref().map(|account| {
@@ -66,7 +66,10 @@ impl Plan {
             let edges = rule.edges.iter().map(|edge| WorkEdge {
                 columns: edge.columns.clone(),
                 parent: edge.parent.clone(),
-                deed: deed(rule, rule.action_of(edge)),
+                deed: match rule.action_of(edge) {
+                    Action::Detach => detach(rule, self.nulls(&rule.table, edge)),
+                    action => deed(rule, action),
+                },
             });
             let mut step = step(at + 1, &rule.table, deed(rule, rule.action), edges.collect());
             step.by_address =
@@ -79,17 +82,26 @@ impl Plan {
         }
         Ok(steps)
     }
+
+    /// What becomes of a detached reference; its columns are named where some of them stay.
+    fn nulls(&self, table: &str, edge: &Edge) -> String {
+        let own: Vec<_> = self.own_columns(table, edge).into_iter().map(String::as_str).collect();
+        if own.len() == edge.columns.len() { "set to null".to_owned() } else { format!("set {} to null", own.join(", ")) }
+    }
 }
 
 fn deed(rule: &Rule, action: Action) -> String {
     match action {
         Action::Delete => "delete".to_owned(),
-        Action::Detach if rule.deletes_orphans() => "set to null; delete the row when nobody is left".to_owned(),
-        Action::Detach => "set to null".to_owned(),
+        Action::Detach => detach(rule, "set to null".to_owned()),
         Action::Overwrite => {
             let columns: Vec<_> = rule.sets.iter().map(|set| set.column.as_str()).collect();
             format!("overwrite {}", columns.join(", "))
         }
         Action::Keep => format!("keep: {}", rule.reason.as_deref().unwrap_or_default()),
     }
+}
+
+fn detach(rule: &Rule, nulls: String) -> String {
+    if rule.deletes_orphans() { format!("{nulls}; delete the row when nobody is left") } else { nulls }
 }

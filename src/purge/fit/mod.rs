@@ -154,8 +154,14 @@ impl Look<'_> {
     }
 
     fn can_be_detached(&mut self, table: &str, edge: &Edge) {
-        self.can_be_changed(table, &edge.columns, "detached");
-        self.can_be_null(table, &edge.columns, "detached");
+        let own: Vec<String> = self.plan.own_columns(table, edge).into_iter().cloned().collect();
+        self.can_be_changed(table, &own, "detached");
+        let before = self.found.len();
+        self.can_be_null(table, &own, "detached");
+        let may_name_tenant = self.plan.rule(table).is_some_and(|rule| rule.tenant.is_none() && rule.matches.is_empty());
+        if let ([.., _, _], true, Some(found)) = (own.as_slice(), may_name_tenant, self.found.get_mut(before)) {
+            found.mend = Some("if that column names the tenant, write it as the table's tenant, and it stays".to_owned());
+        }
     }
 
     fn can_be_changed(&mut self, table: &str, columns: &[String], what: &str) {

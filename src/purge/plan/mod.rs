@@ -3,6 +3,7 @@
 //! A value, made into SQL elsewhere. The built-in schema is one constant plan; a user's own schema is another, read from text.
 
 mod order;
+mod own;
 mod text;
 mod write;
 
@@ -71,7 +72,7 @@ pub struct Subject {
     /// Where names stand, for a person who looks for a person.
     #[serde(default)]
     pub names: Vec<String>,
-    /// References from subjects to rows that go, their own table's among them. They are set to null.
+    /// References from subjects to rows that go, their own table's among them. They are detached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edges: Vec<Edge>,
 }
@@ -120,7 +121,7 @@ pub struct AccountRule {
     pub columns: Vec<String>,
     /// The subject's columns that hold the same, in the same order.
     pub subject_columns: Vec<String>,
-    /// References from accounts to rows that go, their own table's among them. They are set to null.
+    /// References from accounts to rows that go, their own table's among them. They are detached.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub edges: Vec<Edge>,
 }
@@ -146,7 +147,8 @@ pub struct Rule {
     /// How it is reached by addresses.
     #[serde(default, rename = "match", skip_serializing_if = "Vec::is_empty")]
     pub matches: Vec<Match>,
-    /// The column that names the tenant: needed to reach rows by address where a subject's tenant is a column.
+    /// The column that names the tenant: needed to reach rows by address where a subject's tenant is a column. No detached reference
+    /// sets it to null.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// What is written over, and with what.
@@ -160,7 +162,7 @@ pub struct Rule {
 pub enum Action {
     /// They go.
     Delete,
-    /// The reference is set to null.
+    /// The reference is set to null: those of its columns that nothing else in the plan uses.
     Detach,
     /// Columns are written over.
     Overwrite,

@@ -52,6 +52,7 @@ impl Plan {
                     edge.columns.join(", ")
                 )));
             }
+            self.check_detached(place, table, edge)?;
         }
         self.rules.iter().enumerate().try_for_each(|(at, rule)| self.check_rule(Place::Rule(at), rule))
     }
@@ -95,6 +96,10 @@ impl Plan {
         } else if rule.orphans.is_some() {
             return Err(place.wrong(format!("table \"{table}\": orphans is a word of action = \"detach\"")));
         }
+        rule.edges
+            .iter()
+            .filter(|edge| rule.action_of(edge) == Action::Detach)
+            .try_for_each(|edge| self.check_detached(place, table, edge))?;
         if !rule.matches.is_empty() {
             match (&self.subject.tenancy, &rule.tenant) {
                 (Tenancy::Column(_), None) => {
@@ -123,9 +128,10 @@ impl Plan {
             }
             let is_set = |column: &String| column.eq_ignore_ascii_case(&set.column);
             if rule.edges.iter().any(|edge| rule.action_of(edge) == Action::Detach && edge.columns.iter().any(is_set)) {
-                return Err(
-                    place.wrong(format!("column \"{}\" of \"{table}\" is detached, so it cannot be overwritten as well", set.column))
-                );
+                return Err(place.wrong(format!(
+                    "column \"{}\" of \"{table}\" is in a reference that is detached, so it cannot be overwritten as well",
+                    set.column
+                )));
             }
             if self.edges().any(|edge| edge.parent == *table && edge.parent_columns.contains(&set.column)) {
                 return Err(place.wrong(format!("column \"{}\" of \"{table}\" is referred to, so it cannot be overwritten", set.column)));

@@ -10,5 +10,6 @@ mod misfits;
 mod model;
 mod oracle;
 mod schemas;
+mod shared;
 mod words;
 mod world;

@@ -12,7 +12,7 @@ CREATE TABLE people (id INTEGER PRIMARY KEY, owner TEXT, mail TEXT);
 INSERT INTO people VALUES (1, 'acme', 'One@x.example'), (2, 'acme', 'two@x.example'), (3, 'acme', 'two@x.example'), (4, 'other', 'one@x.example'), (5, 'acme', 'five@x.example');
 ";
 
-const SUBJECT: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { column = 'owner' }\naddress = { column = 'mail' }\naccount = 'owner'\nid = 'id'\n";
+pub(super) const SUBJECT: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { column = 'owner' }\naddress = { column = 'mail' }\naccount = 'owner'\nid = 'id'\n";
 
 fn world(sql: &str, plan: &str) -> World {
     let plan = Plan::parse(&format!("{SUBJECT}{plan}")).unwrap();
@@ -26,7 +26,7 @@ fn world(sql: &str, plan: &str) -> World {
 }
 
 /// Purges in chunks of one and of all; both must come to what the check says. Gives the table's dump.
-fn purged(sql: &str, plan: &str, files: &[&str], table: &str) -> String {
+pub(super) fn purged(sql: &str, plan: &str, files: &[&str], table: &str) -> String {
     let mut dumps = Vec::new();
     for chunk in [1, 100] {
         let world = world(sql, plan);
@@ -249,7 +249,7 @@ fn names_the_line_of_what_is_wrong() {
     let detached = edge.replace(" }]", ", action = 'detach' }]");
     check(
         &format!("[[table]]\nname = 'a'\naction = 'overwrite'\n{detached}\nset = [{{ column = 'P', to = {{ number = 0 }} }}]"),
-        "line 9: column \"P\" of \"a\" is detached, so it cannot be overwritten as well",
+        "line 9: column \"P\" of \"a\" is in a reference that is detached, so it cannot be overwritten as well",
     );
     check(
         "[[table]]\nname = 'a'\naction = 'delete'\nmatch = [{ column = 'm' }]",

@@ -47,6 +47,7 @@ pub(super) struct TableDraw {
 #[derive(Clone, Debug)]
 pub(super) struct EdgeDraw {
     pub(super) parent: u8,
+    /// 3: by the tenant's column, which all such references of a table share, and one of its own.
     pub(super) by: u8,
     pub(super) own: u8,
     pub(super) indexed: bool,
@@ -64,7 +65,12 @@ pub(super) struct RowDraw {
 
 pub(super) fn scene() -> impl Strategy<Value = SceneDraw> {
     let edge = || {
-        let drawn = (prop_oneof![2 => Just(0_u8), 3 => 0..12_u8], 0..3_u8, prop_oneof![4 => Just(0_u8), 1 => 1..3_u8], any::<bool>());
+        let drawn = (
+            prop_oneof![2 => Just(0_u8), 3 => 0..12_u8],
+            prop_oneof![2 => 0..3_u8, 1 => Just(3)],
+            prop_oneof![4 => Just(0_u8), 1 => 1..3_u8],
+            any::<bool>(),
+        );
         drawn.prop_map(|(parent, by, own, indexed)| EdgeDraw { parent, by, own, indexed })
     };
     let reference = || prop::option::weighted(0.8, 0..9_u8);
@@ -74,17 +80,17 @@ pub(super) fn scene() -> impl Strategy<Value = SceneDraw> {
     let row = (ours(), [reference(), reference(), reference()], 0..32_u8, 0..8_u8, 0..10_u8, prop::option::of(0..9_i64));
     let row = row.prop_map(|(ours, refs, mail, doc, note, n)| RowDraw { ours, refs, mail, doc, note, n });
     let table = (
-        (0..7_u8, 0..4_u8, any::<bool>()),
+        (0..7_u8, 0..4_u8, any::<bool>(), prop::bool::weighted(0.3)),
         prop::collection::vec(edge(), 0..4),
         prop::collection::vec((0..4_u8, 0..3_u8), 0..3),
         prop::collection::vec((0..8_u8, 0..5_u8), 1..4),
         prop_oneof![1 => prop::collection::vec(row.clone(), 0..3), 6 => prop::collection::vec(row, 3..10)],
     );
-    let table = table.prop_map(|((kind, action, orphans), edges, matches, sets, rows)| TableDraw {
+    let table = table.prop_map(|((kind, action, orphans, sharing), edges, matches, sets, rows)| TableDraw {
         kind,
         action,
         orphans,
-        edges,
+        edges: edges.into_iter().map(|edge| if sharing { EdgeDraw { by: 3, ..edge } } else { edge }).collect(),
         matches: if action == 1 { vec![] } else { matches },
         sets,
         rows,

@@ -18,6 +18,7 @@ use rusqlite::types::Value as Cell;
 
 use super::world::{Came, World, at, exempt, row, tenant};
 use crate::domain::{IdentityKey, ImportId, Outcome, Settings, SubjectKey};
+use crate::purge::plan::Action;
 use crate::purge::{Engine, InputRow, Plan};
 use crate::records;
 use crate::store::ledger::{self, Suppression, SuppressionKind};
@@ -185,6 +186,12 @@ fn what_is_drawn_reaches_every_corner() {
                 let never = what == "overwritten" && !table.starts_with('t');
                 see(format!("{what} {table}"), never || counts.get(table).is_some_and(|rows| *rows > 0));
             }
+        }
+        for rule in &scene.plan.rules {
+            let sharing = rule.edges.iter().filter(|edge| edge.columns[0] == "tenant");
+            let detached = sharing.clone().any(|edge| edge.action.unwrap_or(rule.action) == Action::Detach);
+            let lost = expected.detached.get(&rule.table).is_some_and(|rows| *rows > 0);
+            see("a shared column".into(), detached && lost && sharing.count() > 1);
         }
         see("account kept".into(), expected.accounts.1 > 0);
         see("suppressed".into(), expected.suppressed > 0);

@@ -192,11 +192,44 @@ impl<'a> Plain<'a> {
         }
     }
 
+    /// Whether a column matters to more than this reference: then it stays when the reference is lost.
+    fn is_shared(&self, table: &str, edge: &Edge, column: &String) -> bool {
+        let plan = &self.scene.plan;
+        let mut used: Vec<&String> = Vec::new();
+        let mut from = vec![("people", &plan.subject.edges)];
+        if table == "people" {
+            let subject = &plan.subject;
+            used.extend([&subject.key].into_iter().chain(&subject.account).chain(&subject.id));
+            used.extend(subject.address.iter().map(|address| &address.column));
+            if let Tenancy::Column(tenant) = &subject.tenancy {
+                used.push(tenant);
+            }
+        }
+        if let Some(account) = &plan.account {
+            from.push(("accounts", &account.edges));
+            used.extend(account.subject_columns.iter().filter(|_| table == "people"));
+            used.extend(account.columns.iter().filter(|_| table == "accounts"));
+        }
+        for rule in &plan.rules {
+            from.push((&rule.table, &rule.edges));
+            if rule.table == table {
+                used.extend(&rule.tenant);
+                used.extend(rule.matches.iter().map(|m| &m.column));
+            }
+        }
+        for (name, other) in from.iter().flat_map(|(name, edges)| edges.iter().map(move |edge| (*name, edge))) {
+            used.extend(other.columns.iter().filter(|_| name == table && other != edge));
+            used.extend(other.parent_columns.iter().filter(|_| other.parent == table));
+        }
+        used.contains(&column)
+    }
+
     /// Sets references to what is done with to null. Whether there was one.
     fn detach<'e>(&self, table: &Table, row: &mut [Cell], edges: impl Iterator<Item = &'e Edge>) -> bool {
         let lost: Vec<_> = edges.filter(|edge| self.reaches(table, row, edge)).collect();
         for edge in &lost {
-            edge.columns.iter().for_each(|column| row[table.at(column)] = Cell::Null);
+            let own = edge.columns.iter().filter(|column| !self.is_shared(&table.name, edge, column));
+            own.for_each(|column| row[table.at(column)] = Cell::Null);
         }
         !lost.is_empty()
     }

@@ -126,15 +126,15 @@ impl SceneDraw {
         }
     }
 
-    /// The columns by which a table is referred to, with the values of a row, there or not.
+    /// The columns by which a table is referred to, with the values of a row, there or not. A shared one is not among them.
     fn referred(&self, at: usize, by: u8, row: usize) -> Vec<(&'static str, Kind, Cell)> {
         let other = ("w", Kind::Text, if row % 3 == 2 { Cell::Null } else { Cell::Text(format!("w{row}")) });
         match (at, by) {
-            (1, 0) => {
+            (1, 0 | SHARED) => {
                 let rows = self.accounts.as_ref().map_or(0, |accounts| accounts.rows.len()).max(1);
                 let name = ("name", Kind::Text, Cell::Text(format!("a{}", if self.accounts_by_tenant() { row % rows } else { row })));
                 let tenant = ("tenant", Kind::Text, Cell::Text(TENANTS[usize::from(self.accounts_by_tenant() && row >= rows)].into()));
-                if self.accounts_by_tenant() { vec![tenant, name] } else { vec![name] }
+                if self.accounts_by_tenant() && by == 0 { vec![tenant, name] } else { vec![name] }
             }
             (1, _) | (_, 2) => vec![other],
             (_, 1) => vec![("u", Kind::Integer, Cell::Integer(row as i64)), ("v", Kind::Text, Cell::Text(format!("v{row}")))],
@@ -149,10 +149,13 @@ impl SceneDraw {
 
     fn edge(&self, n: usize, drawn: &EdgeDraw, action: Option<Action>) -> Edge {
         let parent = self.parent(drawn.parent);
+        let columns = self.columns_of(n, drawn).into_iter().map(|(column, _)| column);
+        let parent_columns = self.referred(parent, drawn.by, 0).into_iter().map(|(column, ..)| column.to_owned());
+        let shared = (drawn.by == SHARED).then(|| "tenant".to_owned());
         Edge {
-            columns: self.columns_of(n, drawn).into_iter().map(|(column, _)| column).collect(),
+            columns: shared.clone().into_iter().chain(columns).collect(),
             parent: self.name(parent),
-            parent_columns: self.referred(parent, drawn.by, 0).iter().map(|(column, ..)| (*column).to_owned()).collect(),
+            parent_columns: shared.into_iter().chain(parent_columns).collect(),
             action,
         }
     }
@@ -279,7 +282,11 @@ impl SceneDraw {
             let in_key = if kind == JOIN || kind == JOIN_SPARSE { 2 } else { 0 };
             let mut edges = rule.edges.iter().skip(in_key).filter(|edge| edge.action.is_none());
             let edge = edges.nth(usize::from(*at) % 2);
-            let Some((column, path)) = chosen.or_else(|| edge.map(|edge| (edge.columns[0].clone(), None))) else { continue };
+            let Some((column, path)) =
+                chosen.or_else(|| edge.map(|edge| (edge.columns.iter().find(|column| *column != "tenant").unwrap().clone(), None)))
+            else {
+                continue;
+            };
             if sets.iter().all(|set| set.column != column) {
                 sets.push(Set { column, path, to });
             }
@@ -299,7 +306,11 @@ impl SceneDraw {
         columns.extend(edges.iter().enumerate().flat_map(|(n, edge)| self.columns_of(n, edge)));
         let plain = [("tenant", Kind::Text), ("mail", Kind::Text), ("doc", Kind::Text), ("note", Kind::Text), ("n", Kind::Integer)];
         columns.extend(plain.map(|(name, kind)| (name.to_owned(), kind)));
-        let joined: Vec<_> = rule.edges.iter().take(2).flat_map(|edge| edge.columns.clone()).collect();
+        let mut joined: Vec<_> = rule.edges.iter().take(2).flat_map(|edge| edge.columns.clone()).collect();
+        joined.sort();
+        joined.dedup();
+        let places: Vec<_> = joined.iter().map(|column| columns.iter().position(|(name, _)| name == column).unwrap()).collect();
+        let named = |row: &[Cell]| places.iter().map(|at| row[*at].clone()).collect::<Vec<_>>();
         let (mut rows, mut ours): (Vec<Vec<Cell>>, Vec<bool>) = (Vec::new(), Vec::new());
         for (n, row) in drawn.rows.iter().enumerate() {
             let label = self.label(row.ours);
@@ -309,10 +320,10 @@ impl SceneDraw {
             cells.extend([Cell::Text(TENANTS[usize::from(!label)].into()), mail(row.mail), doc(row)]);
             cells.push(if row.note < 6 { Cell::Text(format!("note {}", row.note)) } else { mail(row.note) });
             cells.push(row.n.map_or(Cell::Null, Cell::Integer));
-            let named = &cells[4..4 + joined.len()];
+            let stands_twice = rows.iter().any(|other| named(other) == named(&cells));
             let refused = match kind {
-                JOIN => named.contains(&Cell::Null) || rows.iter().any(|other| other[4..4 + joined.len()] == *named),
-                JOIN_SPARSE => !named.contains(&Cell::Null) && rows.iter().any(|other| other[4..4 + joined.len()] == *named),
+                JOIN => named(&cells).contains(&Cell::Null) || stands_twice,
+                JOIN_SPARSE => !named(&cells).contains(&Cell::Null) && stands_twice,
                 _ => false,
             };
             if refused {
@@ -359,6 +370,9 @@ impl SceneDraw {
 }
 
 const COMPARE: [Compare; 3] = [Compare::Normalised, Compare::Nocase, Compare::Exact];
+
+/// How a reference is drawn that shares a column.
+const SHARED: u8 = 3;
 
 /// A table keyed by its first two references, without row numbers, or with them: then they can be null.
 const JOIN: u8 = 5;
