@@ -93,6 +93,8 @@ impl ListDraw {
         let json = self.json && first.is_some();
         let line_end = if json { "\n" } else { ["\n", "\r\n", "\r"][usize::from(self.line_end)] };
         let seam = self.seam.map(usize::from).filter(|at| self.rows.get(*at).is_some_and(solid));
+        // A row that an upload was resumed in settles nothing: the next does.
+        let settles = (0..self.rows.len()).find(|at| solid(&self.rows[*at]) && seam != Some(*at));
         let mut reading = Reading::new(if json { Format::Jsonl } else { Format::Csv });
         reading.limits.row_bytes_max = ROW_BYTES_MAX;
         reading.vouched = self.vouched;
@@ -111,7 +113,7 @@ impl ListDraw {
             if seam.is_some() {
                 (row.two_lines, row.bad) = (false, if row.bad == QUOTE && !json { 0 } else { row.bad });
             }
-            if json && first == Some(at) {
+            if json && [first, settles].contains(&Some(at)) {
                 row.bad = BAD;
             }
             let (mut text, mut says) = if json { writer.object(&row) } else { writer.record(&row) };
