@@ -28,7 +28,8 @@ fn a_compressed_list_is_checked_and_purged_as_the_list_itself() {
         let report = world.report("acme", "cut.csv.gz");
         assert_eq!(report["status"], "rejected", "{report}");
         assert!(report["reason"].as_str().is_some_and(|reason| reason.starts_with("gzip_")), "{report}");
-        world.eventually("the name is free", || world.files("acme", "rejected").len().is_multiple_of(2).then_some(()));
+        // The file, its report and the signature of that.
+        world.eventually("it is rejected", || world.files("acme", "rejected").len().is_multiple_of(3).then_some(()));
     }
     assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 6);
 
