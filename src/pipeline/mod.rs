@@ -268,6 +268,7 @@ impl Pipeline {
     fn hear(&mut self) -> bool {
         let now = Instant::now();
         let first = if self.turns.ready(now) || self.scrubbing.ready(now) {
+            self.rush.back(now);
             self.wakes.try_recv().map_err(|none| none == TryRecvError::Disconnected)
         } else {
             let until = [

@@ -41,6 +41,13 @@ impl Rush {
         }
     }
 
+    /// Something else was done: what was delivered meanwhile is heard of only now, so there was no pause.
+    pub(super) fn back(&mut self, now: Instant) {
+        if self.since.is_some() {
+            self.last = Some(now);
+        }
+    }
+
     /// A small commit, durable on return, took so long.
     pub(super) fn committed(&mut self, took: Duration) {
         self.commits = [took, self.commits[0]];
@@ -76,14 +83,19 @@ mod tests {
         assert_eq!(rush.wait(at(1_400)), None, "the second is over");
         rush.delivered(at(1_640));
         assert_eq!(rush.wait(at(1_640)), None, "no pause yet");
-        for ms in [2_000, 2_010] {
+        rush.back(at(4_640));
+        for ms in [4_640, 4_641] {
             rush.delivered(at(ms));
         }
-        assert_eq!(rush.wait(at(2_010)), Some(GAP));
+        assert_eq!(rush.wait(at(4_641)), None, "three seconds of work were no pause");
+        for ms in [5_000, 5_010] {
+            rush.delivered(at(ms));
+        }
+        assert_eq!(rush.wait(at(5_010)), Some(GAP));
         rush.committed(COMMIT_QUICK / 2);
-        assert_eq!(rush.wait(at(2_010)), None, "the disk is quick");
+        assert_eq!(rush.wait(at(5_010)), None, "the disk is quick");
         rush.committed(COMMIT_QUICK);
         rush.committed(COMMIT_QUICK);
-        assert_eq!(rush.wait(at(2_010)), Some(GAP));
+        assert_eq!(rush.wait(at(5_010)), Some(GAP));
     }
 }

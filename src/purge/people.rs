@@ -8,7 +8,7 @@ use super::plan::{AccountRule, Compare, Plan, Tenancy};
 use super::sql::{CHUNK, by_key, in_main, name, of};
 use crate::domain::{Email, Identity, IdentityKey, SubjectKey, TenantName};
 use crate::store::ledger::Target;
-use crate::store::{Doing, Key};
+use crate::store::{Doing, Key, StoreError};
 
 /// One tenant's subjects, as the plan sees them. `?1` of every statement is the tenant.
 #[derive(Clone, Copy, Debug)]
@@ -220,8 +220,17 @@ impl People<'_> {
         mut with: impl FnMut(Target, Option<Person>) -> Result<bool, E>,
     ) -> Result<(), E> {
         let mut targets = targets.peekable();
-        while targets.peek().is_some() {
-            let together: Vec<_> = targets.by_ref().take(TOGETHER).collect();
+        while let Some(first) = targets.next() {
+            // Integers only: a database of UTF-16 orders texts otherwise than we do.
+            let integer = |target: &Target| matches!(target.key, Key::Integer(_));
+            let several = integer(&first);
+            let mut together = vec![first];
+            while several
+                && together.len() < TOGETHER
+                && let Some(next) = targets.next_if(integer)
+            {
+                together.push(next);
+            }
             let left_out = self.choose_together(connection, together, &mut with)?;
             let doing = "leave subjects out of a chunk";
             let delete = format!(r#"DELETE FROM {CHUNK} WHERE "key" = ?1"#);
@@ -259,6 +268,9 @@ impl People<'_> {
             if !with(target, found)? {
                 left_out.push(key);
             }
+        }
+        if read.is_some() {
+            return Err(PurgeError::from(StoreError::Ledger("order of targets")).into());
         }
         Ok(left_out)
     }

@@ -153,7 +153,10 @@ impl Table {
             key.parent_columns.extend(to);
         }
         let primary = table.primary_key();
-        table.uniques.extend((!primary.is_empty()).then_some(primary));
+        // Only a row number has no index of its own; the others are judged by theirs.
+        let indexed = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
+        let indexed = !rows(connection, indexed, [&table.name], |row| row.get::<_, i64>(0))?.is_empty();
+        table.uniques.extend((!primary.is_empty() && !indexed).then_some(primary));
         let sql = r#"SELECT name FROM pragma_index_list(?1, 'main') WHERE "unique" AND NOT partial"#;
         for index in rows(connection, sql, [&table.name], |row| row.get::<_, String>(0))? {
             let sql = "SELECT name, coll FROM pragma_index_xinfo(?1, 'main') WHERE key ORDER BY seqno";

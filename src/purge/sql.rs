@@ -345,7 +345,8 @@ impl Sql<'_> {
         let rules = plan.rules.iter().flat_map(|rule| {
             let settled = |edge: &&Edge| self.settles(rule, edge);
             let (over, taken): (Vec<_>, _) = rule.edges.iter().filter(settled).partition(|edge| rule.action_of(edge) == Action::Overwrite);
-            [look(&rule.table, over, false), look(&rule.table, taken, true)]
+            // What is written over may be a column of another reference, or one that such a column is made from.
+            [look(&rule.table, over, false), look(&rule.table, taken, rule.sets.is_empty())]
         });
         // Of subjects and accounts only the tenant's own lose their references.
         let subject = std::iter::once((&plan.subject.table, &plan.subject.edges));

@@ -13,6 +13,7 @@ mod tests;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -261,9 +262,10 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         set(&self.connection, "wal_autocheckpoint", "0", "0")?;
-        let done = self.write(doing, work);
-        set(&self.connection, "wal_autocheckpoint", LOG_FRAMES, LOG_FRAMES)?;
-        done
+        let done = catch_unwind(AssertUnwindSafe(|| self.write(doing, work)));
+        // What was committed stands, whatever becomes of this setting.
+        let _ = set(&self.connection, "wal_autocheckpoint", LOG_FRAMES, LOG_FRAMES);
+        done.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Brings back into the database what the log holds and no reader is in the way of. Keeps nobody out, and empties no log.

@@ -237,3 +237,19 @@ fn a_table_whose_keys_have_no_index_is_read_once_a_statement_and_not_once_a_row(
     }
     assert!(scans > 0, "no statement reads the tables without an index");
 }
+
+#[test]
+fn a_check_of_a_database_of_utf_16_orders_keys_as_it_likes_and_counts_what_the_purge_takes() {
+    for encoding in ["UTF-8", "UTF-16le", "UTF-16be"] {
+        let world = World { folder: tempfile::TempDir::new().unwrap(), engine: shop().engine, create: Create::LedgerOnly };
+        // By UTF-16, little end first, "\u{100}1" stands before "a1"; by UTF-8 it is the last.
+        let people = "INSERT INTO user VALUES ('a1', 'a@x.example', 7, 1), ('b1', 'b@x.example', 7, 2), ('\u{100}1', 'c@x.example', 7, 3), ('\u{10000}1', 'd@x.example', 7, 4)";
+        let c = rusqlite::Connection::open(world.path()).unwrap();
+        c.execute_batch(&format!("PRAGMA encoding = '{encoding}'; {SHOP} {people}")).unwrap();
+        let matched = world.matched(&rows(&["a@x.example", "b@x.example", "c@x.example", "d@x.example"]), Settings::default());
+        world.open();
+        let (_, checked) = world.checked(&matched);
+        assert_eq!(checked.progress.removed.get("user"), 4, "{encoding}");
+        assert_eq!(world.purge(&matched, 2), checked, "{encoding}");
+    }
+}
