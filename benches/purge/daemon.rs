@@ -53,7 +53,7 @@ impl Served {
         let log = std::fs::File::create(home.join("log")).expect("a log");
         let mut command = Command::new(EXPUNGED);
         command.arg("--config").arg(&config).arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        command.envs(units_environment());
+        command.envs(crate::unit::environment());
         let served = Self { daemon: command.spawn().expect("the daemon starts"), home, store };
         served.until(|served| served.log().contains("daemon ready"));
         served
@@ -167,10 +167,4 @@ fn without_brake() -> String {
 fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(output.status.success(), "{command:?}\n{}", String::from_utf8_lossy(&output.stderr));
-}
-
-/// What the shipped unit sets in the daemon's environment.
-fn units_environment() -> impl Iterator<Item = (&'static str, &'static str)> {
-    const UNIT: &str = include_str!("../../systemd/expunged.service");
-    UNIT.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
 }

@@ -25,6 +25,8 @@ mod generate;
 mod measure;
 mod peers;
 mod scrub;
+#[path = "../unit.rs"]
+mod unit;
 mod view;
 
 use std::collections::BTreeMap;

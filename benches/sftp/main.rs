@@ -8,6 +8,8 @@
 
 mod cases;
 mod servers;
+#[path = "../unit.rs"]
+mod unit;
 mod usage;
 
 use std::path::PathBuf;

@@ -157,7 +157,7 @@ fn ours(dir: &Path) -> Server {
     fs::write(&config, set(&text, "sessions_per_source_max", "200")).expect("writable");
     let expunged = || {
         let mut command = Command::new(EXPUNGED);
-        command.arg("--config").arg(&config).envs(units_environment());
+        command.arg("--config").arg(&config).envs(crate::unit::environment());
         command
     };
     run(expunged().args(["tenant", "add", "bench", "--key"]).arg(dir.join("key.pub")));
@@ -249,10 +249,4 @@ pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>
         assert!(Instant::now() < until, "never came true: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// What the shipped unit sets in the daemon's environment.
-fn units_environment() -> impl Iterator<Item = (&'static str, &'static str)> {
-    const UNIT: &str = include_str!("../../systemd/expunged.service");
-    UNIT.lines().filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
 }

@@ -319,8 +319,8 @@ fn pipeline(config: &Config, spool: Spool, sign: pipeline::Sign) -> Result<Pipel
         hold_warn: Duration::from_secs(config.pipeline.hold_warn_hours * 3_600),
         hold_for: Duration::from_secs(config.pipeline.hold_days * 86_400),
         unindexed_rows_max: config.store.unindexed_rows_max,
-        // Longer than SQLite's own busy handler ever sleeps between two tries.
-        chunk_rest: if config.store.database.is_some() { Duration::from_millis(110) } else { Duration::ZERO },
+        // Another program's writers need it after every chunk.
+        chunk_rest: if config.store.database.is_some() { pipeline::OTHERS_TURN } else { Duration::ZERO },
         scrub: ScrubOptions { after_rows: config.scrub.after_rows, after: Duration::from_secs(config.scrub.after_minutes * 60) },
         originals_days: days(config.retention.originals_days),
         reports_days: days(config.retention.reports_days),

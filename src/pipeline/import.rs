@@ -408,5 +408,5 @@ pub(super) fn digest(file: &mut File) -> io::Result<(String, u64)> {
     }
 }
 
-/// Longer than SQLite's own busy handler ever sleeps between two tries.
-const OTHERS_TURN: Duration = Duration::from_millis(110);
+/// How long another writer needs to get its turn: longer than SQLite's own busy handler ever sleeps between two tries.
+pub const OTHERS_TURN: Duration = Duration::from_millis(110);

@@ -220,6 +220,7 @@ impl People<'_> {
         mut with: impl FnMut(Target, Option<Person>) -> Result<bool, E>,
     ) -> Result<(), E> {
         let mut targets = targets.peekable();
+        let sql = self.by_chunk();
         while let Some(first) = targets.next() {
             // Integers only: a database of UTF-16 orders texts otherwise than we do.
             let integer = |target: &Target| matches!(target.key, Key::Integer(_));
@@ -231,7 +232,7 @@ impl People<'_> {
             {
                 together.push(next);
             }
-            let left_out = self.choose_together(connection, together, &mut with)?;
+            let left_out = self.choose_together(connection, &sql, together, &mut with)?;
             let doing = "leave subjects out of a chunk";
             let delete = format!(r#"DELETE FROM {CHUNK} WHERE "key" = ?1"#);
             let mut delete = connection.prepare_cached(&delete).doing(doing).map_err(PurgeError::from)?;
@@ -245,6 +246,7 @@ impl People<'_> {
     fn choose_together<E: From<PurgeError>>(
         &self,
         connection: &Connection,
+        sql: &str,
         targets: Vec<Target>,
         with: &mut impl FnMut(Target, Option<Person>) -> Result<bool, E>,
     ) -> Result<Vec<Key>, E> {
@@ -252,7 +254,7 @@ impl People<'_> {
         let mut left_out = Vec::new();
         self.note_keys(connection, &targets)?;
         let doing = "read the subjects of a chunk";
-        let mut statement = connection.prepare_cached(&self.by_chunk()).doing(doing).map_err(PurgeError::from)?;
+        let mut statement = connection.prepare_cached(sql).doing(doing).map_err(PurgeError::from)?;
         let mut rows = statement.query((self.tenant.as_str(), first, last)).doing(doing).map_err(PurgeError::from)?;
         let mut next = || -> Result<Option<(Key, Person)>, PurgeError> {
             let row = rows.next().doing(doing)?;
