@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::*;
@@ -31,13 +32,18 @@ fn by_password(world: &World, login: &str, source: &str, passwords: &[&str], bat
     world.write("passwords", passwords.join("\n") + "\n");
     let script = "#!/bin/sh\nn=$(cat tries)\necho $((n + 1)) > tries\nsed -n \"${n}p\" passwords\n";
     world.write("tries", "1\n");
-    world.finish_with(client(world, login, source, script, passwords.len()), batch)
+    world.finish_with(client(world, login, source, &askpass(world, script), passwords.len()), batch)
+}
+
+/// A script that answers a client's prompts. Not to be written again while a client may run it.
+fn askpass(world: &World, script: &str) -> PathBuf {
+    let path = world.write("askpass", script);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("ours");
+    path
 }
 
 /// The system's `sftp`, which asks this script for its passwords.
-fn client(world: &World, login: &str, source: &str, script: &str, prompts: usize) -> Command {
-    let script = world.write("askpass", script);
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).expect("ours");
+fn client(world: &World, login: &str, source: &str, script: &Path, prompts: usize) -> Command {
     let mut command = Command::new("sftp");
     command.args(["-F", "none", "-o", "BatchMode=no", "-o", &format!("NumberOfPasswordPrompts={prompts}")]);
     command.args(["-o", "PubkeyAuthentication=no", "-o", &format!("BindAddress={source}"), "-b", "-"]);
@@ -229,7 +235,7 @@ fn a_tenant_without_a_key_is_told_how_to_use_its_password() {
 fn many_sessions_by_password_take_no_more_memory_than_one() {
     let mut world = world(&["acme"]);
     world.start();
-    let script = format!("#!/bin/sh\necho '{PASSWORD}'\n");
+    let script = askpass(&world, &format!("#!/bin/sh\necho '{PASSWORD}'\n"));
     let one = || client(&world, "acme", "127.0.0.1", &script, 1).spawn().expect("sftp starts");
     let mut sessions: Vec<_> = (0..12).map(|_| one()).collect();
     world.eventually("all are in", || (world.log().matches("session opened").count() == 12).then_some(()));
