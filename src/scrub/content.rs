@@ -4,17 +4,20 @@
 //! is whether the row belongs to someone who stays, or is kept by the plan. Where pages cannot be read so (a UTF-16 database, a build without page
 //! access), the tables are read by SQL.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::Range;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use serde::{Deserialize, Serialize};
 
 use super::needles::Needles;
-use super::pages::DatabaseFile;
+use super::pages::Beside;
 use super::record::{each_text, first_values};
-use super::roots::owners;
-use super::walk::RawRow;
+use super::roots::Owners;
+use super::sieve::Edges;
+use super::walk::{RawRow, Rows};
 use crate::report::KeptValues;
 use crate::store::{Doing, Kept, Living, StoreError};
 
@@ -45,17 +48,25 @@ struct Hit {
 /// The search of a slice's rows.
 pub(super) struct Search<'a> {
     needles: &'a Needles,
+    /// Whose pages are, where it is known.
+    owners: Option<&'a Owners>,
+    edges: Edges,
     hits: Vec<Hit>,
 }
 
-impl<'a> Search<'a> {
-    pub(super) fn new(needles: &'a Needles) -> Self {
-        Self { needles, hits: Vec::new() }
+impl Rows for Search<'_> {
+    /// An index holds nothing that its table does not.
+    fn are_in(&self, page: u32) -> bool {
+        !self.owners.is_some_and(|owners| owners.is_index(page))
+    }
+
+    fn may_matter(&mut self, bytes: &[u8], records: impl Iterator<Item = Range<usize>> + Clone) -> bool {
+        self.needles.may_be_in(bytes, records, &mut self.edges)
     }
 
     /// Looks at one row. One that does not read back is told by the structure's own checks.
-    pub(super) fn see(&mut self, row: &RawRow<'_>) {
-        if !self.needles.may_be_in(row.record) {
+    fn see(&mut self, row: &RawRow<'_>) {
+        if !self.may_matter(row.record, std::iter::once(0..row.record.len())) {
             return;
         }
         let only_ids = self.needles.only_ids_in(row.record);
@@ -76,29 +87,42 @@ impl<'a> Search<'a> {
             self.hits.push(Hit { page: row.page, rowid, record: row.record.to_vec(), columns });
         }
     }
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(needles: &'a Needles, owners: Option<&'a Owners>) -> Self {
+        Self { needles, owners, edges: Edges::default(), hits: Vec::new() }
+    }
 
     /// Says of each found value whose it is. In the transaction of the slice, which writes nothing.
     pub(super) fn settle(
         self,
         connection: &Connection,
-        file: Option<&DatabaseFile>,
+        file: Option<Beside<'_>>,
         living: &[Living],
         found: &mut FoundByImport,
     ) -> Result<(), StoreError> {
         if self.hits.is_empty() {
             return Ok(());
         }
-        let pages: HashSet<u32> = self.hits.iter().map(|hit| hit.page).collect();
-        let owners = owners(connection, file, &pages)?;
+        let read;
+        let owners = match self.owners {
+            Some(owners) => owners,
+            None => {
+                read = Owners::read(connection, file)?;
+                &read
+            }
+        };
         let mut tables: HashMap<u32, Option<Table>> = HashMap::new();
         for hit in &self.hits {
-            let table = match owners.get(&hit.page) {
+            let table = match owners.root_of(hit.page) {
                 Some(root) => {
-                    if !tables.contains_key(root) {
-                        tables.insert(*root, Table::at(connection, *root)?);
-                    }
-                    let Some(table) = &tables[root] else { continue };
-                    Some(table)
+                    let table = match tables.entry(root) {
+                        Entry::Occupied(known) => known.into_mut(),
+                        Entry::Vacant(new) => new.insert(Table::at(connection, root)?),
+                    };
+                    let Some(table) = table else { continue };
+                    Some(&*table)
                 }
                 None => None,
             };

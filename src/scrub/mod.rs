@@ -30,11 +30,12 @@ use std::io;
 use jiff::Timestamp;
 
 use self::content::{Search, delete_samples, search_by_sql};
-use self::needles::Needles;
+use self::needles::{Needles, NeedlesBuilder};
 use self::page_set::PageSet;
-use self::pages::{DatabaseFile, Pages};
+use self::pages::{Beside, DatabaseFile, Pages};
 use self::progress::{Moment, Progress, Sought, Stage};
-use self::walk::{Slice, Stop, Tally, Tell, Touch};
+use self::roots::Owners;
+use self::walk::{Images, NoRows, Slice, Stop, Tally, Tell};
 use crate::domain::ImportId;
 use crate::store::ledger::{self, ScrubRow};
 use crate::store::{Doing, Living, Store, StoreError};
@@ -120,8 +121,13 @@ struct Walking {
     again_from: u32,
     verified: bool,
     saved_page: u32,
-    /// The state that the last slice left behind.
+    /// What the last look found dirty, as it is to be in the state that was looked at.
+    images: Images,
+    /// Whose the pages are, until someone else writes.
+    owners: Option<Owners>,
+    /// The state that the last slice left behind, and whether the file holds all of it.
     left: Option<Moment>,
+    in_file: bool,
 }
 
 impl Scrubber {
@@ -203,7 +209,7 @@ impl Scrubber {
     }
 
     fn take_up(&self, store: &Store, row: ScrubRow) -> Result<Running, ScrubError> {
-        let mut needles = Needles::new(self.vault.key().hash_key());
+        let mut needles = NeedlesBuilder::new(self.vault.key().hash_key());
         let mut sought = Sought::new();
         for import in ledger::covered(store.connection(), row.id)? {
             let number = u32::try_from(sought.len()).map_err(io::Error::other)?;
@@ -220,7 +226,7 @@ impl Scrubber {
         // Who knows what was written meanwhile. What an ended walk saw, it saw.
         progress.disturbed |= progress.stage == Stage::Walk && progress.next_page > 1;
         let walking = Walking { saved_page: progress.next_page, ..Walking::default() };
-        Ok(Running { row, progress, needles, sought, walking })
+        Ok(Running { row, progress, needles: needles.build(), sought, walking })
     }
 
     fn samples(&self, store: &mut Store, running: &mut Running) -> Result<Step, ScrubError> {
@@ -255,23 +261,34 @@ impl Scrubber {
         Ok(Step::More)
     }
 
+    /// The file, in a transaction that sees this state.
+    fn beside(&self, walking: &Walking, now: Moment) -> Option<Beside<'_>> {
+        self.file.as_ref().map(|file| Beside { file, complete: walking.in_file && walking.left == Some(now) })
+    }
+
     /// Looks at the next pages, and searches their rows.
     fn look(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
-        let file = self.file.as_ref();
         let mut progress = running.progress.clone();
         let tx = store.connection_mut().transaction().doing("look at pages")?;
         let now = Moment::of(&tx)?;
+        let file = self.beside(&running.walking, now);
         progress.meet(now, running.walking.left);
         let header = Pages::open(&tx)?.header;
         progress.page_bytes = header.page_bytes as u64;
         progress.by_tables |= !header.utf8;
         let searching = progress.searching && !progress.by_tables && !running.needles.is_empty();
-        let mut search = Search::new(&running.needles);
-        let wanted = |page: &[u8]| running.needles.may_be_in(page);
-        let mut see = |row: &walk::RawRow<'_>| search.see(row);
-        let rows = searching.then_some(walk::Rows { wanted: &wanted, see: &mut see });
-        let slice = Slice { connection: &tx, touch: Touch::Look, tell: Tell::BySize, file, rows };
-        let walked = slice.run(progress.next_page, go_on)?;
+        if progress.disturbed {
+            running.walking.owners = None;
+        } else if searching && running.walking.owners.is_none() {
+            running.walking.owners = Some(Owners::read(&tx, file)?);
+        }
+        let mut search = Search::new(&running.needles, running.walking.owners.as_ref());
+        let (tell, mended) = (Tell::BySize, &mut running.walking.images);
+        let walked = if searching {
+            Slice { connection: &tx, tell, file, rows: &mut search, mended }.run(progress.next_page, go_on)?
+        } else {
+            Slice { connection: &tx, tell, file, rows: &mut NoRows, mended }.run(progress.next_page, go_on)?
+        };
         search.settle(&tx, file, &self.living, &mut progress.found)?;
         tx.rollback().doing("look at pages")?;
         progress.tally.add(&walked.tally);
@@ -291,34 +308,45 @@ impl Scrubber {
                 *left = Some(Moment::of(tx)?);
                 Ok::<_, StoreError>(())
             })?;
-            running.walking.saved_page = running.progress.next_page;
+            (running.walking.saved_page, running.walking.in_file) = (running.progress.next_page, false);
         }
         Ok(())
     }
 
-    /// Zeroes what the pages that were found dirty do not use.
+    /// Zeroes what the pages that were found dirty do not use. Where someone has written since they were looked at, they are looked
+    /// at again first.
     fn mend(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
         let mut progress = running.progress.clone();
         let (id, walking) = (running.row.id, &mut running.walking);
+        let mut images = std::mem::take(&mut walking.images);
         let (stop, left) = store.write("scrub pages", |tx| {
-            progress.meet(Moment::of(tx)?, walking.left);
-            let slice = Slice { connection: tx, touch: Touch::Mend, tell: Tell::BySize, file: None, rows: None };
-            let walked = slice.run_over(&walking.dirty, 1, go_on)?;
-            progress.zeroed_pages += walked.tally.dirty_pages;
-            progress.zeroed_bytes += walked.tally.dirty_bytes;
+            let now = Moment::of(tx)?;
+            progress.meet(now, walking.left);
+            let mut stop = Stop::End;
+            if walking.left != Some(now) || images.is_empty() {
+                let (file, mended) = (self.beside(walking, now), &mut images);
+                let slice = Slice { connection: tx, tell: Tell::BySize, file, rows: &mut NoRows, mended };
+                stop = slice.run_over(&walking.dirty, 1, go_on)?.stop;
+            }
+            images.write(tx)?;
+            progress.zeroed_pages += images.len();
+            progress.zeroed_bytes += images.zeroed;
             ledger::save_scrub(tx, id, &progress.to_text())?;
-            Ok::<_, StoreError>((walked.stop, Moment::of(tx)?))
+            Ok::<_, StoreError>((stop, Moment::of(tx)?))
         })?;
+        images.clear();
+        walking.images = images;
         let end = match stop {
             Stop::At(page) => page,
             Stop::End => u32::MAX,
         };
         walking.dirty.move_below(end, &mut walking.mended);
-        walking.left = Some(left);
+        (walking.left, walking.in_file) = (Some(left), false);
         running.progress = progress;
         if walking.dirty.is_empty() {
             // The next look reads the file. A reader in the way does not matter yet: what stands in the log is read from there.
-            store.checkpoint()?;
+            let found = if walking.passed { store.checkpoint()? } else { store.bring_back()? };
+            walking.in_file = found.is_whole();
         }
         Ok(())
     }
@@ -327,8 +355,10 @@ impl Scrubber {
     fn look_again(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
         let (walking, progress) = (&mut running.walking, &mut running.progress);
         let tx = store.connection_mut().transaction().doing("look at pages")?;
-        progress.meet(Moment::of(&tx)?, walking.left);
-        let slice = Slice { connection: &tx, touch: Touch::Look, tell: Tell::BySize, file: self.file.as_ref(), rows: None };
+        let now = Moment::of(&tx)?;
+        progress.meet(now, walking.left);
+        let mut none = Images::default();
+        let slice = Slice { connection: &tx, tell: Tell::BySize, file: self.beside(walking, now), rows: &mut NoRows, mended: &mut none };
         let walked = slice.run_over(&walking.mended, walking.again_from, go_on)?;
         tx.rollback().doing("look at pages")?;
         progress.nonzero_bytes += walked.tally.dirty_bytes;

@@ -6,14 +6,22 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
-use super::sieve::Sieve;
+use super::sieve::{Edges, Sieve, SieveBuilder};
 use crate::domain::Email;
 
 /// Shortest id that is looked for, in bytes: shorter ones stand in texts by chance.
 pub const ID_BYTES_MIN: usize = 8;
+
+/// Gathers whom to look for.
+pub(super) struct NeedlesBuilder {
+    needles: Needles,
+    set_numbers: HashMap<Vec<u32>, u32>,
+    sieve: SieveBuilder,
+}
 
 /// Identifiers of purged people, and whose they were.
 pub(super) struct Needles {
@@ -21,7 +29,6 @@ pub(super) struct Needles {
     found_in: HashMap<u64, u32, BuildHasherDefault<AsIs>>,
     /// Sets of imports, by number.
     sets: Vec<Vec<u32>>,
-    set_numbers: HashMap<Vec<u32>, u32>,
     addresses: bool,
     /// The lengths of ids, one bit each; the last stands for all that are longer.
     id_lengths: u64,
@@ -37,51 +44,66 @@ impl std::fmt::Debug for Needles {
     }
 }
 
-impl Needles {
+impl NeedlesBuilder {
     /// Nobody yet.
     #[must_use]
     pub(super) fn new(key: u64) -> Self {
-        Self {
+        let needles = Needles {
             key,
             found_in: HashMap::default(),
             sets: Vec::new(),
-            set_numbers: HashMap::new(),
             addresses: false,
             id_lengths: 0,
             with_blanks: false,
-            sieve: Sieve::new(key),
-        }
+            sieve: SieveBuilder::new(key).build(),
+        };
+        Self { needles, set_numbers: HashMap::new(), sieve: SieveBuilder::new(key) }
     }
 
     /// Looks for this one too. False: it is too short to be looked for.
     pub(super) fn add(&mut self, import: u32, identifier: &str) -> bool {
-        let hash = if let Ok(email) = Email::parse(identifier) {
-            self.addresses = true;
-            self.sieve.add_address(email.as_str());
-            self.hash(ADDRESS, email.as_str().as_bytes())
-        } else {
-            let id = identifier.trim().as_bytes();
-            if id.len() < ID_BYTES_MIN {
-                return false;
-            }
-            self.id_lengths |= length_bit(id.len());
-            self.with_blanks |= !id.iter().all(|byte| in_word(*byte));
-            self.sieve.add_id(id);
-            self.hash(ID, id)
+        let needles = &mut self.needles;
+        let address = Email::parse(identifier).ok();
+        let id = identifier.trim().as_bytes();
+        let hash = match &address {
+            Some(email) => needles.hash(ADDRESS, email.as_str().as_bytes()),
+            None if id.len() < ID_BYTES_MIN => return false,
+            None => needles.hash(ID, id),
         };
-        let mut set = self.found_in.get(&hash).map_or_else(Vec::new, |set| self.sets[*set as usize].clone());
+        let known = needles.found_in.get(&hash);
+        let mut set = known.map_or_else(Vec::new, |set| needles.sets[*set as usize].clone());
+        match &address {
+            _ if known.is_some() => {}
+            Some(email) => {
+                needles.addresses = true;
+                self.sieve.add_address(email.as_str());
+            }
+            None => {
+                needles.id_lengths |= length_bit(id.len());
+                needles.with_blanks |= !id.iter().all(|byte| in_word(*byte));
+                self.sieve.add_id(id);
+            }
+        }
         if !set.contains(&import) {
             set.push(import);
-            let next = u32::try_from(self.sets.len()).expect("fewer sets than identifiers");
+            let next = u32::try_from(needles.sets.len()).expect("fewer sets than identifiers");
             let number = *self.set_numbers.entry(set.clone()).or_insert(next);
             if number == next {
-                self.sets.push(set);
+                needles.sets.push(set);
             }
-            self.found_in.insert(hash, number);
+            needles.found_in.insert(hash, number);
         }
         true
     }
 
+    /// All of them.
+    #[must_use]
+    pub(super) fn build(self) -> Needles {
+        Needles { sieve: self.sieve.build(), ..self.needles }
+    }
+}
+
+impl Needles {
     /// Whether there is anyone to look for.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
@@ -94,9 +116,9 @@ impl Needles {
         &self.sets[set as usize]
     }
 
-    /// Whether some text within these bytes may hold one: quickly, and wrongly yes at times.
-    pub(super) fn may_be_in(&self, bytes: &[u8]) -> bool {
-        !self.is_empty() && self.sieve.passes(bytes)
+    /// Whether some value of the records at these places in some bytes may hold one: quickly, and wrongly yes at times.
+    pub(super) fn may_be_in(&self, bytes: &[u8], records: impl Iterator<Item = Range<usize>> + Clone, edges: &mut Edges) -> bool {
+        !self.is_empty() && self.sieve.passes(bytes, records, edges, |id| self.found_in.contains_key(&id))
     }
 
     /// Whether only whole ids can be in a record's values: no address, and nothing written with escapes.
@@ -180,7 +202,7 @@ impl Needles {
 
     fn address_at(&self, value: &[u8], at: usize, hit: &mut impl FnMut(u32)) {
         let most = at.saturating_sub(ADDRESS_BYTES_MAX);
-        let from = value[most..at].iter().rposition(|byte| !(in_local(*byte) || may_begin_after(*byte))).map_or(most, |n| most + n + 1);
+        let from = value[most..at].iter().rposition(|byte| !may_be_in_local(*byte)).map_or(most, |n| most + n + 1);
         let rest = &value[at + 1..value.len().min(at + ADDRESS_BYTES_MAX)];
         let mut to = rest.iter().position(|byte| !in_domain(*byte)).unwrap_or(rest.len());
         while to > 0 && !in_part(rest[to - 1]) {
@@ -227,12 +249,6 @@ impl Needles {
 /// 64 bits, keyed by the store's secret: a million identifiers and a billion words meet by chance once in 20,000 scrubs.
 #[inline]
 pub(super) fn keyed(key: u64, kind: u64, bytes: &[u8]) -> u64 {
-    let mix = |a: u64, b: u64| {
-        let product = u128::from(a) * u128::from(b);
-        #[expect(clippy::cast_possible_truncation, reason = "the halves are folded")]
-        let folded = product as u64 ^ (product >> 64) as u64;
-        folded
-    };
     let mut state = key ^ kind;
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
@@ -242,6 +258,14 @@ pub(super) fn keyed(key: u64, kind: u64, bytes: &[u8]) -> u64 {
     last[..rest.len()].copy_from_slice(rest);
     state = mix(state ^ u64::from_le_bytes(last), 0xa076_1d64_78bd_642f);
     mix(state ^ bytes.len() as u64, 0xe703_7ed1_a0b4_28db ^ key.rotate_left(32))
+}
+
+/// Both halves of a product, folded.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "the halves are folded")]
+pub(super) fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
 }
 
 /// Hashes are hashed enough.
@@ -264,9 +288,10 @@ fn length_bit(bytes: usize) -> u64 {
     1 << bytes.min(63)
 }
 
-/// Letters, digits and every byte of other scripts.
-fn in_part(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80
+/// Letters, digits and every byte of other scripts. Written so that the compiler does it for many bytes at once.
+#[inline]
+pub(super) const fn in_part(byte: u8) -> bool {
+    (byte | 0x20).wrapping_sub(b'a') < 26 || byte.wrapping_sub(b'0') < 10 || byte >= 0x80
 }
 
 /// What an id may be made of, without what separates values in texts.
@@ -286,16 +311,32 @@ const WORD: [bool; 256] = {
     table
 };
 
-fn in_local(byte: u8) -> bool {
+pub(super) const fn in_local(byte: u8) -> bool {
     in_part(byte) || matches!(byte, b'.' | b'_' | b'+' | b'-')
 }
 
 /// Allowed in an address before its `@`, but as often what an address follows: `mail='ann@x.example'`.
-fn may_begin_after(byte: u8) -> bool {
+const fn may_begin_after(byte: u8) -> bool {
     matches!(byte, b'=' | b'&' | b'\'' | b'/' | b'?' | b'#' | b'|' | b'{' | b'}' | b'!' | b'*' | b'^' | b'~' | b'$' | b'%' | b'`')
 }
 
-fn in_domain(byte: u8) -> bool {
+/// What may stand before the `@` of an address.
+#[inline]
+pub(super) fn may_be_in_local(byte: u8) -> bool {
+    LOCAL[usize::from(byte)]
+}
+
+const LOCAL: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = in_local(byte as u8) || may_begin_after(byte as u8);
+        byte += 1;
+    }
+    table
+};
+
+pub(super) fn in_domain(byte: u8) -> bool {
     in_part(byte) || matches!(byte, b'.' | b'-')
 }
 
@@ -370,15 +411,16 @@ const ADDRESS_BYTES_MAX: usize = 512;
 const PARTS_MAX: usize = 16;
 
 const ADDRESS: u64 = 0x51;
-const ID: u64 = 0xa7;
+pub(super) const ID: u64 = 0xa7;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn check(needle: &str, text: &str, expected: bool) {
-        let mut needles = Needles::new(7);
+        let mut needles = NeedlesBuilder::new(7);
         needles.add(3, needle);
+        let needles = needles.build();
         let mut found = false;
         needles.search(text.as_bytes(), &mut |set| {
             assert_eq!(needles.imports(set), [3]);
@@ -437,11 +479,12 @@ mod tests {
 
     #[test]
     fn tells_which_imports_an_identifier_belongs_to() {
-        let mut needles = Needles::new(1);
+        let mut needles = NeedlesBuilder::new(1);
         for import in [4, 9, 4] {
             assert!(needles.add(import, "account-1"));
         }
         assert!(!needles.add(4, "short"));
+        let needles = needles.build();
         let mut seen = Vec::new();
         needles.search(b"account-1", &mut |set| seen.extend_from_slice(needles.imports(set)));
         seen.dedup();

@@ -61,6 +61,20 @@ impl DatabaseFile {
     }
 }
 
+/// The file in a transaction that writes nothing yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Beside<'c> {
+    pub(super) file: &'c DatabaseFile,
+    /// It lacks nothing that the log holds, so that the log need not be read.
+    pub(super) complete: bool,
+}
+
+impl Beside<'_> {
+    fn logged(self, page_bytes: usize, count: u32) -> Option<PageSet> {
+        if self.complete { Some(PageSet::default()) } else { self.file.logged(page_bytes, count).ok()? }
+    }
+}
+
 /// A descriptor of the file that is never closed: closing one takes away all locks that this process has on the file, SQLite's
 /// among them (fcntl(2)). So there is one for each file, and while it is open no other file gets its inode.
 fn opened_once(path: &Path) -> io::Result<&'static File> {
@@ -93,7 +107,7 @@ impl<'c> Pages<'c> {
     pub(super) fn open(connection: &'c Connection) -> Result<Self, StoreError> {
         let doing = "read the file's pages";
         let read = connection.prepare_cached("SELECT data FROM sqlite_dbpage WHERE pgno = ?1").doing(doing)?;
-        let write = connection.prepare_cached("UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1").doing(doing)?;
+        let write = connection.prepare_cached("INSERT INTO sqlite_dbpage (pgno, data) VALUES (?1, ?2)").doing(doing)?;
         let count = connection.query_row("PRAGMA main.page_count", [], |row| row.get(0)).doing(doing)?;
         let nothing = Header { page_bytes: 0, usable: 0, free_trunk: 0, pointer_maps: false, utf8: true };
         let mut pages = Self { read, write, count, header: nothing, file: None, block: Vec::new(), block_first: 0 };
@@ -104,10 +118,10 @@ impl<'c> Pages<'c> {
     }
 
     /// Reads from the file what it holds. Only in a transaction that writes nothing.
-    pub(super) fn open_beside(connection: &'c Connection, file: Option<&'c DatabaseFile>) -> Result<Self, StoreError> {
+    pub(super) fn open_beside(connection: &'c Connection, file: Option<Beside<'c>>) -> Result<Self, StoreError> {
         let mut pages = Self::open(connection)?;
         // The transaction has read by now: what the log names from here on is all that the file may lack.
-        let Some((file, logged)) = file.and_then(|file| Some((file, file.logged(pages.header.page_bytes, pages.count).ok()??))) else {
+        let Some((file, logged)) = file.and_then(|beside| Some((beside.file, beside.logged(pages.header.page_bytes, pages.count)?))) else {
             return Ok(pages);
         };
         let mut first = Vec::new();
@@ -170,7 +184,7 @@ impl<'c> Pages<'c> {
     }
 
     pub(super) fn put(&mut self, page: u32, bytes: &[u8]) -> Result<(), StoreError> {
-        debug_assert!(self.file.is_none(), "what is read from the file is not what a writer has changed");
+        debug_assert!(bytes.len() == self.header.page_bytes, "anything shorter would cut the database off here");
         self.write.execute((page, bytes)).doing("zero what a page does not use")?;
         Ok(())
     }

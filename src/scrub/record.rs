@@ -1,31 +1,44 @@
 //! Values of a record, as SQLite writes rows.
 
+use std::ops::Range;
+
 use rusqlite::types::Value;
 
 use super::page::{Malformed, varint};
 
 /// Shows each text and each blob of a record, with its place among the stored columns.
 pub(super) fn each_text(record: &[u8], mut with: impl FnMut(usize, &[u8])) -> Result<(), Malformed> {
-    each(record, |column, serial, bytes| {
+    each(record, |column, serial, range| {
         if serial >= 12 {
-            with(column, bytes);
+            with(column, &record[range]);
         }
     })
+}
+
+/// Shows where each text and each blob of a record stands in it, as far as the record reads.
+#[inline]
+pub(super) fn each_bounds(record: &[u8], mut with: impl FnMut(Range<usize>)) {
+    // What does not read is told by who reads the values.
+    let _ = each(record, |_, serial, range| {
+        if serial >= 12 && !range.is_empty() {
+            with(range);
+        }
+    });
 }
 
 /// The first values of a record.
 pub(super) fn first_values(record: &[u8], count: usize) -> Result<Vec<Value>, Malformed> {
     let mut values = Vec::with_capacity(count);
-    each(record, |column, serial, bytes| {
+    each(record, |column, serial, range| {
         if column < count {
-            values.push(value(serial, bytes));
+            values.push(value(serial, &record[range]));
         }
     })?;
     Ok(values)
 }
 
 #[inline]
-fn each(record: &[u8], mut with: impl FnMut(usize, u64, &[u8])) -> Result<(), Malformed> {
+fn each(record: &[u8], mut with: impl FnMut(usize, u64, Range<usize>)) -> Result<(), Malformed> {
     let (header, mut at) = varint(record, 0)?;
     let header = usize::try_from(header).ok().filter(|header| *header <= record.len()).ok_or(Malformed)?;
     let (mut body, mut column) = (header, 0);
@@ -41,7 +54,7 @@ fn each(record: &[u8], mut with: impl FnMut(usize, u64, &[u8])) -> Result<(), Ma
         };
         let end = usize::try_from(bytes).ok().and_then(|bytes| body.checked_add(bytes)).filter(|end| *end <= record.len());
         let end = end.ok_or(Malformed)?;
-        with(column, serial, &record[body..end]);
+        with(column, serial, body..end);
         (at, body, column) = (next, end, column + 1);
     }
     Ok(())

@@ -2,43 +2,64 @@
 //!
 //! Only interior pages are read: all leaves of a tree are equally deep.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use rusqlite::Connection;
 
 use super::page::{Header, Kind, Parts};
 use super::page_set::PageSet;
-use super::pages::{DatabaseFile, Pages};
+use super::pages::{Beside, Pages};
 use crate::store::{Doing, StoreError};
 
 /// The pages that are b-tree pages.
 pub(super) fn btree_pages(connection: &Connection, pages: &mut Pages<'_>) -> Result<PageSet, StoreError> {
     let mut found = PageSet::default();
-    for root in roots(connection)? {
+    for (root, _) in roots(connection)? {
         each_page(pages, root, &mut |page| found.insert(page))?;
     }
     Ok(found)
 }
 
-/// Of some b-tree pages, the root of the tree that each belongs to.
-pub(super) fn owners(connection: &Connection, file: Option<&DatabaseFile>, wanted: &HashSet<u32>) -> Result<HashMap<u32, u32>, StoreError> {
-    let mut pages = Pages::open_beside(connection, file)?;
-    let mut owners = HashMap::new();
-    for root in roots(connection)? {
-        each_page(&mut pages, root, &mut |page| {
-            if wanted.contains(&page) {
-                owners.insert(page, root);
-            }
-        })?;
-    }
-    Ok(owners)
+/// Whose the b-tree pages are, in one state of the database.
+#[derive(Debug)]
+pub(super) struct Owners {
+    /// By page; 0 for those that no tree leads to.
+    roots: Vec<u32>,
+    /// The roots of indexes.
+    indexes: HashSet<u32>,
 }
 
-fn roots(connection: &Connection) -> Result<Vec<u32>, StoreError> {
+impl Owners {
+    /// Walks every tree.
+    pub(super) fn read(connection: &Connection, file: Option<Beside<'_>>) -> Result<Self, StoreError> {
+        let mut pages = Pages::open_beside(connection, file)?;
+        let mut owners = Self { roots: vec![0; pages.count as usize + 1], indexes: HashSet::new() };
+        for (root, is_index) in roots(connection)? {
+            if is_index {
+                owners.indexes.insert(root);
+            }
+            each_page(&mut pages, root, &mut |page| owners.roots[page as usize] = root)?;
+        }
+        Ok(owners)
+    }
+
+    /// The root of the tree that a page belongs to.
+    pub(super) fn root_of(&self, page: u32) -> Option<u32> {
+        self.roots.get(page as usize).copied().filter(|root| *root > 0)
+    }
+
+    pub(super) fn is_index(&self, page: u32) -> bool {
+        self.root_of(page).is_some_and(|root| self.indexes.contains(&root))
+    }
+}
+
+/// All roots, and whether they are of indexes; the key of a table without row numbers is the table.
+fn roots(connection: &Connection) -> Result<Vec<(u32, bool)>, StoreError> {
     let doing = "read the roots of the tables";
-    let mut statement = connection.prepare_cached("SELECT rootpage FROM main.sqlite_schema WHERE rootpage > 0").doing(doing)?;
-    let found = statement.query_map([], |row| row.get(0)).doing(doing)?.collect::<Result<Vec<u32>, _>>().doing(doing)?;
-    Ok(std::iter::once(1).chain(found).collect())
+    let sql = "SELECT rootpage, type = 'index' FROM main.sqlite_schema WHERE rootpage > 0";
+    let mut statement = connection.prepare_cached(sql).doing(doing)?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).doing(doing)?.collect::<Result<Vec<_>, _>>().doing(doing)?;
+    Ok(std::iter::once((1, false)).chain(found).collect())
 }
 
 fn each_page(pages: &mut Pages<'_>, root: u32, on_page: &mut dyn FnMut(u32)) -> Result<(), StoreError> {

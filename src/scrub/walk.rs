@@ -1,33 +1,25 @@
 //! The walk over pages: what is not used is zero, or is made so.
 //!
-//! A slice runs in the caller's transaction and sees one state of the file. One that looks names the pages that are to be
-//! mended, another mends just these. Each page is what the free list, the arithmetic of
+//! A slice runs in the caller's transaction, sees one state of the file and writes nothing: it gives the pages that are to be
+//! mended, as they are to be. Each page is what the free list, the arithmetic of
 //! maps and locks, and its place in a b-tree make it; the first byte tells a b-tree page from an overflow page as long as
 //! page numbers cannot look like one ([`AMBIGUOUS_PAGES`]), and beyond that the trees are walked from their roots.
 //! Tails of overflow chains are found from the cells that own them, never by looking at the page itself.
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::page::{Header, Kind, Malformed, Parts, be32, nonzero, trunk_leaves};
 use super::page_set::PageSet;
-use super::pages::{DatabaseFile, Pages};
+use super::pages::{Beside, Pages};
 use super::roots::btree_pages;
 use crate::store::StoreError;
 
 /// From this many pages on, the next page's number that begins an overflow page can begin with a b-tree page's first byte, 2.
 pub(super) const AMBIGUOUS_PAGES: u32 = 2 << 24;
-
-/// Whether a slice may write.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Touch {
-    /// Names the pages that are to be mended.
-    Look,
-    /// Mends what it finds. Needs a transaction that may write.
-    Mend,
-}
 
 /// How b-tree pages are told from overflow pages.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -95,22 +87,41 @@ pub(super) struct RawRow<'a> {
 }
 
 /// What is shown rows.
-pub(super) struct Rows<'a> {
-    /// Whether a page's bytes may hold rows that are of interest.
-    pub(super) wanted: &'a dyn Fn(&[u8]) -> bool,
+pub(super) trait Rows {
+    /// Whether a page has rows that are of interest at all.
+    fn are_in(&self, page: u32) -> bool;
+
+    /// Whether a page's bytes, with records at these places in them, may hold some.
+    fn may_matter(&mut self, bytes: &[u8], records: impl Iterator<Item = Range<usize>> + Clone) -> bool;
+
     /// Shown the rows of such pages, and all that go on in other pages.
-    pub(super) see: &'a mut dyn FnMut(&RawRow<'_>),
+    fn see(&mut self, row: &RawRow<'_>);
+}
+
+/// Rows are not looked at.
+pub(super) struct NoRows;
+
+impl Rows for NoRows {
+    fn are_in(&self, _: u32) -> bool {
+        false
+    }
+
+    fn may_matter(&mut self, _: &[u8], _: impl Iterator<Item = Range<usize>> + Clone) -> bool {
+        false
+    }
+
+    fn see(&mut self, _: &RawRow<'_>) {}
 }
 
 /// One slice of a walk.
-pub(super) struct Slice<'a, 'c> {
+pub(super) struct Slice<'a, 'c, R> {
     pub(super) connection: &'c Connection,
-    pub(super) touch: Touch,
     pub(super) tell: Tell,
     /// The database's file, where pages may be read from it.
-    pub(super) file: Option<&'c DatabaseFile>,
-    /// Shown rows of the slice's pages; `None`: rows are not looked at.
-    pub(super) rows: Option<Rows<'a>>,
+    pub(super) file: Option<Beside<'c>>,
+    pub(super) rows: &'a mut R,
+    /// Where the pages that are to be mended are put, as they are to be.
+    pub(super) mended: &'a mut Images,
 }
 
 /// What a slice came to.
@@ -122,10 +133,52 @@ pub(super) struct Walked {
     pub(super) dirty: Vec<u32>,
 }
 
+/// Pages as they are to be. Used again and again: fresh memory costs more than what is put there.
+#[derive(Debug, Default)]
+pub(super) struct Images {
+    pages: Vec<u32>,
+    bytes: Vec<u8>,
+    /// Bytes that were not zero and are to be.
+    pub(super) zeroed: u64,
+}
+
+impl Images {
+    pub(super) fn is_empty(&self) -> bool {
+        self.pages.is_empty()
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.pages.len() as u64
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.pages.clear();
+        self.bytes.clear();
+        self.zeroed = 0;
+    }
+
+    fn add(&mut self, page: u32, bytes: &[u8], zeroed: usize) {
+        self.pages.push(page);
+        self.bytes.extend_from_slice(bytes);
+        self.zeroed += zeroed as u64;
+    }
+
+    /// Writes them. Only in the state that they were read in.
+    pub(super) fn write(&self, connection: &Connection) -> Result<(), StoreError> {
+        let mut into = Pages::open(connection)?;
+        self.pages.iter().zip(self.bytes.chunks_exact(into.header.page_bytes)).try_for_each(|(page, bytes)| into.put(*page, bytes))
+    }
+}
+
 /// How many pages pass between two looks at the time.
 const PAGES_BETWEEN: u64 = 64;
 
-impl Slice<'_, '_> {
+/// Bytes of mended pages after which a slice ends: they are written in one transaction, 4,096 pages as a rule, which keeps writers
+/// away for less than the
+/// 250 ms of DESIGN section 4.
+const IMAGES_BYTES_MAX: usize = 16 << 20;
+
+impl<R: Rows> Slice<'_, '_, R> {
     /// Walks from a page on until `go_on` says no, and at least some pages.
     pub(super) fn run(self, from: u32, go_on: &mut dyn FnMut() -> bool) -> Result<Walked, StoreError> {
         self.visit(from.max(1), Some, go_on)
@@ -136,15 +189,15 @@ impl Slice<'_, '_> {
         self.visit(from.max(1), |page| some.next(page), go_on)
     }
 
-    fn visit(mut self, from: u32, next: impl Fn(u32) -> Option<u32>, go_on: &mut dyn FnMut() -> bool) -> Result<Walked, StoreError> {
-        let file = self.file.filter(|_| self.touch == Touch::Look);
-        let mut pages = Pages::open_beside(self.connection, file)?;
+    fn visit(self, from: u32, next: impl Fn(u32) -> Option<u32>, go_on: &mut dyn FnMut() -> bool) -> Result<Walked, StoreError> {
+        let mut pages = Pages::open_beside(self.connection, self.file)?;
         let trees = match self.tell {
             Tell::BySize if pages.count < AMBIGUOUS_PAGES => None,
             _ => Some(btree_pages(self.connection, &mut pages)?),
         };
+        self.mended.clear();
         let mut work =
-            Work { tally: Tally::default(), dirty: Vec::new(), touch: self.touch, parts: Parts::default(), chained: HashSet::new() };
+            Work { tally: Tally::default(), dirty: Vec::new(), mended: self.mended, parts: Parts::default(), chained: HashSet::new() };
         let free = work.free_list(&mut pages)?;
         let lock_page = pages.header.lock_page();
         let (mut page, mut expected) = (Vec::new(), from);
@@ -160,7 +213,7 @@ impl Slice<'_, '_> {
             } else if let Some(role) = free.role(number) {
                 work.tally.free_pages += 1;
                 pages.get(number, &mut page)?;
-                work.free_page(&mut pages, number, role, &mut page)?;
+                work.free_page(pages.header.usable, number, role, &mut page);
             } else if work.chained.remove(&number) {
                 work.tally.other_pages += 1;
             } else {
@@ -172,7 +225,7 @@ impl Slice<'_, '_> {
                 };
                 if is_tree {
                     work.tally.btree_pages += 1;
-                    work.btree_page(&mut pages, number, &mut page, &mut self.rows)?;
+                    work.btree_page(&mut pages, number, &mut page, self.rows)?;
                 } else {
                     work.tally.other_pages += 1;
                 }
@@ -181,11 +234,13 @@ impl Slice<'_, '_> {
                 work.dirty.push(number);
             }
             at = next(expected);
-            if work.tally.pages.is_multiple_of(PAGES_BETWEEN) && at.is_some_and(|at| at <= pages.count) && !go_on() {
-                return Ok(Walked { tally: work.tally, stop: Stop::At(expected), dirty: work.dirty });
+            let full = || work.mended.bytes.len() >= IMAGES_BYTES_MAX;
+            let late = work.tally.pages.is_multiple_of(PAGES_BETWEEN) && (full() || !go_on());
+            if late && at.is_some_and(|at| at <= pages.count) {
+                return Ok(work.end(Stop::At(expected)));
             }
         }
-        Ok(Walked { tally: work.tally, stop: Stop::End, dirty: work.dirty })
+        Ok(work.end(Stop::End))
     }
 }
 
@@ -211,16 +266,20 @@ impl FreeList {
     }
 }
 
-struct Work {
+struct Work<'a> {
     tally: Tally,
     dirty: Vec<u32>,
-    touch: Touch,
+    mended: &'a mut Images,
     parts: Parts,
     /// Overflow pages that their rows led to, and that the walk has yet to pass.
     chained: HashSet<u32>,
 }
 
-impl Work {
+impl Work<'_> {
+    fn end(self, stop: Stop) -> Walked {
+        Walked { tally: self.tally, stop, dirty: self.dirty }
+    }
+
     /// The whole list: a page's part in it is known only from its trunk.
     fn free_list(&mut self, pages: &mut Pages<'_>) -> Result<FreeList, StoreError> {
         let mut list = FreeList::default();
@@ -242,21 +301,20 @@ impl Work {
         Ok(list)
     }
 
-    fn free_page(&mut self, pages: &mut Pages<'_>, number: u32, role: FreeRole, page: &mut [u8]) -> Result<(), StoreError> {
-        let usable = pages.header.usable;
+    fn free_page(&mut self, usable: usize, number: u32, role: FreeRole, page: &mut [u8]) {
         let from = match role {
             FreeRole::Leaf => 0,
             FreeRole::Trunk => match trunk_leaves(page, usable) {
                 Ok((_, end)) => end,
-                Err(Malformed) => return Ok(()),
+                Err(Malformed) => return,
             },
         };
         let dirty = nonzero(&page[from..usable]);
         page[from..usable].fill(0);
-        self.mended(pages, number, page, dirty)
+        self.found(number, page, dirty);
     }
 
-    fn btree_page(&mut self, pages: &mut Pages<'_>, number: u32, page: &mut [u8], rows: &mut Option<Rows<'_>>) -> Result<(), StoreError> {
+    fn btree_page(&mut self, pages: &mut Pages<'_>, number: u32, page: &mut [u8], rows: &mut impl Rows) -> Result<(), StoreError> {
         let header = pages.header;
         let mut parts = std::mem::take(&mut self.parts);
         let Ok(kind) = parts.read(page, Header::start_of(number), header.usable) else {
@@ -265,22 +323,24 @@ impl Work {
             return Ok(());
         };
         let mut whole = Vec::new();
-        let wanted = kind.has_payload() && rows.as_ref().is_some_and(|rows| (rows.wanted)(&page[parts.content..header.usable]));
-        for cell in parts.cells.iter().filter(|_| kind.has_payload()) {
+        let sought = kind.has_payload() && rows.are_in(number);
+        let from = parts.content;
+        let records = || parts.cells.iter().map(|cell| cell.local.0 - from..cell.local.1 - from);
+        let wanted = sought && rows.may_matter(&page[from..header.usable], records());
+        for cell in parts.cells.iter().filter(|cell| kind.has_payload() && (wanted || cell.overflow != 0)) {
             let local = &page[cell.local.0..cell.local.1];
             let mut record = local;
             if cell.overflow != 0 {
                 whole.clear();
                 whole.extend_from_slice(local);
-                let keep = rows.is_some();
-                if self.chain(pages, number, cell.overflow, cell.payload_bytes, keep, &mut whole)? == Err(Malformed) {
+                if self.chain(pages, number, cell.overflow, cell.payload_bytes, sought, &mut whole)? == Err(Malformed) {
                     self.tally.malformed_pages += 1;
                     continue;
                 }
                 record = &whole;
             }
-            if let Some(rows) = rows.as_mut().filter(|_| wanted || cell.overflow != 0) {
-                (rows.see)(&RawRow { page: number, rowid: cell.rowid, has_rowid: kind.has_rowid(), record });
+            if sought {
+                rows.see(&RawRow { page: number, rowid: cell.rowid, has_rowid: kind.has_rowid(), record });
             }
         }
         let mut dirty = 0;
@@ -292,7 +352,8 @@ impl Work {
             }
         }
         self.parts = parts;
-        self.mended(pages, number, page, dirty)
+        self.found(number, page, dirty);
+        Ok(())
     }
 
     /// Follows a row's overflow chain to its last page, whose tail is unused.
@@ -332,18 +393,18 @@ impl Work {
                 let tail = 4 + here..pages.header.usable;
                 let dirty = nonzero(&page[tail.clone()]);
                 page[tail].fill(0);
-                self.mended(pages, number, &page, dirty)?;
+                self.found(number, &page, dirty);
                 return Ok(Ok(()));
             }
         }
     }
 
-    fn mended(&mut self, pages: &mut Pages<'_>, number: u32, page: &[u8], dirty: usize) -> Result<(), StoreError> {
-        if dirty == 0 {
-            return Ok(());
+    /// A page as it is to be, and how many bytes are not so.
+    fn found(&mut self, number: u32, page: &[u8], dirty: usize) {
+        if dirty > 0 {
+            self.tally.dirty_pages += 1;
+            self.tally.dirty_bytes += dirty as u64;
+            self.mended.add(number, page, dirty);
         }
-        self.tally.dirty_pages += 1;
-        self.tally.dirty_bytes += dirty as u64;
-        if self.touch == Touch::Mend { pages.put(number, page) } else { Ok(()) }
     }
 }

@@ -155,7 +155,7 @@ pub struct Kept {
     pub reason: String,
 }
 
-/// What a truncating checkpoint came to.
+/// What a checkpoint came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Checkpoint {
     /// Another connection was in the way: the write-ahead log still holds old content.
@@ -164,6 +164,14 @@ pub struct Checkpoint {
     pub log_frames: Option<u64>,
     /// Frames brought back into the database.
     pub checkpointed_frames: Option<u64>,
+}
+
+impl Checkpoint {
+    /// Whether the database's file lacks nothing that the log held at that moment.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        !self.busy && self.log_frames == self.checkpointed_frames
+    }
 }
 
 impl Store {
@@ -272,8 +280,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Sqlite`].
-    pub fn bring_back(&self) -> Result<(), StoreError> {
-        self.connection.query_row("PRAGMA main.wal_checkpoint(PASSIVE)", [], |_| Ok(())).doing("checkpoint the store")
+    pub fn bring_back(&self) -> Result<Checkpoint, StoreError> {
+        self.run_checkpoint("PRAGMA main.wal_checkpoint(PASSIVE)").doing("checkpoint the store")
     }
 
     /// Empties the write-ahead log into the database, if no reader is in the way.
@@ -284,15 +292,16 @@ impl Store {
         let doing = "checkpoint the store";
         // While it waits for readers it keeps writers out.
         self.connection.busy_timeout(self.busy.min(CHECKPOINT_WAIT)).doing(doing)?;
-        let found = self
-            .connection
-            .query_row("PRAGMA main.wal_checkpoint(TRUNCATE)", [], |row| {
-                let frames = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).ok());
-                Ok(Checkpoint { busy: row.get::<_, i64>(0)? != 0, log_frames: frames(1)?, checkpointed_frames: frames(2)? })
-            })
-            .doing(doing);
+        let found = self.run_checkpoint("PRAGMA main.wal_checkpoint(TRUNCATE)").doing(doing);
         self.connection.busy_timeout(self.busy).doing(doing)?;
         found
+    }
+
+    fn run_checkpoint(&self, sql: &str) -> rusqlite::Result<Checkpoint> {
+        self.connection.query_row(sql, [], |row| {
+            let frames = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).ok());
+            Ok(Checkpoint { busy: row.get::<_, i64>(0)? != 0, log_frames: frames(1)?, checkpointed_frames: frames(2)? })
+        })
     }
 }
 

@@ -144,8 +144,9 @@ fn notes_of_its_own_progress_leave_nothing_behind_in_the_file() {
         if scrubber.running.as_ref().is_some_and(|running| running.progress.stage == crate::scrub::progress::Stage::Log) {
             let mut other = Connection::open(world.path()).unwrap();
             let tx = other.transaction().unwrap();
-            let (touch, tell) = (crate::scrub::walk::Touch::Look, crate::scrub::walk::Tell::BySize);
-            let slice = crate::scrub::walk::Slice { connection: &tx, touch, tell, file: None, rows: None };
+            let (tell, rows) = (crate::scrub::walk::Tell::BySize, &mut crate::scrub::walk::NoRows);
+            let mended = &mut crate::scrub::walk::Images::default();
+            let slice = crate::scrub::walk::Slice { connection: &tx, tell, file: None, rows, mended };
             dirty = Some(slice.run(1, &mut || true).unwrap().tally.dirty_bytes);
         }
     });

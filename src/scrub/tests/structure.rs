@@ -9,9 +9,9 @@ use tempfile::TempDir;
 
 use crate::scrub::page::{Header, Kind, Parts};
 use crate::scrub::page_set::PageSet;
-use crate::scrub::pages::{DatabaseFile, Pages};
-use crate::scrub::roots::btree_pages;
-use crate::scrub::walk::{Slice, Stop, Tally, Tell, Touch};
+use crate::scrub::pages::{Beside, DatabaseFile, Pages};
+use crate::scrub::roots::{Owners, btree_pages};
+use crate::scrub::walk::{Images, NoRows, Slice, Stop, Tally, Tell};
 
 #[derive(Clone, Copy, Debug)]
 struct Shape {
@@ -107,11 +107,12 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 /// A whole walk, in slices of a few pages each: what was seen, and the pages that were dirty.
-fn walk(db: &mut Connection, tell: Tell, touch: Touch, file: Option<&DatabaseFile>) -> (Tally, PageSet) {
+fn walk(db: &mut Connection, tell: Tell, file: Option<Beside<'_>>) -> (Tally, PageSet) {
     let (mut from, mut total, mut dirty) = (1, Tally::default(), PageSet::default());
     loop {
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-        let walked = Slice { connection: &tx, touch, tell, file, rows: None }.run(from, &mut || false).unwrap();
+        let walked =
+            Slice { connection: &tx, tell, file, rows: &mut NoRows, mended: &mut Images::default() }.run(from, &mut || false).unwrap();
         tx.commit().unwrap();
         total.add(&walked.tally);
         walked.dirty.iter().for_each(|page| dirty.insert(*page));
@@ -123,12 +124,14 @@ fn walk(db: &mut Connection, tell: Tell, touch: Touch, file: Option<&DatabaseFil
 }
 
 /// Mends some pages only, a few at a time.
-fn mend(db: &mut Connection, tell: Tell, dirty: &PageSet) -> Tally {
+fn mend(db: &mut Connection, tell: Tell, dirty: &PageSet, file: Option<Beside<'_>>) -> Tally {
     let (mut from, mut total) = (1, Tally::default());
     loop {
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-        let slice = Slice { connection: &tx, touch: Touch::Mend, tell, file: None, rows: None };
+        let mut mended = Images::default();
+        let slice = Slice { connection: &tx, tell, file, rows: &mut NoRows, mended: &mut mended };
         let walked = slice.run_over(dirty, from, &mut || false).unwrap();
+        mended.write(&tx).unwrap();
         tx.commit().unwrap();
         total.add(&walked.tally);
         match walked.stop {
@@ -171,18 +174,19 @@ fn check(shape: Shape, acts: &[Act], tell: Tell) -> Result<Tally, TestCaseError>
     prop_assert_eq!(integrity(&db), "ok");
     let before = dump(&db);
     let file = DatabaseFile::of(&db);
-    let (first, dirty) = walk(&mut db, tell, Touch::Look, None);
-    let (seen_in_file, dirty_in_file) = walk(&mut db, tell, Touch::Look, file.as_ref());
+    let file = file.as_ref().map(|file| Beside { file, complete: false });
+    let (first, dirty) = walk(&mut db, tell, None);
+    let (seen_in_file, dirty_in_file) = walk(&mut db, tell, file);
     prop_assert_eq!(seen_in_file, first, "the file and the log hold what SQLite shows");
     prop_assert!(dirty_in_file == dirty);
-    let mended = mend(&mut db, tell, &dirty);
+    let mended = mend(&mut db, tell, &dirty, file.filter(|_| shape.auto_vacuum == 0));
     prop_assert_eq!((mended.dirty_pages, mended.dirty_bytes), (first.dirty_pages, first.dirty_bytes));
     prop_assert_eq!(first.malformed_pages, 0);
     prop_assert_eq!(first.other_pages, first.overflow_pages, "every page is accounted for");
     prop_assert_eq!(integrity(&db), "ok");
     prop_assert_eq!(dump(&db), before.clone());
-    for file in [None, file.as_ref()] {
-        let (second, dirty) = walk(&mut db, tell, Touch::Look, file);
+    for file in [None, file] {
+        let (second, dirty) = walk(&mut db, tell, file);
         prop_assert!(dirty.is_empty(), "a second walk finds nothing");
         prop_assert_eq!((second.dirty_bytes, second.pages), (0, first.pages));
     }
@@ -217,7 +221,18 @@ proptest! {
         let mut pages = Pages::open(&db).unwrap();
         let trees = btree_pages(&db, &mut pages).unwrap();
         let found: Vec<u32> = (1..=pages.count).filter(|page| trees.has(*page)).collect();
-        prop_assert_eq!(found, expected);
+        prop_assert_eq!(&found, &expected);
+        let owners = Owners::read(&db, None).unwrap();
+        let mut statement = db.prepare(
+            "SELECT d.pageno, coalesce(s.rootpage, 1), s.type IS 'index' FROM dbstat d LEFT JOIN sqlite_schema s USING (name) \
+             WHERE pagetype IN ('leaf', 'internal')",
+        ).unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let (page, root, is_index): (u32, u32, bool) = (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
+            prop_assert_eq!((owners.root_of(page), owners.is_index(page)), (Some(root), is_index));
+        }
+        prop_assert_eq!((1..=pages.count).filter(|page| owners.root_of(*page).is_some()).count(), expected.len());
     }
 }
 

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::domain::{ImportId, Mode, Settings, State, TenantName};
 use crate::report::{KeptValues, ScrubReceipt};
 use crate::scrub::content::search_by_sql;
-use crate::scrub::needles::Needles;
+use crate::scrub::needles::NeedlesBuilder;
 use crate::scrub::{Method, Scrubber, SealKey, Step, Vault, Wish};
 use crate::store::ledger::{self, End, NewImport, Origin};
 use crate::store::{Create, Kept, Living, Options, Store};
@@ -155,8 +155,9 @@ fn finds_what_rows_still_hold_and_whose_they_are() {
 fn pages_tell_what_sql_tells() {
     let mut world = World::new(&make());
     world.import(&["ann@x.example", "account-0001", "bob@x.example"]);
-    let mut needles = Needles::new(5);
+    let mut needles = NeedlesBuilder::new(5);
     ["ann@x.example", "account-0001", "bob@x.example"].iter().for_each(|needle| assert!(needles.add(0, needle)));
+    let needles = needles.build();
     let living = world.scrubber().living;
     let mut expected = search_by_sql(world.store.connection(), &needles, &living).unwrap().remove(&0).unwrap();
     // A virtual column is not stored.
