@@ -156,13 +156,14 @@ impl Parts {
         let free = self.free_blocks(page, be16(page, start + 1), content, usable)?;
         let fragments = usize::from(page[start + 7]);
         let exact = free == 0 && fragments == 0;
+        let limits = Limits::of(kind, usable);
         let mut used = 0;
-        for n in 0..count {
-            let at = be16(page, pointers + 2 * n);
+        for pointer in page[pointers..gap].as_chunks::<2>().0 {
+            let at = usize::from(u16::from_be_bytes(*pointer));
             if at < content {
                 return Err(Malformed);
             }
-            let (cell, bytes) = read_cell(page, at, kind, usable)?;
+            let (cell, bytes) = read_cell(&page[..usable], at, kind, limits)?;
             used += bytes;
             self.cells.push(cell);
             if !exact {
@@ -222,7 +223,9 @@ impl Parts {
     }
 }
 
-fn read_cell(page: &[u8], at: usize, kind: Kind, usable: usize) -> Result<(Cell, usize), Malformed> {
+#[inline]
+fn read_cell(page: &[u8], at: usize, kind: Kind, limits: Limits) -> Result<(Cell, usize), Malformed> {
+    let usable = page.len();
     let mut cell = Cell { child: 0, rowid: 0, payload_bytes: 0, local: (at, at), overflow: 0 };
     let mut next = at;
     if kind.is_interior() {
@@ -232,18 +235,17 @@ fn read_cell(page: &[u8], at: usize, kind: Kind, usable: usize) -> Result<(Cell,
         cell.child = be32(page, next);
         next += 4;
     }
-    let bounded = &page[..usable];
     if kind.has_payload() {
-        let (bytes, after) = varint(bounded, next)?;
+        let (bytes, after) = varint(page, next)?;
         cell.payload_bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= PAYLOAD_BYTES_MAX).ok_or(Malformed)?;
         next = after;
     }
     if matches!(kind, Kind::TableLeaf | Kind::TableInterior) {
-        let (rowid, after) = varint(bounded, next)?;
+        let (rowid, after) = varint(page, next)?;
         (cell.rowid, next) = (rowid.cast_signed(), after);
     }
     if kind.has_payload() {
-        let local = local_bytes(cell.payload_bytes, kind, usable);
+        let local = limits.local_bytes(cell.payload_bytes);
         cell.local = (next, next + local);
         next += local;
         if local < cell.payload_bytes {
@@ -261,15 +263,28 @@ fn read_cell(page: &[u8], at: usize, kind: Kind, usable: usize) -> Result<(Cell,
     Ok((cell, (next - at).max(4)))
 }
 
-/// How many bytes of a row stand in the b-tree page itself.
-fn local_bytes(payload: usize, kind: Kind, usable: usize) -> usize {
-    let most = if kind == Kind::TableLeaf { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
-    if payload <= most {
-        return payload;
+/// How much of a row stands in the b-tree page itself: all up to `most` bytes; of more at least `least`.
+#[derive(Clone, Copy)]
+struct Limits {
+    most: usize,
+    least: usize,
+    usable: usize,
+}
+
+impl Limits {
+    fn of(kind: Kind, usable: usize) -> Self {
+        let most = if kind == Kind::TableLeaf { usable - 35 } else { (usable - 12) * 64 / 255 - 23 };
+        Self { most, least: (usable - 12) * 32 / 255 - 23, usable }
     }
-    let least = (usable - 12) * 32 / 255 - 23;
-    let wanted = least + (payload - least) % (usable - 4);
-    if wanted <= most { wanted } else { least }
+
+    #[inline]
+    fn local_bytes(self, payload: usize) -> usize {
+        if payload <= self.most {
+            return payload;
+        }
+        let wanted = self.least + (payload - self.least) % (self.usable - 4);
+        if wanted <= self.most { wanted } else { self.least }
+    }
 }
 
 /// The free list's leaves that a trunk names, and where its unused tail begins.

@@ -15,16 +15,35 @@ pub(super) fn each_text(record: &[u8], mut with: impl FnMut(usize, &[u8])) -> Re
     })
 }
 
-/// Shows where each text and each blob of a record stands in it, as far as the record reads.
+/// Shows where each text and each blob of a record stands in it, as far as the record reads: what does not is told by who reads
+/// the values. Called for every row of a file.
 #[inline]
-pub(super) fn each_bounds(record: &[u8], mut with: impl FnMut(Range<usize>)) {
-    // What does not read is told by who reads the values.
-    let _ = each(record, |_, serial, range| {
-        if serial >= 12 && !range.is_empty() {
-            with(range);
+pub(super) fn each_bounds(record: &[u8], mut with: impl FnMut(usize, usize)) {
+    let Ok((header, mut at)) = varint(record, 0) else { return };
+    let Some(types) = usize::try_from(header).ok().and_then(|header| record.get(..header)) else { return };
+    let mut body = types.len();
+    while let Some(first) = types.get(at) {
+        let serial;
+        if *first < 0x80 {
+            (serial, at) = (usize::from(*first), at + 1);
+        } else {
+            let Ok((long, next)) = varint(types, at) else { return };
+            (serial, at) = (usize::try_from(long).unwrap_or(usize::MAX), next);
         }
-    });
+        let bytes = NUMBER_BYTES.get(serial).copied().unwrap_or_else(|| (serial - NUMBER_BYTES.len()) / 2);
+        let end = body.saturating_add(bytes);
+        if end > record.len() {
+            return;
+        }
+        if serial > NUMBER_BYTES.len() && end > body {
+            with(body, end);
+        }
+        body = end;
+    }
 }
+
+/// Bytes of the values that are no texts and no blobs, by serial type. SQLite's "Database File Format", section 2.1.
+const NUMBER_BYTES: [usize; 12] = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0];
 
 /// The first values of a record.
 pub(super) fn first_values(record: &[u8], count: usize) -> Result<Vec<Value>, Malformed> {

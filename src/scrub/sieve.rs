@@ -174,7 +174,7 @@ fn hides(bytes: &[u8], records: impl Iterator<Item = Range<usize>> + Clone) -> b
     let in_value = |at: usize| {
         let mut found = false;
         for record in records.clone().filter(|record| record.contains(&at)) {
-            each_bounds(&bytes[record.clone()], |value| found |= value.contains(&(at - record.start)));
+            each_bounds(&bytes[record.clone()], |from, to| found |= (from..to).contains(&(at - record.start)));
         }
         found
     };
@@ -213,8 +213,8 @@ impl Edges {
         self.value.clear();
         self.value.resize(self.part.len(), 0);
         for record in records {
-            each_bounds(&bytes[record.clone()], |value| {
-                let (from, last) = (record.start + value.start, record.start + value.end - 1);
+            each_bounds(&bytes[record.clone()], |from, to| {
+                let (from, last) = (record.start + from, record.start + to - 1);
                 self.value[from / 64] |= 1 << (from % 64);
                 self.last[last / 64] |= self.part[last / 64] & 1 << (last % 64);
             });
