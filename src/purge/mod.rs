@@ -23,6 +23,7 @@ mod matched;
 mod matching;
 mod participant;
 mod people;
+mod places;
 mod sample;
 mod shape;
 mod sql;

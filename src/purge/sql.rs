@@ -5,6 +5,7 @@
 //! once, by index or by one scan. Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown
 //! quoted word as text. Deleting and counting share their conditions, so that a check cannot count anything but what a purge takes.
 
+use super::places::holds;
 use super::plan::{AccountRule, Action, Compare, Edge, Match, Plan, PlanError, Rule, Set, Value};
 
 /// The subjects that a transaction takes: a temporary table with one column, `key`.
@@ -460,27 +461,19 @@ fn written(rule: &Rule, set: &Set) -> String {
     }
 }
 
-/// The value of a place that may hold an address.
-pub(super) fn place(rule: &Rule, m: &Match) -> String {
-    let column = of(&rule.table, &m.column);
-    match &m.path {
-        None => column,
-        Some(path) => format!("(CASE WHEN json_valid({column}) THEN json_extract({column}, {}) END)", literal(path)),
-    }
-}
-
 /// Rows that hold an address that goes.
 fn matched(rule: &Rule, m: &Match) -> String {
-    let value = place(rule, m);
-    let value = match m.compare {
-        Compare::Normalised => format!("expunged_email({value})"),
-        Compare::Nocase => format!("{value} COLLATE NOCASE"),
-        Compare::Exact => value,
-    };
-    match &rule.tenant {
-        Some(tenant) => format!(r#"({}, {value}) IN (SELECT "tenant", "address" FROM {ADDRESSES})"#, of(&rule.table, tenant)),
-        None => format!(r#"{value} IN (SELECT "address" FROM {ADDRESSES})"#),
-    }
+    holds(rule, m, |value| {
+        let value = match m.compare {
+            Compare::Normalised => format!("expunged_email({value})"),
+            Compare::Nocase => format!("{value} COLLATE NOCASE"),
+            Compare::Exact => value.to_owned(),
+        };
+        match &rule.tenant {
+            Some(tenant) => format!(r#"({}, {value}) IN (SELECT "tenant", "address" FROM {ADDRESSES})"#, of(&rule.table, tenant)),
+            None => format!(r#"{value} IN (SELECT "address" FROM {ADDRESSES})"#),
+        }
+    })
 }
 
 fn mark_name(at: usize) -> String {

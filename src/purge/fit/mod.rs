@@ -8,10 +8,11 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::Engine;
+use super::places::place;
 use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy, Value};
 use super::sample::{address_columns, holds_numbers, texts};
 use super::shape::{Kind, Shape, count_rows, same, scans};
-use super::sql::{of, place};
+use super::sql::of;
 use crate::domain::Email;
 use crate::store::{StoreError, ledger};
 
