@@ -30,6 +30,7 @@ mod sql;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod undeclared;
 mod work;
 
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey, TenantName};

@@ -65,9 +65,12 @@ pub(super) struct ForeignKey {
     pub(super) columns: Vec<String>,
     pub(super) parent: String,
     pub(super) parent_columns: Vec<String>,
-    /// `CASCADE`, `SET NULL`, `NO ACTION`, …
+    /// `CASCADE`, `SET NULL`, `NO ACTION`, …, or [`UNDECLARED`].
     pub(super) on_delete: String,
 }
+
+/// What a key that nobody declared does on delete, while a plan is derived.
+pub(super) const UNDECLARED: &str = "UNDECLARED";
 
 /// A trigger that fires when rows of a table go or change.
 #[derive(Debug)]

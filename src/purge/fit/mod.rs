@@ -1,10 +1,12 @@
 //! Whether a plan fits a database: what would be wrong to run, what would be slow, and what nobody has decided yet.
 //!
-//! Tables outside the plan matter only where they refer to rows that the plan takes, or hold what looks like addresses.
+//! Tables outside the plan matter only where they refer to rows that the plan takes, or look as if they did, or hold what looks
+//! like addresses.
 
 mod compare;
 mod keys;
 mod runs;
+mod undeclared;
 
 use rusqlite::Connection;
 use serde::Serialize;
@@ -267,6 +269,7 @@ impl Look<'_> {
             }
         }
         self.unread();
+        self.undeclared()?;
         self.comparisons()?;
         for found in address_columns(self.connection, &self.shape)? {
             let named = format!("{}.{}", found.table, found.column);

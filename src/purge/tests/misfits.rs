@@ -276,6 +276,8 @@ fn a_collation_that_only_the_application_has_is_named_with_its_column() {
         // As a database that was made with it looks to us.
         let rename = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'UNICODE_X'); PRAGMA writable_schema = RESET";
         c.execute_batch(rename).unwrap();
+        let derived = crate::purge::derive(&c, &crate::purge::Deriving { subject: "people", account: None, tenant: None }).map(|_| ());
+        assert!(derived.is_ok(), "{derived:?}");
         let found = engine(plan, "").inspect(&c, 1_000).unwrap().into_iter();
         found.filter(|found| found.kind != FindingKind::Unindexed).map(|found| found.what).collect::<Vec<_>>()
     };
@@ -296,6 +298,32 @@ fn a_table_of_very_many_columns_is_looked_at_to_the_last_one() {
     let told = found(&sql, "");
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].1.starts_with("\"wide\".\"last\" looks like addresses"), "{told:?}");
+}
+
+#[test]
+fn a_column_that_looks_like_a_key_must_be_in_the_plan_or_accepted() {
+    let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person_id INTEGER); INSERT INTO notes VALUES (1, 1), (2, 8);
+        CREATE TABLE bills (id INTEGER PRIMARY KEY, owner_type TEXT, owner_id INTEGER); INSERT INTO bills VALUES (1, 'Person', 1);";
+    let told = found(sql, "");
+    let what = |table: &str, column: &str, seen: &str| {
+        format!(
+            "\"{table}\".\"{column}\" looks like a key to \"people\" that nobody declared ({seen} values looked at are there), and nothing is said of it"
+        )
+    };
+    assert_eq!(
+        told.iter().map(|found| found.1.clone()).collect::<Vec<_>>(),
+        [what("bills", "owner_id", "1 of 1"), what("notes", "person_id", "1 of 2")]
+    );
+    let mend = "it refers there only where \"owner_type\" says so: give its table's rule an edge for a column made so, or name \"bills.owner_id\" \
+        in accepted.columns: ";
+    let make = told[0].2.strip_prefix(mend).unwrap_or_else(|| panic!("{told:?}"));
+    assert_eq!(told[1].2, "give its table's rule an edge for it, or name \"notes.person_id\" in accepted.columns");
+    assert!(found(sql, "[accepted]\ncolumns = ['notes.person_id', 'bills.owner_id']").is_empty());
+    // Done as it says, the plan is whole.
+    let plan =
+        "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person_id'], parent = 'people', parent_columns = ['id'] }]
+        [[table]]\nname = 'bills'\naction = 'delete'\nedges = [{ columns = ['owner_id_person_id'], parent = 'people', parent_columns = ['id'] }]";
+    assert_eq!(found(&format!("{sql}{make}"), plan), []);
 }
 
 #[test]
