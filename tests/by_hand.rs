@@ -196,3 +196,17 @@ fn sigterm_in_the_middle_of_an_import_stops_at_a_chunk_and_the_next_start_goes_o
     assert_eq!((&report["rows"]["deleted"], &report["removed"]["events"]), (&12_000.into(), &36_000.into()));
     assert_eq!(customers(&world), 0);
 }
+
+#[test]
+fn a_purge_that_is_refused_because_another_import_comes_first_leaves_no_list_behind() {
+    let world = world();
+    let list = world.write("list.csv", people::email_csv("acme", [0]));
+    let list = list.to_str().expect("UTF-8");
+    world.run(&["purge", list, "--tenant", "acme", "--yes", "1"]).exits(0);
+    // As a daemon that was killed leaves it.
+    world.store().execute("UPDATE expunged_imports SET state = 'checking', archived = 0", []).expect("written");
+    let other = world.write("other.csv", people::email_csv("acme", [1]));
+    world.run(&["purge", other.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"]).exits(1).warns("comes first and is not done");
+    assert!(std::fs::read_dir(world.home().join("data/requests")).expect("listed").next().is_none(), "no list is left behind");
+    assert_eq!(customers(&world), 9);
+}

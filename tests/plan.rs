@@ -278,3 +278,24 @@ fn people_are_rehearsed_and_erased_by_hand_before_any_daemon_has_seen_the_databa
     world.run(&["purge", list, "--tenant", "acme", "--yes", "2"]).exits(0);
     assert_eq!(count(&c, "SELECT count(*) FROM Customer WHERE CustomerId IN (1, 2)"), 0);
 }
+
+#[test]
+fn people_whose_key_is_their_address_are_gone_from_the_ledger_as_well() {
+    let (world, _) = world();
+    let app = world.outside("members.db");
+    let c = Connection::open(&app).unwrap();
+    c.execute_batch(
+        "CREATE TABLE member (mail VARCHAR(90) PRIMARY KEY NOT NULL); INSERT INTO member VALUES ('ann@members.example'), ('bob@members.example')",
+    )
+    .unwrap();
+    let plan = "[subject]\ntable = 'member'\nkey = 'mail'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n";
+    let plan = world.write("members.toml", plan);
+    world.set("store", "database", &format!("{:?}", app.to_str().unwrap()));
+    world.set("store", "plan", &format!("{:?}", plan.to_str().unwrap()));
+    let list = world.write("june.csv", "Customer Email\nbob@members.example\n");
+    world.run(&["purge", list.to_str().unwrap(), "--tenant", "acme", "--yes", "1"]).exits(0);
+    world.run(&["scrub"]).exits(0).says("nothing is left");
+    let bytes = std::fs::read(&app).unwrap();
+    let stands = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(stands("ann@members.example") && !stands("bob@members.example"));
+}

@@ -308,7 +308,7 @@ impl World {
         self.store().execute_batch(statements).unwrap_or_else(|fault| panic!("{statements}: {fault}"));
     }
 
-    fn store(&self) -> rusqlite::Connection {
+    pub(crate) fn store(&self) -> rusqlite::Connection {
         let store = rusqlite::Connection::open(self.home().join("data/store.db")).expect("the store opens");
         store.busy_timeout(PATIENCE).expect("a time limit");
         store

@@ -62,6 +62,9 @@ pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     }
     ByHand::look(&config).map_err(serve::failure)?;
     confirm(scene, args.yes, people)?;
+    let mut store = store::open(&config)?;
+    // Before the list is laid out for the daemon: what is refused leaves nothing behind.
+    refuse_to_run_others(&config, &store, &tenant.name)?;
     let request = PurgeRequest {
         tenant: tenant.name.clone(),
         file: list.name.as_str().to_owned(),
@@ -71,7 +74,7 @@ pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
         case: args.request.clone(),
         people: Some(people),
     };
-    let row = run_request(&config, &request)?;
+    let row = run_request(&config, &mut store, &request)?;
     if row.state == State::Held {
         let message = row.message.unwrap_or_default();
         return Err(Failure::new(Exit::Held, format!("import {} is held: {message}", row.id))
@@ -203,17 +206,18 @@ fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs,
 }
 
 /// Hands the request to the running daemon, or does its work in its place.
-fn run_request(config: &Config, request: &PurgeRequest) -> Result<ImportRow, Failure> {
-    let mut store = store::open(config)?;
-    refuse_to_run_others(config, &store, &request.tenant)?;
+fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Result<ImportRow, Failure> {
     let new = request.to_row(asked_by());
-    let id = store
-        .write("ask for a purge", |tx| ledger::insert_request(tx, &new, Timestamp::now()))
-        .map_err(|error: StoreError| store::failure(&error))?;
+    let asked = store.write("ask for a purge", |tx| ledger::insert_request(tx, &new, Timestamp::now()));
+    let id = asked.map_err(|error: StoreError| {
+        // Nobody knows of the list: it would lie there for good. If it cannot be removed, the first failure says more.
+        let _ = std::fs::remove_file(daemon::requests_dir(config).join(&request.stored));
+        store::failure(&error)
+    })?;
     if let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)? {
         by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| Failure::failed(fault.chain()))?;
     }
-    wait_for(&store, id)
+    wait_for(store, id)
 }
 
 /// Without a daemon, this command would first have to do what waits before it, which nobody has confirmed here.

@@ -75,9 +75,13 @@ impl Accounts<'_> {
     /// Deletes the accounts that were noted.
     pub(super) fn delete(&self) -> Result<u64, PurgeError> {
         let doing = "delete the empty accounts";
+        Ok(self.connection.prepare_cached(&self.delete_emptied()).doing(doing)?.execute([]).doing(doing)? as u64)
+    }
+
+    /// What deletes them.
+    pub(super) fn delete_emptied(&self) -> String {
         let columns: Vec<_> = self.rule.columns.iter().map(|column| of(&self.rule.table, column)).collect();
-        let sql = format!("DELETE FROM {} WHERE {} IN (SELECT * FROM {EMPTIED})", in_main(&self.rule.table), tuple(&columns));
-        Ok(self.connection.prepare_cached(&sql).doing(doing)?.execute([]).doing(doing)? as u64)
+        format!("DELETE FROM {} WHERE {} IN (SELECT * FROM {EMPTIED})", in_main(&self.rule.table), tuple(&columns))
     }
 
     fn cells(&self) -> String {

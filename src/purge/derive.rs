@@ -11,7 +11,8 @@ use super::plan::{
     Accepted, AccountRule, Action, Address, Comment, Compare, Edge, Match, Orphans, Plan, Rule, Subject, Tenancy, write_plan,
 };
 use super::sample::{AddressColumn, address_columns};
-use super::shape::{ForeignKey, Shape, Table, same, scans};
+use super::shape::{ForeignKey, Shape, Table, UNDECLARED, same, scans};
+use super::undeclared::{self, Undeclared, reached};
 use crate::domain::TenantName;
 use crate::store::StoreError;
 
@@ -25,7 +26,7 @@ pub enum DeriveError {
     #[error("there is no table \"{0}\"")]
     NoTable(String),
     /// One column must name a subject.
-    #[error("\"{0}\" has no key of one column")]
+    #[error("\"{0}\" has no column that names a row by itself: unique, and never null")]
     NoKey(String),
     /// An account must be referred to.
     #[error("\"{0}\" has no key to \"{1}\"")]
@@ -49,14 +50,19 @@ pub struct Deriving<'a> {
 /// [`DeriveError`].
 pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, DeriveError> {
     let Deriving { subject, account, tenant } = *of;
-    let shape = Shape::read(connection)?;
+    let mut shape = Shape::read(connection)?;
     let addresses = address_columns(connection, &shape)?;
     let table = shape.table(subject).ok_or_else(|| DeriveError::NoTable(subject.to_owned()))?;
+    let key = key_of(table, &addresses).ok_or_else(|| DeriveError::NoKey(table.name.clone()))?;
+    let people = (table.name.clone(), key);
+    let account_table = account.and_then(|account| shape.table(account)).map(|account| account.name.clone());
+    let undeclared = undeclared::add(connection, &mut shape, &people, account_table.as_ref())?;
+    let table = shape.table(&people.0).expect("it was found there");
     let open_tenant = TenantName::parse("tenant").expect("a valid name");
     let mut plan = Plan {
         subject: Subject {
             table: table.name.clone(),
-            key: key_of(table).ok_or_else(|| DeriveError::NoKey(table.name.clone()))?,
+            key: people.1,
             tenancy: Tenancy::Sole(tenant.cloned().unwrap_or_else(|| open_tenant.clone())),
             address: address_of(table, &addresses),
             account: None,
@@ -69,9 +75,9 @@ pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, Deri
         accepted: Accepted::default(),
     };
     let mut comments = Vec::new();
-    reach(&shape, &addresses, &mut plan, &mut comments);
+    reach(&shape, &addresses, &undeclared, &mut plan, &mut comments);
     by_address(&addresses, &mut plan, &mut comments);
-    let head = head(connection, &shape, table, &addresses, &mut plan)?;
+    let head = head(connection, &shape, table, &addresses, &undeclared, &mut plan)?;
     let text = write_plan(&plan, &head, &comments);
     let sole = format!("tenancy = {{ sole = \"{open_tenant}\" }}");
     Ok(if tenant.is_some() {
@@ -82,22 +88,14 @@ pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, Deri
 }
 
 /// Follows keys from the subject outwards; every table that is reached gets a rule.
-fn reach(shape: &Shape, addresses: &[AddressColumn], plan: &mut Plan, comments: &mut Vec<Comment>) {
-    let mut at = 0;
-    let mut parents: Vec<String> = plan.removed_tables().map(str::to_owned).collect();
-    let known = parents.len();
-    while at < parents.len() {
-        let parent = parents[at].clone();
-        at += 1;
-        for table in shape.tables.iter().filter(|table| table.keys.iter().any(|key| key.parent == parent)) {
-            if !parents.contains(&table.name) {
-                parents.push(table.name.clone());
-            }
-        }
-    }
+fn reach(shape: &Shape, addresses: &[AddressColumn], undeclared: &[Undeclared], plan: &mut Plan, comments: &mut Vec<Comment>) {
+    let removed: Vec<String> = plan.removed_tables().map(str::to_owned).collect();
+    let known = removed.len();
+    let parents = reached(shape, removed);
     for name in &parents[known..] {
         let table = shape.table(name).expect("it was found there");
-        let (rule, comment) = rule(shape, table, &parents, addresses);
+        let (mut rule, mut comment) = rule(shape, table, &parents, addresses);
+        say_undeclared(table, undeclared, &mut rule, &mut comment);
         plan.rules.push(rule);
         comments.push(comment);
     }
@@ -140,12 +138,16 @@ fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressCo
     } else if keys.iter().all(|key| cascades(key) || nulls(key)) {
         comment.lines.push("The schema lets these rows go with what they refer to.".to_owned());
         rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
-    } else if join_table && beside.is_empty() {
+    } else if join_table && beside.is_empty() && keys.iter().all(|key| key.on_delete != UNDECLARED) {
         comment.lines.push("A join table: its rows are nothing without what they join.".to_owned());
         rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
     } else {
         let words = ["delete", "detach", "overwrite"];
         comment.choose = Some(words.into_iter().filter(|word| *word != "detach" || nullable).collect());
+        // A declared key leads from here for good; of others, nobody but a person knows.
+        if keys.iter().all(|key| key.on_delete == UNDECLARED) {
+            comment.choose.iter_mut().for_each(|words| words.push("keep"));
+        }
         comment.lines.push("Delete these rows, or keep them without the person? The schema does not say.".to_owned());
         if nullable {
             comment.lines.push(
@@ -167,12 +169,27 @@ fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressCo
                 .lines
                 .push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));
         }
-        let itself = |key: &ForeignKey| (table.name == key.parent && nullable).then_some(Action::Detach);
+        // Whoever answered someone who goes stays, as long as the schema lets their row stand by itself.
+        let can_be_null = |key: &ForeignKey| own(key).iter().any(|column| !is_fixed(column)) && !own(key).iter().any(is_fixed);
+        let itself = |key: &ForeignKey| (table.name == key.parent && can_be_null(key)).then_some(Action::Detach);
+        let only_some = keys.iter().filter(|key| !nullable && !join_table && can_be_null(key) && itself(key).is_none() && !nulls(key));
+        for key in only_some {
+            comment.lines.push(format!(
+                "\"{}\" may be null: with action = \"detach\" on its edge the row outlives whom it names there.",
+                key.columns.join(", ")
+            ));
+        }
         rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach).or(itself(key)))).collect();
     }
     if comment.choose.is_some() || rule.action == Action::Detach {
         for column in addresses.iter().filter(|found| found.table == table.name) {
             comment.lines.push(format!("Where these rows stay, so does \"{}\", which looks like addresses.", column.column));
+            if comment.choose.is_some() {
+                comment.lines.push(format!(
+                    "With \"delete\" or \"overwrite\", match = [{{ column = \"{}\" }}] takes the rows with an address and without a key.",
+                    column.column
+                ));
+            }
         }
     }
     (rule, comment)
@@ -206,6 +223,7 @@ fn head(
     shape: &Shape,
     table: &Table,
     addresses: &[AddressColumn],
+    undeclared: &[Undeclared],
     plan: &mut Plan,
 ) -> Result<Vec<String>, DeriveError> {
     let mut lines = vec![
@@ -239,16 +257,44 @@ fn head(
         };
         lines.push(format!("\"{}\" ({}) {why}, so it cannot be detached: this plan will not fit.", table.name, edge.columns.join(", ")));
     }
-    for trigger in &shape.triggers {
+    let made = |found: &Undeclared, edge: &Edge| {
+        let generated =
+            |column: &String| shape.table(&found.table).and_then(|table| table.column(column)).is_some_and(|column| column.generated);
+        edge.parent == found.parent && edge.columns.iter().any(generated)
+    };
+    let known = |found: &Undeclared| {
+        plan.rule(&found.table).is_some_and(|rule| follows(rule, found) || rule.edges.iter().any(|edge| made(found, edge)))
+    };
+    for found in undeclared.iter().filter(|found| !known(found)) {
+        let why =
+            found.by_another.as_ref().map_or_else(|| "refers to a person from a person's own row".to_owned(), |other| other.why.clone());
+        lines.push(format!(
+            "\"{}\" ({}) looks like a key to \"{}\" that nobody declared ({}), but it {why}.",
+            found.table,
+            found.column,
+            found.parent,
+            found.seen()
+        ));
+        lines.push(match &found.by_another {
+            None => "  To set it to null when that person goes, give [subject] an edge for it.".to_owned(),
+            Some(other) => format!("  For an edge, make a column that it can follow, and derive again: {}", other.make),
+        });
+    }
+    let planned: Vec<String> = plan.removed_tables().map(str::to_owned).collect();
+    for trigger in shape.triggers.iter().filter(|trigger| planned.iter().any(|table| same(table, &trigger.table))) {
         lines
             .push(format!("Trigger \"{}\" on \"{}\": see what it does, then name it in [accepted] triggers.", trigger.name, trigger.table));
     }
     for name in &shape.virtual_tables {
-        lines.push(format!("Virtual table \"{name}\": see what it holds, then name it in [accepted] virtual_tables."));
+        let forgetting = shape.forgetting(name);
+        lines.push(format!(
+            "Virtual table \"{name}\": see what it holds, or that triggers keep it{forgetting}; then name it in [accepted] virtual_tables."
+        ));
     }
     let edges = plan.rules.iter().flat_map(|rule| rule.edges.iter().map(|edge| (&rule.table, edge)));
     for (child, edge) in edges {
-        if scans(connection, child, &edge.columns, "")? {
+        let unreadable = shape.table(child).is_some_and(|table| !table.strangers.is_empty());
+        if !unreadable && scans(connection, child, &edge.columns, "")? {
             lines.push(format!("No index leads to \"{child}\" ({}): each chunk will read it whole.", edge.columns.join(", ")));
         }
     }
@@ -261,6 +307,26 @@ fn own_columns(shape: &Shape, table: &Table, keys: &[&ForeignKey], key: &Foreign
     let others = keys.iter().filter(|other| edge(other, None) != edge(key, None)).flat_map(|other| &other.columns);
     let used: Vec<_> = others.chain(to_it.flat_map(|other| &other.parent_columns)).collect();
     key.columns.iter().filter(|column| !used.iter().any(|other| same(other, column))).cloned().collect()
+}
+
+/// Says of a rule which of its edges nobody declared.
+fn say_undeclared(table: &Table, undeclared: &[Undeclared], rule: &mut Rule, comment: &mut Comment) {
+    for found in undeclared.iter().filter(|found| found.table == table.name && follows(rule, found)) {
+        comment.lines.push(format!(
+            "Nobody declared \"{}\" a key; by its name it is one to \"{}\" ({}). If it is not, take its edge out.",
+            found.column,
+            found.parent,
+            found.seen()
+        ));
+    }
+    if comment.choose.as_ref().is_some_and(|words| words.contains(&"keep")) {
+        comment.lines.push("With \"keep\", add reason = \"…\".".to_owned());
+    }
+}
+
+/// Whether a rule has an edge for a column that looks like a key.
+fn follows(rule: &Rule, found: &Undeclared) -> bool {
+    rule.edges.iter().any(|edge| edge.parent == found.parent && edge.columns == [found.column.as_str()])
 }
 
 fn edge(key: &ForeignKey, action: Option<Action>) -> Edge {
@@ -285,13 +351,16 @@ fn circle(plan: &Plan) -> Option<Vec<String>> {
     told.contains(" → ").then(|| told.split(" → ").map(str::to_owned).collect())
 }
 
-/// The one column that names a row: the primary key, else any unique column that is never null.
-fn key_of(table: &Table) -> Option<String> {
+/// The one column that names a row: the primary key, else any unique column that is never null, and rather one without addresses.
+fn key_of(table: &Table, addresses: &[AddressColumn]) -> Option<String> {
+    let primary = table.primary_key();
     let alone = |columns: &Vec<String>| match columns.as_slice() {
-        [one] if table.primary_key() == *columns || table.column(one).is_some_and(|column| column.not_null) => Some(one.clone()),
+        [one] if primary == *columns || table.column(one).is_some_and(|column| column.not_null) => Some(one.clone()),
         _ => None,
     };
-    table.uniques.iter().find_map(alone)
+    // An address is a key only where there is no other: while a list runs, the ledger has the keys in it.
+    let is_address = |column: &String| addresses.iter().any(|found| found.table == table.name && found.column == *column);
+    table.uniques.iter().filter_map(alone).min_by_key(|key| (is_address(key), primary != [key.as_str()]))
 }
 
 /// The column of addresses: whole addresses, by sample first, then by name.

@@ -23,12 +23,14 @@ mod matched;
 mod matching;
 mod participant;
 mod people;
+mod places;
 mod sample;
 mod shape;
 mod sql;
 #[cfg(test)]
 mod tests;
 mod traces;
+mod undeclared;
 mod work;
 
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey, TenantName};

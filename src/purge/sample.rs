@@ -20,18 +20,25 @@ pub(super) struct AddressColumn {
 /// Rows looked at, at each end of a table.
 const ROWS: u32 = 1_000;
 
+/// Columns looked at together: SQLite takes 2,000 results, and each column has two.
+const COLUMNS_TOGETHER: usize = 500;
+
+/// What may stand around an address as people write it.
+const SPACES: &str = "' ' || char(9, 10, 13)";
+
 pub(super) fn address_columns(connection: &Connection, shape: &Shape) -> Result<Vec<AddressColumn>, StoreError> {
     let mut found = Vec::new();
-    for table in &shape.tables {
-        // Whatever their declared type: SQLite keeps a text anywhere.
-        let texts: Vec<_> = table.columns.iter().map(|column| &column.name).collect();
+    // Whatever their declared type: SQLite keeps a text anywhere.
+    let readable = shape.tables.iter().filter(|table| table.strangers.is_empty());
+    for (table, texts) in readable.flat_map(|table| table.columns.chunks(COLUMNS_TOGETHER).map(move |columns| (table, columns))) {
+        let texts: Vec<_> = texts.iter().map(|column| &column.name).collect();
         let some = some(table, &texts.iter().map(|column| name(column)).collect::<Vec<_>>().join(", "));
         let counts: Vec<_> = texts
             .iter()
             .map(|column| {
                 let column = name(column);
                 let like = format!("typeof({column}) = 'text' AND {column} LIKE '%_@_%._%'");
-                format!("coalesce(sum({like}), 0), coalesce(sum({like} AND {column} NOT GLOB '*[ {{\"]*'), 0)")
+                format!("coalesce(sum({like}), 0), coalesce(sum({like} AND trim({column}, {SPACES}) NOT GLOB '*[ {{\"]*'), 0)")
             })
             .collect();
         let sql = format!("SELECT count(*), {} FROM ({some})", counts.join(", "));
@@ -69,7 +76,7 @@ pub(super) fn holds_numbers(connection: &Connection, table: &Table, column: &str
 }
 
 /// Reads rows at both ends of a table: those of a small one twice.
-fn some(table: &Table, columns: &str) -> String {
+pub(super) fn some(table: &Table, columns: &str) -> String {
     let from = in_main(&table.name);
     let mut key: Vec<_> = table.primary_key().iter().map(|column| format!("{} DESC", name(column))).collect();
     if key.is_empty() {

@@ -12,6 +12,8 @@ pub(super) struct Shape {
     /// Ordinary tables with the ledger's prefix, its own among them.
     pub(super) reserved: Vec<Table>,
     pub(super) virtual_tables: Vec<String>,
+    /// Those of them that are full-text indexes, each with its module.
+    pub(super) full_text: Vec<(String, String)>,
     pub(super) triggers: Vec<Trigger>,
 }
 
@@ -23,6 +25,8 @@ pub(super) struct Table {
     pub(super) keys: Vec<ForeignKey>,
     /// Columns that are unique together, the primary key among them.
     pub(super) uniques: Vec<Vec<String>>,
+    /// Columns that are compared or indexed by a collation which only the application has, with its name.
+    pub(super) strangers: Vec<(String, String)>,
 }
 
 /// A column.
@@ -61,9 +65,12 @@ pub(super) struct ForeignKey {
     pub(super) columns: Vec<String>,
     pub(super) parent: String,
     pub(super) parent_columns: Vec<String>,
-    /// `CASCADE`, `SET NULL`, `NO ACTION`, …
+    /// `CASCADE`, `SET NULL`, `NO ACTION`, …, or [`UNDECLARED`].
     pub(super) on_delete: String,
 }
+
+/// What a key that nobody declared does on delete, while a plan is derived.
+pub(super) const UNDECLARED: &str = "UNDECLARED";
 
 /// A trigger that fires when rows of a table go or change.
 #[derive(Debug)]
@@ -89,14 +96,38 @@ impl Shape {
                 shape.virtual_tables.push(name);
             }
         }
+        let sql = "SELECT name, sql FROM main.sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%'";
+        for (name, sql) in rows(connection, sql, [], |row| <(String, String)>::try_from(row))? {
+            let modules = sql.to_ascii_lowercase();
+            let module = modules.split("using").skip(1).map(str::trim_start).find(|module| module.starts_with("fts"));
+            shape.full_text.extend(module.map(|module| (name, module.chars().take(4).collect())));
+        }
         shape.name_parents();
-        let sql = "SELECT name, tbl_name, sql FROM main.sqlite_schema WHERE type = 'trigger' ORDER BY name";
+        // Those of views stand in for what is done to the view, which nobody does here.
+        let sql = "SELECT name, tbl_name, sql FROM main.sqlite_schema t WHERE type = 'trigger' AND NOT EXISTS
+            (SELECT 1 FROM main.sqlite_schema v WHERE v.type = 'view' AND v.name = t.tbl_name COLLATE NOCASE) ORDER BY name";
         for (name, table, sql) in rows(connection, sql, [], |row| <(String, String, String)>::try_from(row))? {
             if fires(&sql) {
                 shape.triggers.push(Trigger { name, table });
             }
         }
         Ok(shape)
+    }
+
+    /// What has to be done so that a full-text index forgets the words of rows that go: what it drops, it keeps until it merges.
+    pub(super) fn forgetting(&self, name: &str) -> String {
+        let quoted = super::sql::name(name);
+        match self.full_text.iter().find(|(found, _)| same(found, name)) {
+            Some((_, module)) if module == "fts5" => format!(
+                " and forget at once, which no scrub can see (where the application's SQLite is 3.42 or later, run once: INSERT INTO \
+                 {quoted}({quoted}, rank) VALUES ('secure-delete', 1); INSERT INTO {quoted}({quoted}) VALUES ('optimize');)"
+            ),
+            Some(_) => format!(
+                ", which leaves the words of rows that go in its index, where no scrub sees them, until you run: INSERT INTO \
+                 {quoted}({quoted}) VALUES ('optimize');"
+            ),
+            None => String::new(),
+        }
     }
 
     pub(super) fn table(&self, name: &str) -> Option<&Table> {
@@ -129,7 +160,7 @@ impl Table {
             let likeness = Likeness { kind: Kind::of(&declared, strict), collation };
             Ok(Column { name: column, declared, not_null, likeness, primary, generated: row.get::<_, i64>(4)? > 0 })
         })?;
-        let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new() };
+        let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new(), strangers: Vec::new() };
         let by_row_number = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
         let mut primary = table.columns.iter_mut().filter(|column| column.primary > 0);
         if let (Some(row_number), None) = (primary.next(), primary.next())
@@ -168,7 +199,24 @@ impl Table {
             let columns = columns.into_iter().map(alike).collect::<Option<Vec<String>>>();
             table.uniques.extend(columns);
         }
+        table.strangers = table.strangers(connection)?;
         Ok(table)
+    }
+
+    fn strangers(&self, connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+        let sql =
+            "SELECT DISTINCT coalesce(x.name, i.name), x.coll FROM pragma_index_list(?1, 'main') i, pragma_index_xinfo(i.name, 'main') x
+            WHERE x.key";
+        let indexed = rows(connection, sql, [&self.name], |row| <(String, String)>::try_from(row))?;
+        let own = self.columns.iter().map(|column| (column.name.clone(), column.likeness.collation.clone()));
+        // SQLite lists those too that it has only read of.
+        let compares = |collation: &String| connection.prepare(&format!("SELECT '' = '' COLLATE {}", super::sql::name(collation))).is_ok();
+        let is_known =
+            |collation: &String| ["", "BINARY", "NOCASE", "RTRIM"].iter().any(|known| same(known, collation)) || compares(collation);
+        let mut found: Vec<_> = own.chain(indexed).filter(|(_, collation)| !is_known(collation)).collect();
+        found.sort();
+        found.dedup_by(|one, other| same(&one.0, &other.0));
+        Ok(found)
     }
 
     pub(super) fn column(&self, name: &str) -> Option<&Column> {

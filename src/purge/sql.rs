@@ -5,6 +5,7 @@
 //! once, by index or by one scan. Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown
 //! quoted word as text. Deleting and counting share their conditions, so that a check cannot count anything but what a purge takes.
 
+use super::places::holds;
 use super::plan::{AccountRule, Action, Compare, Edge, Match, Plan, PlanError, Rule, Set, Value};
 
 /// The subjects that a transaction takes: a temporary table with one column, `key`.
@@ -135,6 +136,7 @@ pub(super) struct DetachSteps {
 /// Sets what is one reference's own to null.
 #[derive(Debug)]
 pub(super) struct DetachUpdate {
+    pub(super) table: String,
     /// The statement, without what it returns.
     pub(super) update: String,
     /// Whether no later statement of this chunk touches the row again: it is counted once a chunk.
@@ -166,6 +168,20 @@ impl Steps {
             by_address: plan.rules.iter().any(|rule| !rule.matches.is_empty()),
             hashes: values.into_iter().any(|value| *value == Value::Hash),
         })
+    }
+}
+
+impl Steps {
+    /// Every statement that changes a table, with the table; those that delete subjects and accounts are made elsewhere.
+    pub(super) fn changes(&self) -> Vec<(&str, &str)> {
+        let of_rules = self.rules.iter().flat_map(|rule| {
+            let doomed = rule.doomed.iter().map(|doomed| doomed.delete.as_str());
+            let overwrite = rule.overwrite.iter().map(|overwrite| overwrite.update.as_str());
+            let detach = rule.detach.iter().flat_map(|detach| &detach.updates).map(|step| step.update.as_str());
+            doomed.chain(overwrite).chain(detach).map(|sql| (rule.table.as_str(), sql))
+        });
+        let others = self.subject.iter().chain(&self.account).flat_map(|detach| &detach.updates);
+        of_rules.chain(others.map(|step| (step.table.as_str(), step.update.as_str()))).collect()
     }
 }
 
@@ -372,6 +388,7 @@ impl Sql<'_> {
         let behind = self.any(table, &edges[at + 1..]);
         let own = nulls(&self.plan.own_columns(table, edge));
         DetachUpdate {
+            table: table.to_owned(),
             update: format!("UPDATE {} SET {own} WHERE {}", in_main(table), self.reaches(table, edge)),
             last: format!("NOT coalesce(({behind}), 0)"),
             before: or_never(&edges.iter().filter(|other| **other != edge).map(|other| null(table, other)).collect::<Vec<_>>()),
@@ -460,27 +477,19 @@ fn written(rule: &Rule, set: &Set) -> String {
     }
 }
 
-/// The value of a place that may hold an address.
-pub(super) fn place(rule: &Rule, m: &Match) -> String {
-    let column = of(&rule.table, &m.column);
-    match &m.path {
-        None => column,
-        Some(path) => format!("(CASE WHEN json_valid({column}) THEN json_extract({column}, {}) END)", literal(path)),
-    }
-}
-
 /// Rows that hold an address that goes.
 fn matched(rule: &Rule, m: &Match) -> String {
-    let value = place(rule, m);
-    let value = match m.compare {
-        Compare::Normalised => format!("expunged_email({value})"),
-        Compare::Nocase => format!("{value} COLLATE NOCASE"),
-        Compare::Exact => value,
-    };
-    match &rule.tenant {
-        Some(tenant) => format!(r#"({}, {value}) IN (SELECT "tenant", "address" FROM {ADDRESSES})"#, of(&rule.table, tenant)),
-        None => format!(r#"{value} IN (SELECT "address" FROM {ADDRESSES})"#),
-    }
+    holds(rule, m, |value| {
+        let value = match m.compare {
+            Compare::Normalised => format!("expunged_email({value})"),
+            Compare::Nocase => format!("{value} COLLATE NOCASE"),
+            Compare::Exact => value.to_owned(),
+        };
+        match &rule.tenant {
+            Some(tenant) => format!(r#"({}, {value}) IN (SELECT "tenant", "address" FROM {ADDRESSES})"#, of(&rule.table, tenant)),
+            None => format!(r#"{value} IN (SELECT "address" FROM {ADDRESSES})"#),
+        }
+    })
 }
 
 fn mark_name(at: usize) -> String {

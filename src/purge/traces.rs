@@ -5,8 +5,9 @@ use rusqlite::Connection;
 
 use super::chunk::identity;
 use super::people::{People, Person, empty_chunk};
+use super::places::holds;
 use super::plan::{Action, Edge, Match, Rule, Tenancy};
-use super::sql::{in_main, of, or_never, place};
+use super::sql::{in_main, of, or_never};
 use super::{Engine, PurgeError};
 use crate::domain::ImportId;
 use crate::store::{Doing, Kept, Living, ledger};
@@ -84,14 +85,13 @@ impl Engine {
     fn names(&self, rule: &Rule, m: &Match) -> Option<String> {
         let subject = &self.plan.subject;
         let address = format!("lower({})", of(&subject.table, &subject.address.as_ref()?.column));
-        let value = format!("lower({})", place(rule, m));
         let from = in_main(&subject.table);
-        Some(match (&rule.tenant, &subject.tenancy) {
+        Some(holds(rule, m, |value| match (&rule.tenant, &subject.tenancy) {
             (Some(tenant), Tenancy::Column(column)) => {
-                format!("({}, {value}) IN (SELECT {}, {address} FROM {from})", of(&rule.table, tenant), of(&subject.table, column))
+                format!("({}, lower({value})) IN (SELECT {}, {address} FROM {from})", of(&rule.table, tenant), of(&subject.table, column))
             }
-            _ => format!("{value} IN (SELECT {address} FROM {from})"),
-        })
+            _ => format!("lower({value}) IN (SELECT {address} FROM {from})"),
+        }))
     }
 }
 
@@ -102,7 +102,7 @@ fn keeps(rule: &Rule) -> Option<Kept> {
         let columns: Vec<_> = edge.columns.iter().map(|column| format!("{} IS NOT NULL", of(&rule.table, column))).collect();
         format!("({})", columns.join(" AND "))
     });
-    let addresses = rule.matches.iter().map(|m| format!("{} IS NOT NULL", place(rule, m)));
+    let addresses = rule.matches.iter().map(|m| holds(rule, m, |value| format!("{value} IS NOT NULL")));
     Some(Kept { condition: or_never(&edges.chain(addresses).collect::<Vec<_>>()), reason })
 }
 

@@ -1,18 +1,20 @@
 //! Whether a plan fits a database: what would be wrong to run, what would be slow, and what nobody has decided yet.
 //!
-//! Tables outside the plan matter only where they refer to rows that the plan takes, or hold what looks like addresses.
+//! Tables outside the plan matter only where they refer to rows that the plan takes, or look as if they did, or hold what looks
+//! like addresses.
 
+mod compare;
 mod keys;
+mod runs;
+mod undeclared;
 
 use rusqlite::Connection;
 use serde::Serialize;
 
 use super::Engine;
 use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy, Value};
-use super::sample::{address_columns, holds_numbers, texts};
-use super::shape::{Kind, Shape, count_rows, same, scans};
-use super::sql::{of, place};
-use crate::domain::Email;
+use super::sample::address_columns;
+use super::shape::{Shape, count_rows, same, scans};
 use crate::store::{StoreError, ledger};
 
 /// How a plan and a database agree.
@@ -66,6 +68,7 @@ impl Engine {
         let plan = self.plan();
         let mut look = Look { plan, connection, shape: Shape::read(connection)?, unindexed_rows_max, found: Vec::new() };
         look.shape_and_keys()?;
+        look.runs(self)?;
         match look.found.iter().find(|found| found.kind == FindingKind::Misfit) {
             Some(Finding { what, mend: Some(mend), .. }) => Err(PlanError::DoesNotFit(format!("{what}; {mend}"))),
             Some(Finding { what, .. }) => Err(PlanError::DoesNotFit(what.clone())),
@@ -83,6 +86,7 @@ impl Engine {
     pub fn inspect(&self, connection: &Connection, unindexed_rows_max: u64) -> Result<Vec<Finding>, StoreError> {
         let mut look = Look { plan: self.plan(), connection, shape: Shape::read(connection)?, unindexed_rows_max, found: Vec::new() };
         look.shape_and_keys()?;
+        look.runs(self)?;
         look.what_nobody_decided()?;
         Ok(look.found)
     }
@@ -108,7 +112,8 @@ impl Look<'_> {
         for (table, columns) in named(self.plan) {
             self.has(table, &columns);
         }
-        // What is not there need not be looked at any closer.
+        self.strangers();
+        // What is not there, or cannot be looked at, need not be looked at any closer.
         if !self.found.is_empty() {
             return Ok(());
         }
@@ -256,17 +261,23 @@ impl Look<'_> {
                 self.found.push(Finding {
                     kind: FindingKind::Undecided,
                     what: format!("\"{table}\" is a virtual table, which a plan cannot erase from"),
-                    mend: Some(
-                        "see that it holds nothing of a person, or that triggers keep it; then name it in accepted.virtual_tables"
-                            .to_owned(),
-                    ),
+                    mend: Some(format!(
+                        "see that it holds nothing of a person, or that triggers keep it{}; then name it in accepted.virtual_tables",
+                        self.shape.forgetting(table)
+                    )),
                 });
             }
         }
+        self.unread();
+        self.undeclared()?;
         self.comparisons()?;
         for found in address_columns(self.connection, &self.shape)? {
             let named = format!("{}.{}", found.table, found.column);
-            if covered(self.plan, &found.table, &found.column) || accepted.columns.iter().any(|known| same(known, &named)) {
+            if accepted.columns.iter().any(|known| same(known, &named)) {
+                continue;
+            }
+            if covered(self.plan, &found.table, &found.column) {
+                self.unreached(&found)?;
                 continue;
             }
             self.found.push(Finding {
@@ -275,54 +286,16 @@ impl Look<'_> {
                     "\"{}\".\"{}\" looks like addresses ({} of {} rows looked at), and nothing is said of it",
                     found.table, found.column, found.like, found.looked_at
                 ),
-                mend: Some("give its table a rule with a match, or name it in accepted.columns".to_owned()),
+                mend: Some(match self.plan.rule(&found.table) {
+                    None => "give its table a rule with a match, or name it in accepted.columns".to_owned(),
+                    // Its rows stay, and what stays can be written over.
+                    Some(_) => {
+                        "its table has a rule by which rows stay: write the column over, with action = \"overwrite\", a set for it and \
+                        action = \"detach\" on the edges that were detached; or name it in accepted.columns"
+                            .to_owned()
+                    }
+                }),
             });
-        }
-        Ok(())
-    }
-}
-
-impl Look<'_> {
-    /// Whether columns hold what their comparison finds, by sample.
-    fn comparisons(&mut self) -> Result<(), StoreError> {
-        let (plan, subject) = (self.plan, &self.plan.subject);
-        let address = subject.address.iter().map(|address| {
-            let column = of(&subject.table, &address.column);
-            (&subject.table, &address.column, address.compare, column)
-        });
-        let matches =
-            plan.rules.iter().flat_map(|rule| rule.matches.iter().map(move |m| (&rule.table, &m.column, m.compare, place(rule, m))));
-        for (table, column, compare, value) in address.chain(matches) {
-            let (as_written, word): (fn(&str, &str) -> bool, _) = match compare {
-                Compare::Normalised => continue,
-                Compare::Nocase => (str::eq_ignore_ascii_case, "nocase"),
-                Compare::Exact => (|normal, written| normal == written, "exact"),
-            };
-            let Some(found) = self.shape.table(table) else { continue };
-            let texts = texts(self.connection, found, &value)?;
-            let addresses: Vec<_> = texts.iter().filter_map(|text| Some((Email::parse(text).ok()?, text))).collect();
-            let missed = addresses.iter().filter(|(email, text)| !as_written(email.as_str(), text)).count();
-            if missed > 0 {
-                self.found.push(Finding {
-                    kind: FindingKind::Undecided,
-                    what: format!(
-                        "\"{table}\".\"{column}\" is compared as \"{word}\", which misses {missed} of {} addresses looked at, as they are written",
-                        addresses.len()
-                    ),
-                    mend: Some("write compare = \"normalised\"".to_owned()),
-                });
-            }
-        }
-        for column in [&subject.account, &subject.id].into_iter().flatten() {
-            let Some(found) = self.shape.table(&subject.table) else { continue };
-            let untyped = found.column(column).is_some_and(|column| column.kind() == Kind::Any);
-            if untyped && holds_numbers(self.connection, found, column)? {
-                self.found.push(Finding {
-                    kind: FindingKind::Undecided,
-                    what: format!("\"{}\".\"{column}\" has no type and holds numbers, which a list's texts do not find", subject.table),
-                    mend: Some("give the column a type: INTEGER or TEXT".to_owned()),
-                });
-            }
         }
         Ok(())
     }

@@ -201,13 +201,17 @@ pub struct Edge {
 pub struct Match {
     /// The column.
     pub column: String,
-    /// Where in its JSON: a path such as `$.customer.email`.
+    /// Where in its JSON: a path such as `$.customer.email`. Where it leads to a list, each of its places is looked at, and
+    /// `$.list[*].email` goes on inside them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
     /// How it compares. `normalised` reads the whole table once a chunk.
     #[serde(default)]
     pub compare: Compare,
 }
+
+/// What stands in a path for each place of a list.
+pub(super) const EVERY: &str = "[*]";
 
 /// One column, or a place in a JSON column, that is written over.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

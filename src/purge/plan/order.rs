@@ -1,6 +1,6 @@
 //! Whether a plan is sound in itself, and the order in which it is worked: children before their parents.
 
-use super::{Action, Edge, Place, Plan, PlanError, Rule, Tenancy};
+use super::{Action, EVERY, Edge, Place, Plan, PlanError, Rule, Tenancy};
 
 impl Plan {
     /// The rules, children before their parents. References that are only set to null do not count.
@@ -116,10 +116,16 @@ impl Plan {
                 return Err(place.wrong(format!("table \"{table}\" is reached by address, but the subject has no address column")));
             }
         }
-        let paths = rule.matches.iter().map(|m| &m.path).chain(rule.sets.iter().map(|set| &set.path)).flatten();
-        if let Some(path) = paths.into_iter().find(|path| !is_json_path(path)) {
+        // A match looks at every place of a list; what is written is one place, or a whole list.
+        if let Some(path) = rule.matches.iter().filter_map(|m| m.path.as_ref()).find(|path| !is_json_path(&path.replace(EVERY, "[0]"))) {
             return Err(place.wrong(format!(
-                "\"{path}\" is no JSON path: write $.name, or $.list[0] and $.list[#-1] for one place of a list; all its places have no path"
+                "\"{path}\" is no JSON path: write $.name, $.list for each place of a list, $.list[*].name, or $.list[0] and $.list[#-1]"
+            )));
+        }
+        if let Some(path) = rule.sets.iter().filter_map(|set| set.path.as_ref()).find(|path| !is_json_path(path)) {
+            return Err(place.wrong(format!(
+                "\"{path}\" is no JSON path to write to: write $.name, $.list for a whole list, or $.list[0] and $.list[#-1] for one place; \
+                 only a match can look at all places"
             )));
         }
         for (at, set) in rule.sets.iter().enumerate() {

@@ -43,3 +43,98 @@ fn addresses_are_seen_in_columns_of_any_declared_type_and_at_the_end_of_a_long_l
     let columns: Vec<_> = text.split("column = \"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert_eq!(columns, ["line", "a", "b", "d"], "{text}");
 }
+
+#[test]
+fn a_column_that_only_its_name_and_values_show_to_be_a_key_is_a_choice_and_reaches_further() {
+    let text = derived(
+        "INSERT INTO people VALUES (1, NULL), (2, NULL); INSERT INTO clubs VALUES (1);
+        CREATE TABLE posts (id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL, club_id INTEGER); INSERT INTO posts VALUES (7, 1, 1), (8, 9, 1);
+        CREATE TABLE replies (id INTEGER PRIMARY KEY, post_id INTEGER, author INTEGER); INSERT INTO replies VALUES (1, 7, 2), (2, 7, 0);
+        CREATE TABLE bills (id INTEGER PRIMARY KEY, bank_person_id INTEGER, created_by TEXT); INSERT INTO bills VALUES (1, 77, 'Ann'), (2, 78, 'Bob')",
+    );
+    let edge =
+        |column: &str, parent: &str| format!("    {{ columns = [\"{column}\"], parent = \"{parent}\", parent_columns = [\"id\"] }},\n");
+    let posts = format!(
+        "[[table]]\nname = \"posts\"\naction = \"CHOOSE: delete | overwrite | keep\"\nedges = [\n{}]\n",
+        edge("person_id", "people")
+    );
+    let replies = format!(
+        "[[table]]\nname = \"replies\"\naction = \"CHOOSE: delete | detach | overwrite | keep\"\nedges = [\n{}{}]\n",
+        edge("author", "people"),
+        edge("post_id", "posts")
+    );
+    assert_eq!(text, format!("{posts}{replies}"));
+}
+
+/// The derived plan's comments.
+fn told(sql: &str, subject: &str) -> String {
+    let c = Connection::open_in_memory().unwrap();
+    c.execute_batch(sql).unwrap();
+    let text = derive(&c, &Deriving { subject, account: None, tenant: Some(&tenant("acme")) }).unwrap();
+    text.lines().filter(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn a_key_that_nobody_declared_is_told_with_what_was_seen_of_it() {
+    let sql = "CREATE TABLE wp_users (ID INTEGER PRIMARY KEY); INSERT INTO wp_users VALUES (1), (2);
+        CREATE TABLE wp_usermeta (umeta_id INTEGER PRIMARY KEY, user_id INTEGER); INSERT INTO wp_usermeta VALUES (1, 2), (2, 2), (3, 5);
+        CREATE TABLE versions (id INTEGER PRIMARY KEY, whodunnit TEXT); INSERT INTO versions VALUES (1, '2');
+        CREATE TABLE notes (id INTEGER PRIMARY KEY, subject_type TEXT, subject_id INTEGER);
+        INSERT INTO notes VALUES (1, 'Wp::User', 1), (2, 'Post', 1), (3, 'WpUser', 2);";
+    let told = told(sql, "wp_users");
+    for line in [
+        "# Nobody declared \"user_id\" a key; by its name it is one to \"wp_users\" (1 of 2 values looked at are there). If it is not, take its edge out.",
+        "# \"versions\" (whodunnit) looks like a key to \"wp_users\" that nobody declared (1 of 1 values looked at are there), but it compares otherwise (TEXT BINARY, INTEGER BINARY).",
+        "#   For an edge, make a column that it can follow, and derive again: ALTER TABLE \"versions\" ADD COLUMN \"whodunnit_wp_user_ID\" INTEGER AS (CAST(\"whodunnit\" AS INTEGER)); CREATE INDEX \"versions_by_whodunnit_wp_user_ID\" ON \"versions\" (\"whodunnit_wp_user_ID\");",
+        "# \"notes\" (subject_id) looks like a key to \"wp_users\" that nobody declared (2 of 2 values looked at are there), but it refers there only where \"subject_type\" says so.",
+        "ADD COLUMN \"subject_id_wp_user_ID\" INTEGER AS (CASE \"subject_type\" WHEN 'WpUser' THEN \"subject_id\" END);",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+    assert!(!told.contains("umeta_id"), "{told}");
+    // Done as it says, an edge follows, and nothing more is said.
+    let make = told.lines().filter_map(|line| line.split_once("derive again: ")).map(|(_, make)| make).collect::<String>();
+    let told = self::told(&format!("{sql}{make}"), "wp_users");
+    assert!(told.contains("Nobody declared \"whodunnit_wp_user_ID\" a key") && !told.contains("but it"), "{told}");
+}
+
+#[test]
+fn the_key_is_the_primary_one_and_an_address_only_where_there_is_no_other() {
+    let key = |columns: &str| {
+        let c = Connection::open_in_memory().unwrap();
+        c.execute_batch(&format!("CREATE TABLE t ({columns}); INSERT INTO t VALUES ('A1', 'ann@x.example', 'u1')")).unwrap();
+        let text = derive(&c, &Deriving { subject: "t", account: None, tenant: Some(&tenant("acme")) }).unwrap();
+        text.lines().find_map(|line| Some(line.strip_prefix("key = ")?.to_owned())).unwrap()
+    };
+    assert_eq!(key("code TEXT PRIMARY KEY NOT NULL, mail TEXT NOT NULL UNIQUE, u TEXT"), "\"code\"");
+    assert_eq!(key("code TEXT, mail TEXT PRIMARY KEY NOT NULL, u TEXT NOT NULL UNIQUE"), "\"u\"");
+    assert_eq!(key("code TEXT, mail TEXT PRIMARY KEY NOT NULL, u TEXT"), "\"mail\"");
+}
+
+#[test]
+fn whoever_answered_someone_who_goes_keeps_their_row_though_its_other_references_cannot_be_null() {
+    let text = derived(
+        "CREATE TABLE posts (id INTEGER PRIMARY KEY, person INTEGER NOT NULL REFERENCES people, answers INTEGER REFERENCES posts, checked INTEGER REFERENCES people)",
+    );
+    let answers = "{ columns = [\"answers\"], parent = \"posts\", parent_columns = [\"id\"], action = \"detach\" }";
+    assert!(text.contains("CHOOSE: delete | overwrite") && text.contains(answers), "{text}");
+    let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY); CREATE TABLE posts (id INTEGER PRIMARY KEY, person INTEGER NOT NULL REFERENCES people, checked INTEGER REFERENCES people)";
+    let told = told(sql, "people");
+    assert!(
+        told.contains("# \"checked\" may be null: with action = \"detach\" on its edge the row outlives whom it names there.\n"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_told_is_about_planned_tables_and_an_address_with_spaces_around_it_is_one() {
+    let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT); CREATE VIEW v AS SELECT * FROM people; CREATE TABLE other (n);
+        CREATE TRIGGER on_view INSTEAD OF DELETE ON v BEGIN SELECT 1; END; CREATE TRIGGER on_other AFTER DELETE ON other BEGIN SELECT 1; END;
+        CREATE TRIGGER on_people AFTER DELETE ON people BEGIN SELECT 1; END;
+        CREATE TABLE signups (mail TEXT); INSERT INTO signups VALUES (' ann@x.example' || char(10));
+        CREATE VIRTUAL TABLE search USING fts5(body);";
+    let told = told(sql, "people");
+    assert!(told.contains("Trigger \"on_people\"") && !told.contains("on_view") && !told.contains("on_other"), "{told}");
+    assert!(told.contains("No key leads here, but \"mail\"") && !told.contains("It holds more than an address"), "{told}");
+    assert!(told.contains("INSERT INTO \"search\"(\"search\", rank) VALUES ('secure-delete', 1);"), "{told}");
+}

@@ -220,3 +220,148 @@ fn ids_that_are_numbers_in_a_column_without_a_type_are_told_because_no_list_find
         assert_eq!(found(kind, no), [index], "{kind}");
     }
 }
+
+const EDGE: &str = "edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+
+/// What is found by a look at all of it.
+fn found(sql: &str, plan: &str) -> Vec<(FindingKind, String, String)> {
+    let c = database(&format!("{PEOPLE}{sql}"));
+    let found = engine(plan, "").inspect(&c, 1_000).unwrap().into_iter();
+    found
+        .map(|finding| (finding.kind, finding.what, finding.mend.unwrap_or_default()))
+        .filter(|found| found.0 != FindingKind::Unindexed)
+        .collect()
+}
+
+#[test]
+fn what_needs_a_function_that_only_the_application_has_is_refused_before_an_import_fails_on_it() {
+    let table = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER, body TEXT);";
+    let plan = format!("[[table]]\nname = 'notes'\naction = 'detach'\norphans = 'keep'\n{EDGE}\n[accepted]\ntriggers = ['t']");
+    let told = |sql: &str| {
+        let c = Connection::open_in_memory().unwrap();
+        let flags = rusqlite::functions::FunctionFlags::SQLITE_DETERMINISTIC;
+        c.create_scalar_function("rev", 1, flags, |_| Ok(1)).unwrap();
+        c.execute_batch(&format!("PRAGMA foreign_keys = OFF; {PEOPLE}{table}{sql}")).unwrap();
+        c.remove_function("rev", 1).unwrap();
+        engine(&plan, "").fits(&c, 1_000).err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let refused = "the plan does not fit the database: the rows of \"notes\" cannot be changed: ";
+    let mend = "; a trigger, an index, a check or a generated column there needs what only the application has: rewrite it or drop it";
+    let by_trigger = told("CREATE TRIGGER t AFTER UPDATE ON notes BEGIN INSERT INTO notes (body) VALUES (rev(old.body)); END");
+    assert_eq!(by_trigger, format!("{refused}no such function: rev{mend}"));
+    let by_index = told("CREATE INDEX i ON notes (rev(person))");
+    assert!(by_index.starts_with(refused) && by_index.contains("rev") && by_index.ends_with(mend), "{by_index}");
+    assert_eq!(told("CREATE INDEX i ON notes (lower(body))"), "");
+}
+
+#[test]
+fn what_only_a_cascade_would_do_is_in_nobodys_way() {
+    let c = Connection::open_in_memory().unwrap();
+    let flags = rusqlite::functions::FunctionFlags::SQLITE_DETERMINISTIC;
+    c.create_scalar_function("rev", 1, flags, |_| Ok(1)).unwrap();
+    let table = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people ON DELETE CASCADE, body TEXT);";
+    c.execute_batch(&format!("{PEOPLE}{table} CREATE INDEX i ON notes (rev(body)); PRAGMA foreign_keys = ON")).unwrap();
+    c.remove_function("rev", 1).unwrap();
+    let plan = |words: &str| engine(&format!("[[table]]\nname = 'notes'\n{words}\n{EDGE}"), "").fits(&c, 1_000);
+    assert!(plan("action = 'overwrite'\nset = [{ column = 'person', to = { number = 0 } }]").is_ok());
+    assert!(plan("action = 'delete'").is_err());
+    assert!(c.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0)).unwrap());
+}
+
+#[test]
+fn a_collation_that_only_the_application_has_is_named_with_its_column() {
+    let plan = format!("[[table]]\nname = 'notes'\naction = 'delete'\n{EDGE}");
+    let look = |sql: &str, plan: &str| {
+        let c = database(&format!("{PEOPLE}CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER); {sql};"));
+        // As a database that was made with it looks to us.
+        let rename = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'UNICODE_X'); PRAGMA writable_schema = RESET";
+        c.execute_batch(rename).unwrap();
+        let derived = crate::purge::derive(&c, &crate::purge::Deriving { subject: "people", account: None, tenant: None }).map(|_| ());
+        assert!(derived.is_ok(), "{derived:?}");
+        let found = engine(plan, "").inspect(&c, 1_000).unwrap().into_iter();
+        found.filter(|found| found.kind != FindingKind::Unindexed).map(|found| found.what).collect::<Vec<_>>()
+    };
+    let told = "\"notes\".\"body\" is compared or indexed by \"UNICODE_X\", which only the application has";
+    assert_eq!(look("ALTER TABLE notes ADD COLUMN body TEXT COLLATE NOCASE; CREATE INDEX i ON notes (body)", &plan), [told]);
+    assert_eq!(look("ALTER TABLE notes ADD COLUMN body TEXT; CREATE UNIQUE INDEX i ON notes (body COLLATE NOCASE)", &plan), [told]);
+    let other = "CREATE TABLE log (id INTEGER PRIMARY KEY, line TEXT COLLATE NOCASE UNIQUE); INSERT INTO log VALUES (1, 'ann@x.example')";
+    let told =
+        "\"log\".\"line\" is compared or indexed by \"UNICODE_X\", which only the application has: nobody looked for addresses there";
+    assert_eq!(look(other, &plan), [told]);
+    assert_eq!(look(other, &format!("{plan}\n[accepted]\ncolumns = ['log.line']")), Vec::<String>::new());
+}
+
+#[test]
+fn a_table_of_very_many_columns_is_looked_at_to_the_last_one() {
+    let columns: String = (0..1_500).map(|n| format!("c{n}, ")).collect();
+    let sql = format!("CREATE TABLE wide ({columns} last); INSERT INTO wide (last) VALUES ('ann@x.example');");
+    let told = found(&sql, "");
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].1.starts_with("\"wide\".\"last\" looks like addresses"), "{told:?}");
+}
+
+#[test]
+fn a_column_that_looks_like_a_key_must_be_in_the_plan_or_accepted() {
+    let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person_id INTEGER); INSERT INTO notes VALUES (1, 1), (2, 8);
+        CREATE TABLE bills (id INTEGER PRIMARY KEY, owner_type TEXT, owner_id INTEGER); INSERT INTO bills VALUES (1, 'Person', 1);";
+    let told = found(sql, "");
+    let what = |table: &str, column: &str, seen: &str| {
+        format!(
+            "\"{table}\".\"{column}\" looks like a key to \"people\" that nobody declared ({seen} values looked at are there), and nothing is said of it"
+        )
+    };
+    assert_eq!(
+        told.iter().map(|found| found.1.clone()).collect::<Vec<_>>(),
+        [what("bills", "owner_id", "1 of 1"), what("notes", "person_id", "1 of 2")]
+    );
+    let mend = "it refers there only where \"owner_type\" says so: give its table's rule an edge for a column made so, or name \"bills.owner_id\" \
+        in accepted.columns: ";
+    let make = told[0].2.strip_prefix(mend).unwrap_or_else(|| panic!("{told:?}"));
+    assert_eq!(told[1].2, "give its table's rule an edge for it, or name \"notes.person_id\" in accepted.columns");
+    assert!(found(sql, "[accepted]\ncolumns = ['notes.person_id', 'bills.owner_id']").is_empty());
+    // Done as it says, the plan is whole.
+    let plan =
+        "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person_id'], parent = 'people', parent_columns = ['id'] }]
+        [[table]]\nname = 'bills'\naction = 'delete'\nedges = [{ columns = ['owner_id_person_id'], parent = 'people', parent_columns = ['id'] }]";
+    assert_eq!(found(&format!("{sql}{make}"), plan), []);
+}
+
+#[test]
+fn a_match_that_cannot_find_what_the_column_holds_is_told() {
+    let sql = r#"CREATE TABLE log (line TEXT); INSERT INTO log VALUES ('sent to ann@x.example'), ('bob@x.example'), ('{"to": ["", "ann@x.example"]}')"#;
+    let told = |path: &str, action: &str| {
+        let told = found(sql, &format!("[[table]]\nname = 'log'\naction = {action}\nmatch = [{{ column = 'line'{path} }}]"));
+        told.into_iter().map(|found| found.1).collect::<Vec<_>>()
+    };
+    assert_eq!(told("", "'delete'"), ["\"log\".\"line\" is compared whole, and 2 of 3 values looked at hold an address and more"]);
+    assert_eq!(told(", path = '$.cc'", "'delete'"), ["\"$.cc\" leads to no address in \"log\".\"line\", and 3 values looked at hold one"]);
+    assert_eq!(told(", path = '$.to'", "'delete'"), Vec::<String>::new());
+    assert_eq!(told("", "'keep'\nreason = 'a court'"), Vec::<String>::new());
+}
+
+#[test]
+fn addresses_in_rows_that_stay_are_told_with_a_mend_that_the_plan_takes() {
+    let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER, mail TEXT); INSERT INTO notes VALUES (1, 1, 'one@x.example')";
+    let told = found(sql, &format!("[[table]]\nname = 'notes'\naction = 'detach'\norphans = 'keep'\n{EDGE}"));
+    assert!(told.len() == 1 && told[0].2.starts_with("its table has a rule by which rows stay: write the column over"), "{told:?}");
+    let detached = EDGE.replace(" }]", ", action = 'detach' }]");
+    let mended = format!(
+        "[[table]]\nname = 'notes'\naction = 'overwrite'\n{detached}\nmatch = [{{ column = 'mail' }}]\nset = [{{ column = 'mail', to = 'null' }}]"
+    );
+    assert_eq!(found(sql, &mended), []);
+}
+
+#[test]
+fn addresses_in_rows_that_no_key_leads_to_are_told_although_their_table_goes() {
+    let sql = "CREATE TABLE orders (id INTEGER PRIMARY KEY, person INTEGER, mail TEXT); INSERT INTO orders VALUES (1, 1, 'one@x.example')";
+    let plan = |more: &str| format!("[[table]]\nname = 'orders'\naction = 'delete'\n{EDGE}\n{more}");
+    assert_eq!(found(sql, &plan("")), []);
+    let guest = format!("{sql}, (2, 9, 'two@x.example')");
+    let told = found(&guest, &plan(""));
+    assert!(
+        told.len() == 1 && told[0].1.ends_with("\"mail\" looks like addresses, also in rows that no key of the plan leads to"),
+        "{told:?}"
+    );
+    assert_eq!(found(&guest, &plan("match = [{ column = 'mail' }]")), []);
+    assert_eq!(found(&guest, &plan("[accepted]\ncolumns = ['orders.mail']")), []);
+}

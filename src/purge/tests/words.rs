@@ -72,6 +72,27 @@ fn finds_rows_by_address_in_text_and_in_json_and_never_another_tenants() {
 }
 
 #[test]
+fn an_address_is_found_at_every_place_of_a_list_in_json() {
+    let sql = r#"CREATE TABLE letters (id INTEGER PRIMARY KEY, owner TEXT, body TEXT);
+        INSERT INTO letters SELECT json_extract(value, '$[0]'), 'acme', json_extract(value, '$[1]') FROM json_each('[
+            [1, {"to": ["a@x.example", " ONE@x.example "]}], [2, {"to": "one@x.example"}], [3, {"to": ["a@x.example"]}], [4, {"to": []}],
+            [5, {"to": {"a": "one@x.example"}}], [6, {"to": [{"m": "a@x.example"}, {"m": ["x", "one@x.example"]}]}],
+            [7, {"to": ["one@x.example is ill", 7, null, ["one@x.example"]]}], [8, {"cc": ["one@x.example"]}]]');
+        INSERT INTO letters VALUES (9, 'acme', '["one@x.example"'), (10, 'acme', NULL), (11, 'other', '{"to": ["one@x.example"]}')"#;
+    let kept = |path: &str| {
+        let plan =
+            format!("[[table]]\nname = 'letters'\naction = 'delete'\ntenant = 'owner'\nmatch = [{{ column = 'body', path = '{path}' }}]");
+        let dump = purged(sql, &plan, &["one@x.example"], "letters");
+        dump.lines().filter_map(|line| line.strip_prefix("letters|")?.split('|').next()).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(kept("$.to"), "3 4 5 6 7 8 9 10 11");
+    assert_eq!(kept("$.to[*]"), "3 4 5 6 7 8 9 10 11");
+    assert_eq!(kept("$.to[*].m"), "1 2 3 4 5 7 8 9 10 11");
+    assert_eq!(kept("$.to[*][*]"), "1 2 3 4 5 6 8 9 10 11");
+    assert_eq!(kept("$.to[1]"), "2 3 4 5 6 7 8 9 10 11");
+}
+
+#[test]
 fn an_address_that_somebody_who_stays_has_as_well_keeps_its_rows_until_the_last_one_goes() {
     let sql =
         "CREATE TABLE letters (id INTEGER PRIMARY KEY, owner TEXT, mail TEXT); INSERT INTO letters VALUES (1, 'acme', 'two@x.example');";
@@ -270,12 +291,16 @@ fn a_place_in_json_is_one_that_sqlite_can_read() {
     let plan = |path: &str| {
         format!("{SUBJECT}[[table]]\nname = 'a'\naction = 'delete'\ntenant = 't'\nmatch = [{{ column = 'm', path = '{path}' }}]")
     };
+    assert!(Plan::parse(&plan("$.to[*].mail[*]")).is_ok());
+    let set = plan("$.to").replace("'delete'", "'overwrite'\nset = [{ column = 'm', path = '$.to[*]', to = 'null' }]");
+    let told = Plan::parse(&set).unwrap_err().to_string();
+    assert!(told.starts_with("line 9: \"$.to[*]\" is no JSON path to write to: write $.name, $.list for a whole list"), "{told}");
     for path in ["$", "$.to", "$.to[0].mail", "$[12][#-1]", "$.\"a.b [c\".d", "$.ä"] {
         assert!(Plan::parse(&plan(path)).is_ok(), "{path}");
         let read = Connection::open_in_memory().unwrap().query_row("SELECT json_extract('{}', ?1)", [path], |_| Ok(()));
         assert_eq!(read, Ok(()), "{path}");
     }
-    for path in ["to", "$to", "$.", "$..a", "$.to[*]", "$.to[", "$.to[-1]", "$.to[#+1]", "$.to[]", "$.to[0]a", "$.\"a"] {
+    for path in ["to", "$to", "$.", "$..a", "$.to[**]", "$.to[", "$.to[-1]", "$.to[#+1]", "$.to[]", "$.to[0]a", "$.\"a"] {
         let told = Plan::parse(&plan(path)).unwrap_err().to_string();
         assert!(told.starts_with(&format!("line 9: \"{path}\" is no JSON path")), "{path}: {told}");
     }

@@ -160,7 +160,7 @@ pub fn row_customers(connection: &Connection, import: ImportId, rows: usize) -> 
     Ok(RowCustomers::from_counts((0..).zip(fates.iter().map(|fate| fate.deleted)).filter(|(_, deleted)| *deleted > 0)))
 }
 
-/// Removes what is only needed until the import is archived: targets, outcomes, preserved accounts, detached rows.
+/// Removes what is only needed until the import is archived: targets, the cursor among them, outcomes, preserved accounts, detached rows.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
@@ -169,6 +169,8 @@ pub fn forget_targets(transaction: &Transaction<'_>, import: ImportId) -> Result
         let sql = format!("DELETE FROM expunged_{table} WHERE import = ?1");
         transaction.execute(&sql, [import.0]).doing("forget the targets")?;
     }
+    // In a schema of one's own a key can be an address.
+    transaction.execute("UPDATE expunged_imports SET cursor = NULL WHERE id = ?1", [import.0]).doing("forget the targets")?;
     Ok(())
 }
 

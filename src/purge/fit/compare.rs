@@ -1,0 +1,146 @@
+//! Whether what is compared holds what the comparison finds, by sample.
+
+use super::super::places::place;
+use super::super::plan::{Action, Compare, Edge, Match, Rule};
+use super::super::sample::{AddressColumn, holds_numbers, texts};
+use super::super::shape::{Kind, Table, rows, same};
+use super::super::sql::{in_main, of, or_never};
+use super::{Finding, FindingKind, Look};
+use crate::domain::Email;
+use crate::store::StoreError;
+
+impl Look<'_> {
+    /// Whether columns hold what their comparison finds, by sample.
+    pub(super) fn comparisons(&mut self) -> Result<(), StoreError> {
+        let (plan, subject) = (self.plan, &self.plan.subject);
+        let address = subject.address.iter().map(|address| {
+            let column = of(&subject.table, &address.column);
+            (&subject.table, &address.column, address.compare, column)
+        });
+        let matches = || plan.rules.iter().flat_map(|rule| rule.matches.iter().map(move |m| (rule, m)));
+        for (rule, m) in matches().filter(|(rule, _)| rule.action != Action::Keep) {
+            self.whole_addresses(rule, m)?;
+        }
+        let matches = matches().map(|(rule, m)| (&rule.table, &m.column, m.compare, place(rule, m)));
+        for (table, column, compare, value) in address.chain(matches) {
+            let (as_written, word): (fn(&str, &str) -> bool, _) = match compare {
+                Compare::Normalised => continue,
+                Compare::Nocase => (str::eq_ignore_ascii_case, "nocase"),
+                Compare::Exact => (|normal, written| normal == written, "exact"),
+            };
+            let Some(found) = self.readable(table, column) else { continue };
+            let texts = texts(self.connection, found, &value)?;
+            let addresses: Vec<_> = texts.iter().filter_map(|text| Some((Email::parse(text).ok()?, text))).collect();
+            let missed = addresses.iter().filter(|(email, text)| !as_written(email.as_str(), text)).count();
+            if missed > 0 {
+                self.found.push(Finding {
+                    kind: FindingKind::Undecided,
+                    what: format!(
+                        "\"{table}\".\"{column}\" is compared as \"{word}\", which misses {missed} of {} addresses looked at, as they are written",
+                        addresses.len()
+                    ),
+                    mend: Some("write compare = \"normalised\"".to_owned()),
+                });
+            }
+        }
+        for column in [&subject.account, &subject.id].into_iter().flatten() {
+            let Some(found) = self.readable(&subject.table, column) else { continue };
+            let untyped = found.column(column).is_some_and(|column| column.kind() == Kind::Any);
+            if untyped && holds_numbers(self.connection, found, column)? {
+                self.found.push(Finding {
+                    kind: FindingKind::Undecided,
+                    what: format!("\"{}\".\"{column}\" has no type and holds numbers, which a list's texts do not find", subject.table),
+                    mend: Some("give the column a type: INTEGER or TEXT".to_owned()),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A match compares a whole value: an address inside a longer text is not found by it.
+    fn whole_addresses(&mut self, rule: &Rule, m: &Match) -> Result<(), StoreError> {
+        let named = format!("{}.{}", rule.table, m.column);
+        let accepted = self.plan.accepted.columns.iter().any(|known| same(known, &named));
+        let Some(found) = self.readable(&rule.table, &m.column).filter(|_| !accepted) else { return Ok(()) };
+        let like: Vec<_> =
+            texts(self.connection, found, &of(&rule.table, &m.column))?.into_iter().filter(|text| holds_address(text)).collect();
+        let (table, column, looked) = (&rule.table, &m.column, like.len());
+        let (what, mend) = match &m.path {
+            None => {
+                let missed = like.iter().filter(|text| Email::parse(text).is_err()).count();
+                if missed == 0 {
+                    return Ok(());
+                }
+                (
+                    format!(
+                        "\"{table}\".\"{column}\" is compared whole, and {missed} of {looked} values looked at hold an address and more"
+                    ),
+                    "for a place in JSON, add path = \"$.…\" to the match; rows with an address inside a text are reached only by a key: \
+                     give them an edge, keep the table with its reason, or name the column in accepted.columns",
+                )
+            }
+            Some(path) => {
+                if like.is_empty() || texts(self.connection, found, &place(rule, m))?.iter().any(|text| Email::parse(text).is_ok()) {
+                    return Ok(());
+                }
+                (
+                    format!("\"{path}\" leads to no address in \"{table}\".\"{column}\", and {looked} values looked at hold one"),
+                    "mend the path ($.name, $.list for each place of a list, $.list[*].name), or name the column in accepted.columns",
+                )
+            }
+        };
+        self.found.push(Finding { kind: FindingKind::Undecided, what, mend: Some(mend.to_owned()) });
+        Ok(())
+    }
+
+    /// Rows of a table that goes by its keys may hold an address and no key: a guest's order, say.
+    pub(super) fn unreached(&mut self, found: &AddressColumn) -> Result<(), StoreError> {
+        let Some(rule) = self.plan.rules.iter().find(|rule| same(&rule.table, &found.table)) else { return Ok(()) };
+        let there = |edge: &&Edge| self.shape.table(&edge.parent).is_some_and(|parent| parent.strangers.is_empty());
+        let edges: Vec<_> = rule.edges.iter().filter(there).collect();
+        let matched = rule.matches.iter().any(|m| same(&m.column, &found.column));
+        if rule.action != Action::Delete
+            || matched
+            || edges.len() < rule.edges.len()
+            || self.found.iter().any(|one| one.kind == FindingKind::Misfit)
+        {
+            return Ok(());
+        }
+        let reached = edges.into_iter().map(|edge| {
+            let pairs = std::iter::zip(&edge.parent_columns, &edge.columns);
+            let pairs: Vec<_> =
+                pairs.map(|(there, here)| format!("{} = {}", of("expunged_parent", there), of(&rule.table, here))).collect();
+            format!("EXISTS (SELECT 1 FROM {} AS expunged_parent WHERE {})", in_main(&edge.parent), pairs.join(" AND "))
+        });
+        let (column, reached) = (of(&rule.table, &found.column), or_never(&reached.collect::<Vec<_>>()));
+        let sql = format!(
+            "SELECT 1 FROM {} WHERE typeof({column}) = 'text' AND {column} LIKE '%_@_%._%' AND NOT ({reached}) LIMIT 1",
+            in_main(&rule.table)
+        );
+        if !rows(self.connection, &sql, [], |_| Ok(()))?.is_empty() {
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "\"{}\".\"{}\" looks like addresses, also in rows that no key of the plan leads to",
+                    found.table, found.column
+                ),
+                mend: Some(format!(
+                    "add match = [{{ column = \"{}\" }}] to its table's rule, or name it in accepted.columns",
+                    found.column
+                )),
+            });
+        }
+        Ok(())
+    }
+
+    /// A table whose column is there and can be read.
+    fn readable(&self, table: &str, column: &str) -> Option<&Table> {
+        self.shape.table(table).filter(|table| table.strangers.is_empty() && table.column(column).is_some())
+    }
+}
+
+/// Whether an address stands somewhere in a text.
+fn holds_address(text: &str) -> bool {
+    let after = |at: usize| text[at + 1..].find('.').is_some_and(|dot| dot > 0);
+    text.match_indices('@').any(|(at, _)| at > 0 && after(at))
+}

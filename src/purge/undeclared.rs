@@ -1,0 +1,308 @@
+//! Columns that refer to a table without saying so, as in many applications that keep their references in code: by their names,
+//! and by their values, of which some are looked at. It tells how many are there, never what stood in them.
+
+use rusqlite::Connection;
+
+use super::sample::some;
+use super::shape::{Column, ForeignKey, Shape, Table, UNDECLARED, rows, same};
+use super::sql::{in_main, literal, name, of};
+use crate::store::StoreError;
+
+/// A column that looks like a key, and that no declared key covers.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Undeclared {
+    pub(super) table: String,
+    pub(super) column: String,
+    pub(super) parent: String,
+    pub(super) parent_column: String,
+    /// Different values looked at.
+    pub(super) looked_at: u64,
+    /// How many of them the other table has.
+    pub(super) there: u64,
+    /// How an edge can follow it that cannot follow the column itself.
+    pub(super) by_another: Option<Another>,
+}
+
+/// Why no edge follows a column itself, and the column that one can follow.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Another {
+    pub(super) why: String,
+    pub(super) make: String,
+}
+
+impl Undeclared {
+    /// What was seen.
+    pub(super) fn seen(&self) -> String {
+        format!("{} of {} values looked at are there", self.there, self.looked_at)
+    }
+}
+
+/// The columns that look like keys to these tables, each given with its key. The first is the subject's.
+pub(super) fn undeclared(connection: &Connection, shape: &Shape, parents: &[(String, String)]) -> Result<Vec<Undeclared>, StoreError> {
+    let nouns: Vec<_> = shape.tables.iter().map(|table| (table, nouns(&table.name))).collect();
+    let mut found = Vec::new();
+    for table in shape.tables.iter().filter(|table| table.strangers.is_empty()) {
+        let declared = |column: &str| table.keys.iter().any(|key| key.columns.iter().any(|one| same(one, column)));
+        for column in table.columns.iter().map(|column| &column.name).filter(|column| !declared(column)) {
+            if let Some(kind) = kind_of(table, column) {
+                for (parent, key) in parents {
+                    found.extend(of_several(connection, shape, (table, column, kind), (parent, key))?);
+                }
+                continue;
+            }
+            let named = named(&nouns, column).map(|(parent, sure)| (parent.name.as_str(), sure));
+            let somebody = || parents.first().filter(|_| names_somebody(column)).map(|(people, _)| (people.as_str(), Sure::ByValues));
+            if let Some((parent, sure)) = named.or_else(somebody)
+                && let Some((parent, key)) = parents.iter().find(|(known, _)| same(known, parent))
+                && !(same(&table.name, parent) && same(column, key))
+                // A table's own key is another's only where it says so: `meta_id` can be that of several.
+                && (sure == Sure::ByName || key_of(table) != Some(column))
+            {
+                found.extend(look(connection, shape, (table, column), (parent, key), sure)?);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Takes columns that look like keys for keys, as far as an edge can follow them, until no more tables are reached. Gives all of them.
+pub(super) fn add(
+    connection: &Connection,
+    shape: &mut Shape,
+    people: &(String, String),
+    account: Option<&String>,
+) -> Result<Vec<Undeclared>, StoreError> {
+    let mut all: Vec<Undeclared> = Vec::new();
+    loop {
+        let reached = reached(shape, std::iter::once(&people.0).chain(account).cloned().collect());
+        let key = |name: &String| Some((name.clone(), key_of(shape.table(name)?)?.clone()));
+        let parents: Vec<_> = std::iter::once(people.clone()).chain(reached.iter().skip(1).filter_map(key)).collect();
+        let new: Vec<_> = undeclared(connection, shape, &parents)?.into_iter().filter(|found| !all.contains(found)).collect();
+        if new.is_empty() {
+            return Ok(all);
+        }
+        for found in &new {
+            // References of the people and the accounts themselves are detached without a question: so nobody is asked here.
+            let asks = !same(&found.table, &people.0) && account.is_none_or(|account| !same(&found.table, account));
+            if let Some(table) = shape.tables.iter_mut().find(|table| table.name == found.table && asks && found.by_another.is_none()) {
+                table.keys.push(ForeignKey {
+                    columns: vec![found.column.clone()],
+                    parent: found.parent.clone(),
+                    parent_columns: vec![found.parent_column.clone()],
+                    on_delete: UNDECLARED.to_owned(),
+                });
+            }
+        }
+        all.extend(new);
+    }
+}
+
+/// Those tables and all that refer to them, directly or through others.
+pub(super) fn reached(shape: &Shape, mut parents: Vec<String>) -> Vec<String> {
+    let mut at = 0;
+    while at < parents.len() {
+        let parent = parents[at].clone();
+        at += 1;
+        for table in shape.tables.iter().filter(|table| table.keys.iter().any(|key| key.parent == parent)) {
+            if !parents.contains(&table.name) {
+                parents.push(table.name.clone());
+            }
+        }
+    }
+    parents
+}
+
+/// How much a name alone says.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Sure {
+    /// It is `user_id` of `users`.
+    ByName,
+    /// It may be anything: half of its values must be there.
+    ByValues,
+}
+
+/// Looks at some values of a column.
+fn look(
+    connection: &Connection,
+    shape: &Shape,
+    (table, column): (&Table, &str),
+    (parent, key): (&str, &str),
+    sure: Sure,
+) -> Result<Option<Undeclared>, StoreError> {
+    let (Some(one), Some(other)) = (table.column(column), shape.table(parent).and_then(|parent| parent.column(key))) else {
+        return Ok(None);
+    };
+    if shape.table(parent).is_some_and(|parent| !parent.strangers.is_empty()) {
+        return Ok(None);
+    }
+    let alike = one.likeness == other.likeness;
+    let values = format!("SELECT DISTINCT v FROM ({}) WHERE v IS NOT NULL", some(table, &format!("{} AS v", of(&table.name, column))));
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(EXISTS (SELECT 1 FROM {} WHERE {} = expunged_some.v)), 0) FROM ({values}) expunged_some",
+        in_main(parent),
+        of(parent, key)
+    );
+    let Some((looked_at, there)) = rows(connection, &sql, [], |row| <(i64, i64)>::try_from(row))?.into_iter().next() else {
+        return Ok(None);
+    };
+    let is_one = match sure {
+        Sure::ByName => there > 0 || (looked_at == 0 && alike),
+        Sure::ByValues => there > 0 && there * 2 >= looked_at,
+    };
+    let another = || Another {
+        why: format!("compares otherwise ({}, {})", one.compares_as(), other.compares_as()),
+        make: generated((table, column), (parent, key), other, &format!("CAST({} AS {})", name(column), other.declared)),
+    };
+    Ok(is_one.then(|| Undeclared {
+        table: table.name.clone(),
+        column: column.to_owned(),
+        parent: parent.to_owned(),
+        parent_column: key.to_owned(),
+        looked_at: looked_at.unsigned_abs(),
+        there: there.unsigned_abs(),
+        by_another: (!alike).then(another),
+    }))
+}
+
+/// A column that refers to one table or another, as the column beside it says: `commentable_id` and `commentable_type`.
+fn of_several(
+    connection: &Connection,
+    shape: &Shape,
+    (table, column, kind): (&Table, &str, &str),
+    (parent, key): (&str, &str),
+) -> Result<Option<Undeclared>, StoreError> {
+    let own = nouns(parent).into_iter().find(|noun| noun.whole).map(|noun| noun.text);
+    let sql = format!("SELECT DISTINCT v FROM ({}) WHERE typeof(v) = 'text'", some(table, &format!("{} AS v", of(&table.name, kind))));
+    let kinds = rows(connection, &sql, [], |row| Ok(row.get_ref(0)?.as_str().unwrap_or_default().to_owned()))?;
+    let is_own = |kind: &&String| {
+        let last = kind.rsplit(['\\', ':', '.', '/']).next().unwrap_or_default();
+        own.as_deref() == Some(self::words(last).concat().as_str())
+    };
+    let Some(word) = kinds.iter().find(is_own) else { return Ok(None) };
+    let Some(found) = look(connection, shape, (table, column), (parent, key), Sure::ByName)? else { return Ok(None) };
+    let Some(other) = shape.table(parent).and_then(|parent| parent.column(key)) else { return Ok(None) };
+    let value = format!("CASE {} WHEN {} THEN {} END", name(kind), literal(word), name(column));
+    let why = format!("refers there only where \"{kind}\" says so");
+    let make = generated((table, column), (parent, key), other, &value);
+    Ok(Some(Undeclared { by_another: Some(Another { why, make }), ..found }))
+}
+
+/// The column beside a key that says which table it is one to.
+fn kind_of<'t>(table: &'t Table, column: &str) -> Option<&'t str> {
+    let mut words = words(column);
+    words.pop().filter(|last| last == "id" && !words.is_empty())?;
+    words.push("type".to_owned());
+    table.columns.iter().map(|other| other.name.as_str()).find(|other| self::words(other) == words)
+}
+
+/// What makes a column that an edge can follow, and that is known for one by its name.
+fn generated((table, column): (&Table, &str), (parent, key): (&str, &str), like: &Column, value: &str) -> String {
+    let mut noun = words(parent);
+    if let Some(last) = noun.last_mut() {
+        *last = singular(last);
+    }
+    let made = format!("{column}_{}_{key}", noun.join("_"));
+    let (on, index) = (name(&table.name), name(&format!("{}_by_{made}", table.name)));
+    let collate = if like.likeness.collation == "BINARY" { String::new() } else { format!(" COLLATE {}", like.likeness.collation) };
+    format!("ALTER TABLE {on} ADD COLUMN {0} {1}{collate} AS ({value}); CREATE INDEX {index} ON {on} ({0});", name(&made), like.declared)
+}
+
+/// What one row of a table is called.
+struct Noun {
+    text: String,
+    /// Not a part of the table's name only.
+    whole: bool,
+}
+
+/// `auth_users`: `authuser`, `user`.
+fn nouns(table: &str) -> Vec<Noun> {
+    let mut words = words(table);
+    if let Some(last) = words.last_mut() {
+        *last = singular(last);
+    }
+    (0..words.len()).map(|at| Noun { text: words[at..].concat(), whole: at == 0 }).collect()
+}
+
+/// The table that a column is named after: by the longest name, and rather by all of one than by a part.
+fn named<'t>(tables: &[(&'t Table, Vec<Noun>)], column: &str) -> Option<(&'t Table, Sure)> {
+    let words = words(column);
+    let endings: Vec<String> = (0..words.len()).map(|at| words[at..].concat()).collect();
+    let all = tables.iter().flat_map(|(table, nouns)| nouns.iter().map(move |noun| (*table, noun)));
+    let fits = all.filter_map(|(table, noun)| {
+        let key = key_of(table).map(|key| self::words(key).concat()).unwrap_or_default();
+        let by_name = ["id", "key", "uuid", "guid"].into_iter().chain([key.as_str()]).any(|key| is(&endings, &noun.text, key));
+        // `emp_no` of `employees`: the key's own name, where it says more than that it is one.
+        let by_values = is(&endings, &noun.text, "") || (key.len() > 2 && key != "uuid" && key != "guid" && endings.contains(&key));
+        let sure = if by_name { Sure::ByName } else { Sure::ByValues };
+        (by_name || by_values).then_some((table, noun, sure))
+    });
+    let best = fits.max_by_key(|(_, noun, sure)| (*sure == Sure::ByName, noun.text.len(), noun.whole));
+    best.map(|(table, _, sure)| (table, sure))
+}
+
+fn is(endings: &[String], noun: &str, key: &str) -> bool {
+    endings.iter().any(|ending| ending.strip_prefix(noun).is_some_and(|rest| rest == key))
+}
+
+/// Words for people that no table need be called by.
+fn names_somebody(column: &str) -> bool {
+    const SOMEBODY: [&str; 18] = [
+        "user",
+        "author",
+        "owner",
+        "creator",
+        "editor",
+        "sender",
+        "recipient",
+        "assignee",
+        "member",
+        "person",
+        "customer",
+        "client",
+        "contact",
+        "buyer",
+        "seller",
+        "employee",
+        "whodunnit",
+        "by",
+    ];
+    let mut words = words(column);
+    if words.last().is_some_and(|last| last == "id") {
+        words.pop();
+    }
+    words.last().is_some_and(|last| SOMEBODY.contains(&last.as_str()))
+}
+
+/// The one column of a table's key.
+pub(super) fn key_of(table: &Table) -> Option<&String> {
+    let mut key = table.columns.iter().filter(|column| column.primary > 0);
+    key.next().filter(|_| key.next().is_none()).map(|column| &column.name)
+}
+
+/// `CustomerID`, `customer_id`, `Customer Id`: `customer`, `id`.
+fn words(text: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut before_was_small = false;
+    for letter in text.chars() {
+        if !letter.is_alphanumeric() || (letter.is_uppercase() && before_was_small) {
+            words.push(String::new());
+        }
+        before_was_small = letter.is_lowercase() || letter.is_numeric();
+        if letter.is_alphanumeric() {
+            words.last_mut().expect("there is always one").extend(letter.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+fn singular(word: &str) -> String {
+    match word {
+        "people" => "person".to_owned(),
+        "children" => "child".to_owned(),
+        _ if word.ends_with("ies") => format!("{}y", &word[..word.len() - 3]),
+        _ if word.ends_with("sses") || word.ends_with("xes") || word.ends_with("ches") => word[..word.len() - 2].to_owned(),
+        _ if word.ends_with("ss") || word.ends_with("us") => word.to_owned(),
+        _ => word.strip_suffix('s').unwrap_or(word).to_owned(),
+    }
+}
