@@ -64,15 +64,18 @@ fn print(scene: &Scene, result: &Value) -> Result<(), Failure> {
     let imports = result["imports"].as_array().map_or(0, Vec::len);
     let found = number(&result["residue"]) + number(&structure["nonzero_bytes"]) + number(&structure["unread_pages"]) > 0;
     let kept = number(&result["kept"]);
+    let places = result["residue_in"].as_object().into_iter().flatten().map(|(place, many)| format!("{place} {many}"));
+    let places = places.collect::<Vec<_>>().join(", ");
+    let places = if places.is_empty() { places } else { format!(": {places}") };
     let clean = match (result["clean"] == true, found) {
         (true, _) if kept > 0 => "nothing is left but what the plan keeps".to_owned(),
         (true, _) => "nothing is left".to_owned(),
-        (false, true) => "something is left: see the receipts".to_owned(),
-        (false, false) => "not shown that nothing is left: see the receipts".to_owned(),
+        (false, true) => "something is left".to_owned(),
+        (false, false) => "not shown that nothing is left: the receipts name what was in the way".to_owned(),
     };
     scene.terminal.say(format!(
         "scrub {}: {clean}\n  imports     {imports}\n  searched    {} pages, {} bytes, {} times through ({})\n  \
-         zeroed      {} bytes that no row used, in {} pages\n  residue     {}\n  kept        {kept} by the plan\n  still held  {} by people who were not purged",
+         zeroed      {} bytes that no row used, in {} pages\n  residue     {}{places}\n  kept        {kept} by the plan\n  still held  {} by people who were not purged",
         number(&result["scrub"]),
         number(&structure["pages"]),
         number(&structure["bytes"]),

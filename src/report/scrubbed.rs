@@ -89,6 +89,10 @@ pub struct ContentEvidence {
     pub too_short: u64,
     /// Tables that were searched.
     pub tables: u64,
+    /// Full-text indexes: what they hold of a text's words, in a form of their own and until they merge it, is not evidence of
+    /// anything. `plan check` says how to make them forget.
+    #[serde(default)]
+    pub full_text: Vec<String>,
     /// Values that hold one of them in rows of people who were not purged, by `table.column`.
     pub still_held: BTreeMap<String, u64>,
     /// Values that hold one of them in rows that the plan keeps, by `table.column`.

@@ -1,5 +1,7 @@
 //! The end of a scrub: the log is emptied, and each covered import gets its receipt, in one transaction.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::progress::{Progress, Stage};
@@ -56,7 +58,7 @@ pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Re
         return Ok(Step::Waiting);
     }
     let structure = structure(store, &running.progress, emptied)?;
-    let tables = count_tables(store)?;
+    let (tables, full_text) = (count_tables(store)?, full_text(store)?);
     let (mut receipts, mut founds) = (Vec::new(), Vec::new());
     for (number, sought) in (0..).zip(&running.sought) {
         let Some(import) = ledger::get(store.connection(), sought.import)? else { continue };
@@ -66,6 +68,7 @@ pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Re
             identifiers: sought.many,
             too_short: sought.too_short,
             tables,
+            full_text: full_text.clone(),
             still_held: found.still_held,
             kept: found.kept,
             residue: found.residue,
@@ -144,10 +147,12 @@ fn unclean_structure(structure: &StructureEvidence) -> Vec<&'static str> {
 
 /// The scrub as a whole, for whoever asked for it.
 fn result(row: &ScrubRow, ended: &Ended, at: Timestamp) -> serde_json::Value {
+    let mut places = BTreeMap::<&str, u64>::new();
+    ended.receipts.iter().flat_map(|receipt| &receipt.content.residue).for_each(|(place, many)| *places.entry(place).or_default() += many);
     serde_json::json!({
         "scrub": row.id, "clean": ended.clean(), "method": ended.method.as_str(), "started_at": row.started_at, "finished_at": at,
         "imports": ended.receipts.iter().map(|receipt| receipt.import).collect::<Vec<_>>(),
-        "structure": ended.structure, "residue": ended.residue, "kept": ended.kept, "unsearched": ended.unsearched, "again_at": ended.again_at,
+        "structure": ended.structure, "residue": ended.residue, "residue_in": places, "kept": ended.kept, "unsearched": ended.unsearched, "again_at": ended.again_at,
         "still_held": ended.receipts.iter().flat_map(|receipt| receipt.content.still_held.values()).sum::<u64>(),
     })
 }
@@ -171,6 +176,15 @@ fn structure(store: &Store, progress: &Progress, emptied: Checkpoint) -> Result<
         log_empty: (emptied.log_frames == Some(0) || length("-wal") == 0) && length("-journal") == 0,
         samples_deleted: progress.samples_deleted,
     })
+}
+
+/// The virtual tables that are full-text indexes.
+fn full_text(store: &Store) -> Result<Vec<String>, StoreError> {
+    let doing = "list the full-text indexes";
+    let sql = "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL TABLE%USING%fts%' ORDER BY name";
+    let mut statement = store.connection().prepare(sql).doing(doing)?;
+    let names = statement.query_map([], |row| row.get(0)).doing(doing)?.collect::<Result<_, _>>().doing(doing)?;
+    Ok(names)
 }
 
 fn count_tables(store: &Store) -> Result<u64, StoreError> {

@@ -167,6 +167,17 @@ fn pages_tell_what_sql_tells() {
 }
 
 #[test]
+fn full_text_indexes_are_named_because_what_they_hold_is_not_read() {
+    let mut world = World::new(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY); CREATE TABLE notes (person INT, body TEXT);
+         CREATE VIRTUAL TABLE words USING fts5(body, tokenize = \"unicode61 tokenchars '@.'\");
+         INSERT INTO words VALUES ('ann@x.example ann@y.example'); DELETE FROM words;",
+    );
+    world.import(&["ann@x.example"]);
+    assert_eq!(world.scrub().remove(0).content.full_text, ["words"]);
+}
+
+#[test]
 fn what_the_plan_keeps_is_told_with_its_reason_and_is_no_residue() {
     let bills = "CREATE TABLE bills (n INTEGER PRIMARY KEY, person INT, name TEXT);
         INSERT INTO bills VALUES (1, 7, 'ann@x.example'), (2, 7, 'nobody'), (3, 1, 'for ann@x.example');";
