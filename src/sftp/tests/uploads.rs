@@ -87,6 +87,7 @@ fn a_close_waits_for_the_earlier_file_to_be_claimed_and_fails_if_it_is_not() {
         let (_handle, sftp) = world.sftp().await;
         sftp.create("june.csv").await.unwrap().shutdown().await.unwrap();
         let mut second = sftp.create("june.csv").await.unwrap();
+        second.write_all(b"another").await.unwrap();
         let refused = second.shutdown().await.unwrap_err();
         assert!(refused.to_string().contains("still waiting"), "{refused}");
         let mut third = sftp.create("june.csv").await.unwrap();

@@ -107,6 +107,11 @@ impl TenantTree {
                 self.delivered(delivered.clone(), Memory { size: delivered.size, mtime });
                 Ok(())
             }
+            Err(SpoolError::Pending) if writing.upload.end_as_waiting().unwrap_or(false) => {
+                writing.ended = true;
+                info!(file = %writing.name, folder = writing.drop.as_str(), "upload waits already");
+                Ok(())
+            }
             Err(error) => {
                 writing.cut(&error.to_string());
                 Err(writing.refused.take().map_or_else(|| refusal(error), Refusal::failure))
