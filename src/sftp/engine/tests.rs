@@ -132,6 +132,14 @@ fn write(id: u32, number: u32, offset: u64, bytes: &[u8]) -> Vec<u8> {
     packet(wire::WRITE, |p| p.u32(id).string(&handle(number)).u64(offset).string(bytes))
 }
 
+/// The packet with so many bytes after its fields.
+fn overlong(mut packet: Vec<u8>, over: usize) -> Vec<u8> {
+    packet.extend(vec![9; over]);
+    let length = u32::try_from(packet.len() - 4).unwrap();
+    packet[..4].copy_from_slice(&length.to_be_bytes());
+    packet
+}
+
 fn read(id: u32, number: u32, offset: u64, length: u32) -> Vec<u8> {
     packet(wire::READ, |p| p.u32(id).string(&handle(number)).u64(offset).u32(length))
 }
@@ -382,12 +390,6 @@ fn closes_at_any_malformed_packet() {
 /// what a packet has beyond its fields.
 #[test]
 fn passes_over_what_a_packet_has_beyond_its_fields() {
-    let junk = |mut packet: Vec<u8>| {
-        packet.extend([9; 30]);
-        let length = u32::try_from(packet.len() - 4).unwrap();
-        packet[..4].copy_from_slice(&length.to_be_bytes());
-        packet
-    };
     let requests = [
         init(),
         open(1, b"a", CREATE),
@@ -401,7 +403,7 @@ fn passes_over_what_a_packet_has_beyond_its_fields() {
         packet(wire::SETSTAT, |p| p.u32(9).string(b"b").u32(0)),
         by_handle(wire::CLOSE, 10, 1),
     ];
-    let stream = requests.into_iter().flat_map(junk).collect::<Vec<_>>();
+    let stream = requests.into_iter().flat_map(|packet| overlong(packet, 30)).collect::<Vec<_>>();
     let whole = converse(&mut Engine::new(Memory::default(), 4), &[&stream]);
     assert_eq!(whole.1, None);
     assert_eq!(
@@ -451,7 +453,8 @@ fn any_request() -> impl Strategy<Value = Vec<u8>> {
     let bytes = proptest::collection::vec(any::<u8>(), 0..3000);
     prop_oneof![
         (any::<u32>(), path.clone(), 0..64_u32).prop_map(|(id, path, flags)| open(id, &path, flags)),
-        (any::<u32>(), 0..6_u32, 0..9000_u64, bytes).prop_map(|(id, number, offset, bytes)| write(id, number, offset, &bytes)),
+        (any::<u32>(), 0..6_u32, 0..9000_u64, bytes, 0..40_usize)
+            .prop_map(|(id, number, offset, bytes, over)| overlong(write(id, number, offset, &bytes), over)),
         (any::<u32>(), 0..6_u32, 0..9000_u64, any::<u32>()).prop_map(|(id, number, offset, length)| read(id, number, offset, length)),
         (7..21_u8, any::<u32>(), path.clone()).prop_map(|(kind, id, path)| by_path(kind, id, &path)),
         (prop_oneof![Just(wire::CLOSE), Just(wire::FSTAT), Just(wire::READDIR)], any::<u32>(), 0..6_u32)
