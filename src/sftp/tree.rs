@@ -117,10 +117,12 @@ impl TenantTree {
         Ok(memory.map(|memory| Attributes::file(memory.size, memory.mtime, UPLOAD_MODE)))
     }
 
-    /// Whether the file lies there once more, under WinSCP's temporary name.
+    /// Whether the file lies there once more under a temporary name of its own: `june.csv.filepart` (WinSCP), `june.csv.part`.
     fn is_sent_anew(&self, drop: DropFolder, name: &FileName) -> Result<bool, Refusal> {
-        let Ok(temporary) = FileName::parse(&format!("{name}.filepart")) else { return Ok(false) };
-        Ok(self.sender.folders.stat(drop, &temporary).map_err(refusal)?.is_some())
+        let own = format!("{name}.");
+        let is_temporary = |name: &str| FileName::parse(name).is_ok_and(|name| name.kind() == NameKind::Temporary);
+        let entries = self.sender.folders.list(drop).map_err(refusal)?;
+        Ok(entries.iter().any(|entry| entry.name.starts_with(&own) && is_temporary(&entry.name)))
     }
 
     fn read_place(&self, folder: ReadFolder, path: &[Vec<u8>]) -> Result<spool::Place, Refusal> {
@@ -362,7 +364,7 @@ impl Tree for TenantTree {
                     Ok(())
                 }
                 Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
-                    // WinSCP, before it renames what it sent anew. Anybody else would believe that the list is withdrawn.
+                    // WinSCP and rclone, before they rename what was sent anew. Anybody else would believe that the list is withdrawn.
                     if !self.is_sent_anew(drop, &name)? {
                         return Err(Refusal::failure("already taken"));
                     }

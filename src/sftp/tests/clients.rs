@@ -235,6 +235,32 @@ fn filezilla_lists_resumes_sets_times_and_half_closes() {
     });
 }
 
+/// `rclone moveto june.csv.part june.csv` removes what STAT shows before it renames; so do many scripts.
+#[test]
+fn a_taken_name_is_cleared_for_what_lies_there_under_a_temporary_name_of_its_own() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let cases = [
+            ("a.csv.filepart", "4 ok"),
+            ("b.csv.part", "4 ok"),
+            ("c.csv.1a2b3c4d.partial", "4 ok"),
+            ("d.csv.sha256", "4 status 4"),
+            ("e2.csv.part", "4 status 4"),
+        ];
+        for (number, (other, cleared)) in (1..).step_by(2).zip(cases) {
+            let file = &other[..other.find(".csv").unwrap()].replace("e2", "e");
+            let put = |number, path: &str| {
+                [open(1, path, WRITE_NEW, &Attributes::default()), write(2, number, 0, b"email\n"), by_handle(wire::CLOSE, 3, number)]
+            };
+            ask(&mut channel, &put(number, &format!("/inbox/{file}.csv"))).await;
+            assert_eq!(world.claim(DropFolder::Inbox), 1);
+            ask(&mut channel, &put(number + 1, &format!("/inbox/{other}"))).await;
+            assert_eq!(ask(&mut channel, &[by_path(wire::REMOVE, 4, &format!("/inbox/{file}.csv"))]).await, [cleared], "{other}");
+        }
+    });
+}
+
 /// `scp` since OpenSSH 9.1 does not empty what it writes over, but cuts it at the end; `curl -C -`, lftp's `put -c` and psftp's `reput`
 /// ask for the size and send what is beyond it; sshfs empties without creating. All of them see a file that was taken a moment ago.
 #[test]
