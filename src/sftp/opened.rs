@@ -43,6 +43,8 @@ pub(crate) struct Complete {
     pub(super) drop: DropFolder,
     pub(super) name: FileName,
     pub(super) seen: Attributes,
+    /// Each write goes to its end, and so none can begin it anew.
+    pub(super) appends: bool,
     /// A write was refused.
     pub(super) refused: bool,
 }

@@ -281,31 +281,36 @@ fn a_list_is_sent_again_over_a_taken_one_and_a_resume_finds_nothing_left() {
             if round == 1 {
                 assert_eq!(world.claim(DropFolder::Inbox), 1);
             }
-            let number = 2 + 2 * round;
-            for flags in [2, 2 | 8] {
-                let number = number + u32::from(flags != 2);
+            for (number, flags) in (2 + 3 * round..).zip([2, 2 | 4, 2 | 8]) {
                 let resumed = ask(&mut channel, &[open(1, file, flags, &none), by_handle(wire::FSTAT, 2, number)]).await;
                 assert!(resumed[1].starts_with("2 size=12 "), "{resumed:?}");
                 assert_eq!(ask(&mut channel, &[by_handle(wire::CLOSE, 3, number)]).await, ["3 ok"]);
             }
         }
-        let grown = [open(1, file, 2, &none), write(2, 6, 12, b"d@b.c\n"), write(3, 6, 0, b"x"), by_handle(wire::CLOSE, 4, 6)];
-        assert_eq!(ask(&mut channel, &grown).await, ["1 handle", "2 status 4", "3 status 4", "4 status 4"]);
-        let patched = [open(1, file, 2, &none), write(2, 7, 0, b"x"), by_handle(wire::CLOSE, 3, 7)];
+        for (number, flags, offset) in [(8, 2, 12), (9, 2 | 4, 0)] {
+            let grown = [
+                open(1, file, flags, &none),
+                write(2, number, offset, b"d@b.c\n"),
+                write(3, number, 0, b"x"),
+                by_handle(wire::CLOSE, 4, number),
+            ];
+            assert_eq!(ask(&mut channel, &grown).await, ["1 handle", "2 status 4", "3 status 4", "4 status 4"]);
+        }
+        let patched = [open(1, file, 2, &none), write(2, 10, 0, b"x"), by_handle(wire::CLOSE, 3, 10)];
         assert_eq!(ask(&mut channel, &patched).await, ["1 handle", "2 ok", "3 status 4"], "the rest is missing");
         std::fs::remove_file(world.path("staging/inbox/june.csv")).unwrap();
         assert_eq!(world.hints(), Vec::<String>::new());
 
-        let again = [open(1, file, 2 | 8, &none), write(2, 8, 0, b"email\n"), cut(3, 8, 6), by_handle(wire::CLOSE, 4, 8)];
+        let again = [open(1, file, 2 | 8, &none), write(2, 11, 0, b"email\n"), cut(3, 11, 6), by_handle(wire::CLOSE, 4, 11)];
         assert_eq!(ask(&mut channel, &again).await, ["1 handle", "2 ok", "3 ok", "4 ok"]);
         assert_eq!(world.hints(), ["acme inbox june.csv 6"]);
         assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\n");
 
         let file = "/inbox/july.csv";
         std::fs::remove_file(world.path("inbox/june.csv")).unwrap();
-        ask(&mut channel, &[open(1, file, WRITE_NEW, &none), by_handle(wire::CLOSE, 3, 9)]).await;
+        ask(&mut channel, &[open(1, file, WRITE_NEW, &none), by_handle(wire::CLOSE, 3, 12)]).await;
         assert_eq!(world.claim(DropFolder::Inbox), 1);
-        let emptied = [open(1, file, 2 | 16, &none), write(2, 10, 0, b"email\n"), by_handle(wire::CLOSE, 3, 10)];
+        let emptied = [open(1, file, 2 | 16, &none), write(2, 13, 0, b"email\n"), by_handle(wire::CLOSE, 3, 13)];
         assert_eq!(ask(&mut channel, &emptied).await, ["1 handle", "2 ok", "3 ok"]);
         assert_eq!(world.hints(), ["acme inbox july.csv 0", "acme inbox july.csv 6"]);
     });

@@ -28,23 +28,25 @@ impl TenantTree {
             };
         }
         let continues = !flags.truncate && !flags.exclusive;
+        // curl resumes by appending to what must be there.
+        let adds = flags.append && flags.create;
         let is_taken = self.memory(drop, &name).is_some() && self.sender.folders.stat(drop, &name).map_err(refusal)?.is_none();
         if is_taken && continues {
-            return if flags.append { Err(Refusal::failure(ALREADY_TAKEN)) } else { self.open_complete(drop, name) };
+            return if adds { Err(Refusal::failure(ALREADY_TAKEN)) } else { self.open_complete(drop, name, flags) };
         }
         let purpose = self.admit(drop, &name)?;
         // What is seen can be emptied, taken or not.
         let create = flags.create || is_taken && flags.truncate;
         let open = OpenUpload { truncate: flags.truncate, append: flags.append, create, exclusive: flags.exclusive };
         match self.sender.folders.open_upload(drop, &name, open) {
-            Err(SpoolError::AlreadyTaken) if continues && !flags.append => self.open_complete(drop, name),
+            Err(SpoolError::AlreadyTaken) if continues && !adds => self.open_complete(drop, name, flags),
             upload => Ok(self.writing(upload.map_err(refusal)?, drop, name, purpose)),
         }
     }
 
-    fn open_complete(&self, drop: DropFolder, name: FileName) -> Result<OpenFile, Refusal> {
+    fn open_complete(&self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
         let seen = self.look(drop, &name)?.ok_or_else(Refusal::not_found)?;
-        Ok(OpenFile::Complete(Box::new(Complete { drop, name, seen, refused: false })))
+        Ok(OpenFile::Complete(Box::new(Complete { drop, name, seen, appends: flags.append, refused: false })))
     }
 
     /// Finds room for an upload, and says for what.
@@ -65,7 +67,7 @@ impl TenantTree {
         if complete.refused {
             return Err(Refusal::failure(ALREADY_TAKEN));
         }
-        let begun = if offset == 0 { self.begin_anew(complete) } else { Err(Refusal::failure(ALREADY_TAKEN)) };
+        let begun = if offset == 0 && !complete.appends { self.begin_anew(complete) } else { Err(Refusal::failure(ALREADY_TAKEN)) };
         complete.refused = begun.is_err();
         let path = format!("/{}/{}", complete.drop.as_str(), complete.name);
         self.tell_refused("upload", path.as_bytes(), begun)
