@@ -44,6 +44,28 @@ fn outcome(world: &World, import: u64) -> String {
     }
 }
 
+/// A job that was cut between a list and its checksum, and runs again from its start.
+#[test]
+fn what_waits_already_may_be_sent_again_and_nothing_else_in_its_place() {
+    let mut world = world(&[]);
+    world.set_tenant("acme", "require_checksum", "true");
+    world.stop();
+    world.start();
+    for _ in 0..2 {
+        world.put("acme", "june.csv.sha256", sum(&open(1)));
+    }
+    world.put("acme", "june.csv", open(1));
+    assert_eq!(outcome(&world, 1), "completed deleted=1 invalid=0");
+    for _ in 0..2 {
+        world.put("acme", "june.csv", open(2));
+    }
+    let other = world.write("other", open(3));
+    world.sftp("acme", &format!("put {} june.csv\n", other.display())).exits(1);
+    world.put("acme", "june.csv.sha256", sum(&open(2)));
+    assert_eq!(outcome(&world, 2), "completed deleted=1 invalid=0");
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM expunged_imports"), 2);
+}
+
 #[test]
 fn a_checksum_speaks_for_the_file_that_comes_after_it_whatever_lies_between() {
     let mut world = world(&[]);

@@ -112,6 +112,7 @@ impl Login {
         let (source, now) = (self.admission.session().source(), Timestamp::now());
         let signed_badly = matches!(algorithm, Algorithm::Rsa { hash: None } | Algorithm::Dsa).then_some("signature too weak");
         let refused = found.as_ref().map_or_else(|closed| Some(*closed), |login| login.refuse(key, source, now)).or(signed_badly);
+        let refused = refused.or_else(|| self.is_exhausted());
         self.refused += usize::from(refused.is_some());
         // A key that is only offered, or signed for wrongly, leaves its word.
         self.note(login, refused.unwrap_or("key not proven"));
@@ -134,11 +135,17 @@ impl Login {
             Ok(_) if hash.is_none() => Some("no password set"),
             Ok(_) => (!fits).then_some("wrong password"),
         };
+        let refused = refused.or_else(|| self.is_exhausted());
         if let Some(reason) = refused {
             self.refused += 1;
             self.note(login, reason);
         }
         found.ok().zip(hash).filter(|_| refused.is_none())
+    }
+
+    /// Whether its tries are used up. russh counts the first question of most clients, "none", as one, and so it is allowed one more.
+    fn is_exhausted(&self) -> Option<&'static str> {
+        (self.refused >= self.shared.sessions.limits().login_tries_max).then_some("too many tries")
     }
 
     /// Keeps why the last attempt led to nothing.

@@ -1,4 +1,5 @@
-//! What a sender has open: a file that is read, or an upload, which was cut if it is dropped before its end is known.
+//! What a sender has open: a file that is read, an upload, which was cut if it is dropped before its end is known, or a complete file
+//! that may be sent anew.
 
 use std::fs::File;
 use std::io;
@@ -16,6 +17,7 @@ use crate::spool::{DropFolder, Upload};
 /// An open file.
 pub(crate) enum OpenFile {
     Writing(Box<Writing>),
+    Complete(Box<Complete>),
     Reading(File, Attributes),
     Text(Arc<str>, Attributes),
 }
@@ -33,6 +35,18 @@ pub(crate) struct Writing {
     /// It was delivered, kept, or told of.
     pub(super) ended: bool,
     pub(super) sender: Sender,
+}
+
+/// A complete file, taken or waiting, that was opened for writing without being emptied. Closed as it is, all of it has arrived
+/// before; written from its start, it becomes an upload of its own. It can not be continued.
+pub(crate) struct Complete {
+    pub(super) drop: DropFolder,
+    pub(super) name: FileName,
+    pub(super) seen: Attributes,
+    /// Each write goes to its end, and so none can begin it anew.
+    pub(super) appends: bool,
+    /// A write was refused.
+    pub(super) refused: bool,
 }
 
 impl Writing {

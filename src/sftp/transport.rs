@@ -12,7 +12,7 @@ use std::time::Duration;
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
 use tokio::time::{MissedTickBehavior, interval_at, timeout};
-use tracing::debug;
+use tracing::{debug, info};
 
 use crate::sftp::Options;
 use crate::sftp::engine::{Engine, OUTPUT_BYTES_MAX, Tree};
@@ -120,7 +120,7 @@ impl<T: Tree> Line<'_, T> {
             }
             self.session.now(Doing::Idle);
             if let Err(framing) = framing {
-                debug!(%framing, "channel closed");
+                info!(reason = %framing, "channel closed");
                 return End::Malformed;
             }
         }

@@ -3,27 +3,25 @@
 //! Everything that is not offered is refused with a code and a clause. A delivery is told to the pipeline as a hint and to the log;
 //! so is a cut upload. It does not know the protocol, nor what is in a file.
 
+mod uploads;
+
 use std::sync::Arc;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
 use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
-use crate::sftp::opened::{OpenFile, Writing, read_full};
+use crate::sftp::opened::{OpenFile, read_full};
 use crate::sftp::place::{Place, README, absolute};
-use crate::sftp::quota::{Accounts, Meter, Purpose, Quota};
+use crate::sftp::quota::{Accounts, Meter, Quota};
 use crate::sftp::shown::{
     Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, seconds, shown, too_large, waiting_status,
 };
 use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
-use crate::spool::{self, Closed, Delivered, DropFolder, ErrorKind, Folders, OpenUpload, ReadFolder, Renamed, Replace, SpoolError};
-
-/// Time between two looks whether an earlier file of the name is claimed.
-const CLOSE_POLL: Duration = Duration::from_millis(10);
+use crate::spool::{self, DropFolder, Folders, ReadFolder, Renamed, Replace, SpoolError};
 
 const NO_FOLDERS: &str = "folders cannot be made here; put the file straight into /inbox";
 const READ_ONLY: &str = "this folder can only be read";
@@ -119,93 +117,12 @@ impl TenantTree {
         Ok(memory.map(|memory| Attributes::file(memory.size, memory.mtime, UPLOAD_MODE)))
     }
 
-    fn open_upload(&self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
-        if !flags.write && !flags.append {
-            return match self.sender.folders.open_back(drop, &name) {
-                Ok((file, entry)) => Ok(OpenFile::Reading(file, attributes_of(&entry, Rights::Write))),
-                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => Err(Refusal::denied(TAKEN_TO_READ)),
-                Err(error) => Err(refusal(error)),
-            };
-        }
-        let continues = !flags.truncate && !flags.exclusive;
-        if continues && self.memory(drop, &name).is_some() && self.sender.folders.stat(drop, &name).map_err(refusal)?.is_none() {
-            return Err(Refusal::failure(ALREADY_TAKEN));
-        }
-        let is_new = || Ok(self.sender.folders.stat(drop, &name).map_err(refusal)?.is_none());
-        let purpose = self.purpose(drop, &name)?;
-        self.meter.open(purpose, is_new, Instant::now())?;
-        let open = OpenUpload { truncate: flags.truncate, append: flags.append, create: flags.create, exclusive: flags.exclusive };
-        let upload = self.sender.folders.open_upload(drop, &name, open).map_err(refusal)?;
-        Ok(OpenFile::Writing(Box::new(Writing {
-            upload,
-            drop,
-            name,
-            purpose,
-            mtime: None,
-            refused: None,
-            ended: false,
-            sender: self.sender.clone(),
-        })))
-    }
-
-    /// Whether the file lies there once more, under WinSCP's temporary name.
+    /// Whether the file lies there once more under a temporary name of its own: `june.csv.filepart` (WinSCP), `june.csv.part`.
     fn is_sent_anew(&self, drop: DropFolder, name: &FileName) -> Result<bool, Refusal> {
-        let Ok(temporary) = FileName::parse(&format!("{name}.filepart")) else { return Ok(false) };
-        Ok(self.sender.folders.stat(drop, &temporary).map_err(refusal)?.is_some())
-    }
-
-    /// What an upload is for, by its name, which may still be a temporary one.
-    fn purpose(&self, drop: DropFolder, name: &FileName) -> Result<Purpose, Refusal> {
-        let end = name.as_str().to_ascii_lowercase().rfind(".sha256");
-        let vouched = end.and_then(|end| FileName::parse(&name.as_str()[..end]).ok());
-        let waits = vouched.map(|vouched| self.sender.folders.stat(drop, &vouched)).transpose().map_err(refusal)?.flatten();
-        Ok(if waits.is_some() { Purpose::Vouching } else { Purpose::Ordinary })
-    }
-
-    /// Closes, and waits a little for an earlier file of the name to be claimed.
-    fn deliver(&self, mut writing: Box<Writing>) -> Result<(), Refusal> {
-        let status = waiting_status(writing.drop);
-        let closed = self.wait_while_pending(|| writing.upload.close(&status));
-        match closed {
-            Ok(Closed::Kept) => {
-                writing.ended = true;
-                if let Some(mtime) = writing.mtime {
-                    let memory = Memory { size: writing.upload.size(), mtime };
-                    self.receiving.taken.remember(self.key(writing.drop, &writing.name), memory, Instant::now());
-                }
-                Ok(())
-            }
-            Ok(Closed::Delivered(delivered)) => {
-                writing.ended = true;
-                let mtime = writing.mtime.unwrap_or_else(|| nanoseconds(delivered.mtime_ns));
-                self.delivered(delivered.clone(), Memory { size: delivered.size, mtime });
-                Ok(())
-            }
-            Err(error) => {
-                writing.cut(&error.to_string());
-                Err(writing.refused.take().map_or_else(|| refusal(error), Refusal::failure))
-            }
-        }
-    }
-
-    /// Tries again for a short while, as long as only an earlier file of the name is in the way.
-    fn wait_while_pending<V>(&self, mut attempt: impl FnMut() -> Result<V, SpoolError>) -> Result<V, SpoolError> {
-        let deadline = Instant::now() + self.receiving.close_wait;
-        loop {
-            match attempt() {
-                Err(error) if matches!(error.kind(), ErrorKind::Pending | ErrorKind::Exists) && Instant::now() < deadline => {
-                    sleep(CLOSE_POLL)
-                }
-                result => return result,
-            }
-        }
-    }
-
-    fn delivered(&self, delivered: Delivered, memory: Memory) {
-        info!(file = %delivered.name, folder = delivered.drop.as_str(), bytes = memory.size, "upload delivered");
-        self.receiving.taken.remember(self.key(delivered.drop, &delivered.name), memory, Instant::now());
-        // Only a hint: if nobody listens any more, the next scan finds the file.
-        let _ = self.receiving.hints.send((self.sender.tenant.clone(), delivered));
+        let own = format!("{name}.");
+        let is_temporary = |name: &str| FileName::parse(name).is_ok_and(|name| name.kind() == NameKind::Temporary);
+        let entries = self.sender.folders.list(drop).map_err(refusal)?;
+        Ok(entries.iter().any(|entry| entry.name.starts_with(&own) && is_temporary(&entry.name)))
     }
 
     fn read_place(&self, folder: ReadFolder, path: &[Vec<u8>]) -> Result<spool::Place, Refusal> {
@@ -286,6 +203,11 @@ impl Tree for TenantTree {
         match file {
             OpenFile::Reading(..) | OpenFile::Text(..) => Ok(()),
             OpenFile::Writing(writing) => self.deliver(writing),
+            OpenFile::Complete(complete) if complete.refused => Err(Refusal::failure(ALREADY_TAKEN)),
+            OpenFile::Complete(complete) => {
+                info!(file = %complete.name, folder = complete.drop.as_str(), "upload complete already");
+                Ok(())
+            }
         }
     }
 
@@ -294,6 +216,7 @@ impl Tree for TenantTree {
             return Ok(0);
         }
         match file {
+            OpenFile::Complete(_) => Err(Refusal::denied(TAKEN_TO_READ)),
             OpenFile::Writing(writing) => writing.upload.read_at(offset, buffer).map_err(refusal),
             OpenFile::Reading(file, attributes) => {
                 // Beyond the size that was told there may be bytes of an upload that do not count.
@@ -311,6 +234,9 @@ impl Tree for TenantTree {
     }
 
     fn write(&mut self, file: &mut OpenFile, offset: u64, bytes: &[u8]) -> Result<(), Refusal> {
+        if let OpenFile::Complete(complete) = file {
+            *file = self.send_anew(complete, offset)?;
+        }
         let OpenFile::Writing(writing) = file else { return Err(Refusal::denied("opened for reading")) };
         if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > i64::MAX as u64) {
             let end = writing.upload.entry().size;
@@ -338,13 +264,14 @@ impl Tree for TenantTree {
     fn sync(&mut self, file: &mut OpenFile) -> Result<(), Refusal> {
         match file {
             OpenFile::Writing(writing) => writing.upload.sync().map_err(refusal),
-            OpenFile::Reading(..) | OpenFile::Text(..) => Ok(()),
+            OpenFile::Complete(_) | OpenFile::Reading(..) | OpenFile::Text(..) => Ok(()),
         }
     }
 
     fn file_attributes(&mut self, file: &mut OpenFile) -> Result<Attributes, Refusal> {
         Ok(match file {
             OpenFile::Reading(_, attributes) | OpenFile::Text(_, attributes) => *attributes,
+            OpenFile::Complete(complete) => complete.seen,
             OpenFile::Writing(writing) => {
                 let entry = writing.upload.entry();
                 Attributes::file(entry.size, writing.mtime.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)
@@ -353,6 +280,14 @@ impl Tree for TenantTree {
     }
 
     fn set_file_attributes(&mut self, file: &mut OpenFile, attributes: &Attributes) -> Result<(), Refusal> {
+        if let OpenFile::Complete(complete) = file {
+            if attributes.size.is_none_or(|size| complete.seen.size == Some(size)) {
+                let key = self.key(complete.drop, &complete.name);
+                attributes.times.map(|(_, mtime)| self.receiving.taken.set_mtime(&key, mtime, Instant::now()));
+                return Ok(());
+            }
+            *file = self.send_anew(complete, 0)?;
+        }
         let OpenFile::Writing(writing) = file else { return Err(Refusal::denied(READ_ONLY)) };
         if let Some(size) = attributes.size {
             if size > self.receiving.upload_bytes_max {
@@ -429,7 +364,7 @@ impl Tree for TenantTree {
                     Ok(())
                 }
                 Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
-                    // WinSCP, before it renames what it sent anew. Anybody else would believe that the list is withdrawn.
+                    // WinSCP and rclone, before they rename what was sent anew. Anybody else would believe that the list is withdrawn.
                     if !self.is_sent_anew(drop, &name)? {
                         return Err(Refusal::failure("already taken"));
                     }

@@ -198,15 +198,6 @@ impl<'a> Reader<'a> {
         }
         Ok(attributes)
     }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.rest.is_empty()
-    }
-
-    /// Asserts that the packet ends here.
-    pub(crate) fn end(&self) -> Result<(), Short> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Short) }
-    }
 }
 
 /// Appends one packet to an output; its length is filled in by [`Writer::end`].
@@ -290,7 +281,7 @@ mod tests {
             Writer::new(&mut out, ATTRS).attributes(&attributes).end();
             let mut reader = Reader::new(&out[5..]);
             prop_assert_eq!(reader.attributes(), Ok(attributes));
-            prop_assert_eq!(reader.end(), Ok(()));
+            prop_assert_eq!(reader.u8(), Err(Short));
         }
     }
 

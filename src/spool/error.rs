@@ -23,7 +23,7 @@ pub enum SpoolError {
     #[error("no space left")]
     NoSpace(#[source] io::Error),
     /// A newer OPEN of this name won.
-    #[error("another connection has opened this file since")]
+    #[error("this file was opened anew, renamed or removed since")]
     Superseded,
     /// Bytes are missing. What came before the gap stays and can be resumed.
     #[error("bytes are missing from byte {at} on: send the rest or send it again")]

@@ -3,6 +3,8 @@
 //! Only a close of a gap-free write delivers. A handle that is dropped leaves its gap-free part, to be resumed. OK on a
 //! close means durable: the file synced, its note written, renamed, and the folder it arrived in synced.
 
+mod again;
+
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;

@@ -17,7 +17,7 @@ pub enum Framing {
     /// A packet of length 0 or above the limit.
     #[error("a packet of {0} bytes")]
     Length(u32),
-    /// A field that reaches beyond its packet, bytes after the last field, or a NUL in a name.
+    /// A field that reaches beyond its packet, or a NUL in a name.
     #[error("a malformed packet of type {0}")]
     Fields(u8),
     /// A request before INIT, or a second INIT.
@@ -32,8 +32,8 @@ pub(crate) enum Next {
     Need(usize),
     /// The whole packet ends here. Never a WRITE.
     Packet(usize),
-    /// A WRITE whose body begins at `header` and has `body` bytes.
-    Write { header: usize, body: usize },
+    /// A WRITE whose body begins at `header` and has `body` bytes, after which the packet has `over` bytes more.
+    Write { header: usize, body: usize, over: usize },
 }
 
 /// Looks at the bytes from a packet's start on.
@@ -63,10 +63,8 @@ pub(crate) fn next(bytes: &[u8]) -> Result<Next, Framing> {
     let header = 4 + fixed + handle;
     let Some(body) = number(bytes, header - 4) else { return Ok(Next::Need(header)) };
     let body = body as usize;
-    if size != fixed + handle + body {
-        return Err(Framing::Fields(kind));
-    }
-    Ok(Next::Write { header, body })
+    let over = size.checked_sub(fixed + handle + body).ok_or(Framing::Fields(kind))?;
+    Ok(Next::Write { header, body, over })
 }
 
 fn number(bytes: &[u8], at: usize) -> Option<u32> {

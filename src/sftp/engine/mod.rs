@@ -50,12 +50,14 @@ enum Open<T: Tree> {
     Listing(T::Listing, usize),
 }
 
-/// A WRITE of which part of the body is still to come.
+/// A WRITE of which part is still to come.
 struct Body {
     id: u32,
     handle: u32,
     offset: u64,
     left: usize,
+    /// Bytes of its packet after the body. rclone 1.60 sends such, and OpenSSH passes over them.
+    over: usize,
     refused: Option<Refusal>,
 }
 
@@ -112,8 +114,8 @@ impl<T: Tree> Engine<T> {
                 self.answer(&rest[4..end], out)?;
                 Ok(end)
             }
-            Next::Write { header, body } => {
-                self.begin_body(&rest[5..header], body)?;
+            Next::Write { header, body, over } => {
+                self.begin_body(&rest[5..header], body, over)?;
                 Ok(header)
             }
         }
@@ -153,7 +155,7 @@ impl<T: Tree> Engine<T> {
     }
 
     /// Reads a WRITE's fields: id, handle, offset.
-    fn begin_body(&mut self, fields: &[u8], left: usize) -> Result<(), Framing> {
+    fn begin_body(&mut self, fields: &[u8], left: usize, over: usize) -> Result<(), Framing> {
         let mut reader = Reader::new(fields);
         let mut read = || Ok((reader.u32()?, reader.string()?, reader.u64()?));
         let (id, handle, offset) = read().map_err(|wire::Short| Framing::Fields(wire::WRITE))?;
@@ -163,7 +165,7 @@ impl<T: Tree> Engine<T> {
             Some(Open::Listing(..)) => Some(Refusal::failure("the handle is a folder's")),
             None => Some(no_handle()),
         };
-        self.body = Some(Body { id, handle: handle.unwrap_or_default(), offset, left, refused });
+        self.body = Some(Body { id, handle: handle.unwrap_or_default(), offset, left, over, refused });
         Ok(())
     }
 
@@ -179,12 +181,14 @@ impl<T: Tree> Engine<T> {
         }
         body.offset = body.offset.saturating_add(piece.len() as u64);
         body.left -= piece.len();
-        if body.left == 0 {
+        let passed = body.over.min(rest.len() - piece.len());
+        body.over -= passed;
+        if body.left == 0 && body.over == 0 {
             requests::status(out, body.id, body.refused.map_or(Ok(()), Err));
         } else {
             self.body = Some(body);
         }
-        piece.len()
+        piece.len() + passed
     }
 
     /// Remembers an open file or folder and answers its handle's number.

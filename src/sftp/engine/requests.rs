@@ -1,4 +1,6 @@
 //! The requests of SFTP version 3, one by one: read the fields, ask the tree, write the reply.
+//!
+//! What a packet has after its fields is passed over, as OpenSSH does: some clients send more than they say.
 
 use crate::sftp::engine::{
     Engine, Framing, OUTPUT_BYTES_MAX, Open, OpenFlags, Overwrite, TRANSFER_BYTES_MAX, Tree, frame, listing, no_handle, number_of,
@@ -70,13 +72,9 @@ impl<T: Tree> Engine<T> {
         }
     }
 
-    /// INIT: the version of the client, and extensions that it may name.
+    /// INIT: the version of the client. The extensions that it may name change nothing.
     fn greet(&mut self, mut fields: Reader<'_>, out: &mut Vec<u8>) -> Result<(), Short> {
         fields.u32()?;
-        while !fields.is_empty() {
-            fields.string()?;
-            fields.string()?;
-        }
         self.greeted = true;
         let mut reply = Writer::new(out, wire::VERSION).u32(PROTOCOL_VERSION);
         for (name, version) in EXTENSIONS {
@@ -90,14 +88,13 @@ impl<T: Tree> Engine<T> {
         match kind {
             wire::OPEN => {
                 let (path, flags, attributes) = (fields.path()?, OpenFlags::from_bits(fields.u32()?), fields.attributes()?);
-                fields.end()?;
                 self.check_room()?;
                 let file = self.tree.open(short(path)?, flags, &attributes)?;
                 let handle = self.enter(Open::File(file));
                 Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();
             }
             wire::CLOSE => {
-                let handle = only(fields, Reader::string)?;
+                let handle = fields.string()?;
                 let open = number_of(handle).and_then(|handle| self.open.remove(&handle)).ok_or_else(no_handle)?;
                 let result = match open {
                     Open::File(file) => self.tree.close(file),
@@ -107,70 +104,64 @@ impl<T: Tree> Engine<T> {
             }
             wire::READ => {
                 let (handle, offset, length) = (fields.string()?, fields.u64()?, fields.u32()?);
-                fields.end()?;
                 self.read(id, handle, offset, length, out)?;
             }
             wire::STAT | wire::LSTAT => {
-                let path = only(fields, Reader::path)?;
+                let path = fields.path()?;
                 let attributes = self.tree.attributes(short(path)?)?;
                 Writer::new(out, wire::ATTRS).u32(id).attributes(&attributes).end();
             }
             wire::FSTAT => {
-                let (tree, file) = self.file(only(fields, Reader::string)?)?;
+                let (tree, file) = self.file(fields.string()?)?;
                 let attributes = tree.file_attributes(file)?;
                 Writer::new(out, wire::ATTRS).u32(id).attributes(&attributes).end();
             }
             wire::SETSTAT => {
                 let (path, attributes) = (fields.path()?, fields.attributes()?);
-                fields.end()?;
                 status(out, id, self.tree.set_attributes(short(path)?, &attributes));
             }
             wire::FSETSTAT => {
                 let (handle, attributes) = (fields.string()?, fields.attributes()?);
-                fields.end()?;
                 let (tree, file) = self.file(handle)?;
                 status(out, id, tree.set_file_attributes(file, &attributes));
             }
             wire::OPENDIR => {
-                let path = only(fields, Reader::path)?;
+                let path = fields.path()?;
                 self.check_room_to_list()?;
                 let listing = self.tree.list(short(path)?)?;
                 let names = listing.len();
                 let handle = self.enter(Open::Listing(listing, names));
                 Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();
             }
-            wire::READDIR => self.read_listing(id, only(fields, Reader::string)?, out)?,
+            wire::READDIR => self.read_listing(id, fields.string()?, out)?,
             wire::REMOVE => {
-                let path = only(fields, Reader::path)?;
+                let path = fields.path()?;
                 status(out, id, self.tree.remove(short(path)?));
             }
             wire::MKDIR => {
                 let (path, _) = (fields.path()?, fields.attributes()?);
-                fields.end()?;
                 status(out, id, self.tree.make_folder(short(path)?));
             }
             wire::RMDIR => {
-                let path = only(fields, Reader::path)?;
+                let path = fields.path()?;
                 status(out, id, self.tree.remove_folder(short(path)?));
             }
             wire::REALPATH => {
-                let path = only(fields, Reader::path)?;
+                let path = fields.path()?;
                 let path = self.tree.real_path(short(path)?)?;
                 Writer::new(out, wire::NAME).u32(id).u32(1).string(&path).string(&path).attributes(&Attributes::default()).end();
             }
             wire::RENAME => {
                 let (from, to) = (fields.path()?, fields.path()?);
-                fields.end()?;
                 status(out, id, self.tree.rename(short(from)?, short(to)?, Overwrite::Refused));
             }
             wire::READLINK => {
-                only(fields, Reader::path)?;
+                fields.path()?;
                 return Err(Refusal::unsupported("there are no links here").into());
             }
             wire::SYMLINK => {
                 fields.path()?;
                 fields.path()?;
-                fields.end()?;
                 return Err(Refusal::unsupported("links cannot be made here").into());
             }
             wire::EXTENDED => self.extended(id, fields, out)?,
@@ -182,7 +173,6 @@ impl<T: Tree> Engine<T> {
     fn extended(&mut self, id: u32, mut fields: Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         match fields.string()? {
             b"limits@openssh.com" => {
-                fields.end()?;
                 Writer::new(out, wire::EXTENDED_REPLY)
                     .u32(id)
                     .u64(frame::PACKET_BYTES_MAX as u64)
@@ -193,19 +183,18 @@ impl<T: Tree> Engine<T> {
             }
             b"posix-rename@openssh.com" => {
                 let (from, to) = (fields.path()?, fields.path()?);
-                fields.end()?;
                 status(out, id, self.tree.rename(short(from)?, short(to)?, Overwrite::Asked));
             }
             b"fsync@openssh.com" => {
-                let (tree, file) = self.file(only(fields, Reader::string)?)?;
+                let (tree, file) = self.file(fields.string()?)?;
                 status(out, id, tree.sync(file));
             }
             b"statvfs@openssh.com" => {
-                let path = only(fields, Reader::path)?;
+                let path = fields.path()?;
                 self.room(id, short(path)?, out)?;
             }
             b"fstatvfs@openssh.com" => {
-                self.file(only(fields, Reader::string)?)?;
+                self.file(fields.string()?)?;
                 self.room(id, b".", out)?;
             }
             _ => return Err(Refusal::unsupported("this extension is not offered").into()),
@@ -288,13 +277,6 @@ impl<T: Tree> Engine<T> {
             None => Err(no_handle()),
         }
     }
-}
-
-/// The one field of a packet.
-fn only<'a>(mut fields: Reader<'a>, read: impl FnOnce(&mut Reader<'a>) -> Result<&'a [u8], Short>) -> Result<&'a [u8], Short> {
-    let field = read(&mut fields)?;
-    fields.end()?;
-    Ok(field)
 }
 
 fn short(path: &[u8]) -> Result<&[u8], Refusal> {

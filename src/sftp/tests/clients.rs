@@ -235,6 +235,87 @@ fn filezilla_lists_resumes_sets_times_and_half_closes() {
     });
 }
 
+/// `rclone moveto june.csv.part june.csv` removes what STAT shows before it renames; so do many scripts.
+#[test]
+fn a_taken_name_is_cleared_for_what_lies_there_under_a_temporary_name_of_its_own() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let cases = [
+            ("a.csv.filepart", "4 ok"),
+            ("b.csv.part", "4 ok"),
+            ("c.csv.1a2b3c4d.partial", "4 ok"),
+            ("d.csv.sha256", "4 status 4"),
+            ("e2.csv.part", "4 status 4"),
+        ];
+        for (number, (other, cleared)) in (1..).step_by(2).zip(cases) {
+            let file = &other[..other.find(".csv").unwrap()].replace("e2", "e");
+            let put = |number, path: &str| {
+                [open(1, path, WRITE_NEW, &Attributes::default()), write(2, number, 0, b"email\n"), by_handle(wire::CLOSE, 3, number)]
+            };
+            ask(&mut channel, &put(number, &format!("/inbox/{file}.csv"))).await;
+            assert_eq!(world.claim(DropFolder::Inbox), 1);
+            ask(&mut channel, &put(number + 1, &format!("/inbox/{other}"))).await;
+            assert_eq!(ask(&mut channel, &[by_path(wire::REMOVE, 4, &format!("/inbox/{file}.csv"))]).await, [cleared], "{other}");
+        }
+    });
+}
+
+/// `scp` since OpenSSH 9.1 does not empty what it writes over, but cuts it at the end; `curl -C -`, lftp's `put -c` and psftp's `reput`
+/// ask for the size and send what is beyond it; sshfs empties without creating. All of them see a file that was taken a moment ago.
+#[test]
+fn a_list_is_sent_again_over_a_taken_one_and_a_resume_finds_nothing_left() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let (none, file) = (Attributes::default(), "/inbox/june.csv");
+        let cut = |id, number: u32, size| {
+            let size = Attributes { size: Some(size), ..none };
+            packet(wire::FSETSTAT, |p| p.u32(id).string(&number.to_be_bytes()).attributes(&size))
+        };
+        let put = [open(1, file, WRITE_NEW, &none), write(2, 1, 0, b"email\na@b.c\n"), by_handle(wire::CLOSE, 3, 1)];
+        assert_eq!(ask(&mut channel, &put).await, ["1 handle", "2 ok", "3 ok"]);
+        world.hints();
+        for round in 0..2 {
+            // Whether it still waits or is taken.
+            if round == 1 {
+                assert_eq!(world.claim(DropFolder::Inbox), 1);
+            }
+            for (number, flags) in (2 + 3 * round..).zip([2, 2 | 4, 2 | 8]) {
+                let resumed = ask(&mut channel, &[open(1, file, flags, &none), by_handle(wire::FSTAT, 2, number)]).await;
+                assert!(resumed[1].starts_with("2 size=12 "), "{resumed:?}");
+                assert_eq!(ask(&mut channel, &[by_handle(wire::CLOSE, 3, number)]).await, ["3 ok"]);
+            }
+        }
+        for (number, flags, offset) in [(8, 2, 12), (9, 2 | 4, 0)] {
+            let grown = [
+                open(1, file, flags, &none),
+                write(2, number, offset, b"d@b.c\n"),
+                write(3, number, 0, b"x"),
+                by_handle(wire::CLOSE, 4, number),
+            ];
+            assert_eq!(ask(&mut channel, &grown).await, ["1 handle", "2 status 4", "3 status 4", "4 status 4"]);
+        }
+        let patched = [open(1, file, 2, &none), write(2, 10, 0, b"x"), by_handle(wire::CLOSE, 3, 10)];
+        assert_eq!(ask(&mut channel, &patched).await, ["1 handle", "2 ok", "3 status 4"], "the rest is missing");
+        std::fs::remove_file(world.path("staging/inbox/june.csv")).unwrap();
+        assert_eq!(world.hints(), Vec::<String>::new());
+
+        let again = [open(1, file, 2 | 8, &none), write(2, 11, 0, b"email\n"), cut(3, 11, 6), by_handle(wire::CLOSE, 4, 11)];
+        assert_eq!(ask(&mut channel, &again).await, ["1 handle", "2 ok", "3 ok", "4 ok"]);
+        assert_eq!(world.hints(), ["acme inbox june.csv 6"]);
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\n");
+
+        let file = "/inbox/july.csv";
+        std::fs::remove_file(world.path("inbox/june.csv")).unwrap();
+        ask(&mut channel, &[open(1, file, WRITE_NEW, &none), by_handle(wire::CLOSE, 3, 12)]).await;
+        assert_eq!(world.claim(DropFolder::Inbox), 1);
+        let emptied = [open(1, file, 2 | 16, &none), write(2, 13, 0, b"email\n"), by_handle(wire::CLOSE, 3, 13)];
+        assert_eq!(ask(&mut channel, &emptied).await, ["1 handle", "2 ok", "3 ok"]);
+        assert_eq!(world.hints(), ["acme inbox july.csv 0", "acme inbox july.csv 6"]);
+    });
+}
+
 #[test]
 fn files_open_at_once_are_kept_apart_and_an_exclusive_create_replaces_none() {
     run(async {

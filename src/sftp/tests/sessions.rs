@@ -20,6 +20,28 @@ fn a_login_needs_its_own_key_and_says_no_more_to_a_stranger() {
     });
 }
 
+/// An agent offers all of its keys, and OpenSSH's client asks first what is offered, by the method "none".
+#[test]
+fn the_last_of_as_many_keys_as_may_be_tried_opens_and_one_more_does_not() {
+    run(async {
+        let world = World::with(Options { login_tries_max: 3, ..Options::default() });
+        for asks_first in [true, false] {
+            for (wrong, opens) in [(2, true), (3, false)] {
+                let mut handle = world.connect().await;
+                if asks_first {
+                    assert!(!handle.authenticate_none("acme").await.unwrap().success());
+                }
+                for seed in 0..wrong {
+                    assert!(!authenticate(&mut handle, "acme", 100 + seed).await);
+                }
+                let right = PrivateKeyWithHashAlg::new(Arc::new(key(1)), None);
+                let opened = handle.authenticate_publickey("acme", right).await.is_ok_and(|result| result.success());
+                assert_eq!(opened, opens, "after {wrong} others, asked first: {asks_first}");
+            }
+        }
+    });
+}
+
 #[test]
 fn a_connection_that_does_not_log_in_is_closed_and_a_good_sender_gets_in() {
     run(async {

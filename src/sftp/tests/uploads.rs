@@ -26,7 +26,7 @@ fn an_upload_is_delivered_when_it_is_closed_and_can_be_looked_at_after_it_is_tak
         sftp.set_metadata("june.csv", times).await.unwrap();
         assert_eq!(sftp.metadata("/inbox/june.csv").await.unwrap().mtime, Some(6));
         assert!(sftp.read_dir("/inbox").await.unwrap().next().is_none(), "not listed");
-        let refused = sftp.open_with_flags("june.csv", OpenFlags::WRITE | OpenFlags::CREATE).await.err().unwrap();
+        let refused = sftp.open_with_flags("june.csv", OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::APPEND).await.err().unwrap();
         assert!(refused.to_string().contains("already taken, send it whole"), "{refused}");
         assert!(sftp.remove_file("june.csv").await.unwrap_err().to_string().contains("already taken"));
         sftp.create("june.csv").await.unwrap().shutdown().await.unwrap();
@@ -87,6 +87,7 @@ fn a_close_waits_for_the_earlier_file_to_be_claimed_and_fails_if_it_is_not() {
         let (_handle, sftp) = world.sftp().await;
         sftp.create("june.csv").await.unwrap().shutdown().await.unwrap();
         let mut second = sftp.create("june.csv").await.unwrap();
+        second.write_all(b"another").await.unwrap();
         let refused = second.shutdown().await.unwrap_err();
         assert!(refused.to_string().contains("still waiting"), "{refused}");
         let mut third = sftp.create("june.csv").await.unwrap();

@@ -1,0 +1,143 @@
+//! How an upload begins and ends: opened, sent anew over one that was taken, closed, delivered.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tracing::info;
+
+use super::{ALREADY_TAKEN, TAKEN_TO_READ, TenantTree};
+use crate::domain::FileName;
+use crate::sftp::engine::OpenFlags;
+use crate::sftp::opened::{Complete, OpenFile, Writing};
+use crate::sftp::quota::Purpose;
+use crate::sftp::shown::{Rights, attributes_of, nanoseconds, refusal, waiting_status};
+use crate::sftp::taken::Memory;
+use crate::sftp::wire::Refusal;
+use crate::spool::{Closed, Delivered, DropFolder, ErrorKind, OpenUpload, SpoolError, Upload};
+
+/// Time between two looks whether an earlier file of the name is claimed.
+const CLOSE_POLL: Duration = Duration::from_millis(10);
+
+impl TenantTree {
+    pub(super) fn open_upload(&self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
+        if !flags.write && !flags.append {
+            return match self.sender.folders.open_back(drop, &name) {
+                Ok((file, entry)) => Ok(OpenFile::Reading(file, attributes_of(&entry, Rights::Write))),
+                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => Err(Refusal::denied(TAKEN_TO_READ)),
+                Err(error) => Err(refusal(error)),
+            };
+        }
+        let continues = !flags.truncate && !flags.exclusive;
+        // curl resumes by appending to what must be there.
+        let adds = flags.append && flags.create;
+        let is_taken = self.memory(drop, &name).is_some() && self.sender.folders.stat(drop, &name).map_err(refusal)?.is_none();
+        if is_taken && continues {
+            return if adds { Err(Refusal::failure(ALREADY_TAKEN)) } else { self.open_complete(drop, name, flags) };
+        }
+        let purpose = self.admit(drop, &name)?;
+        // What is seen can be emptied, taken or not.
+        let create = flags.create || is_taken && flags.truncate;
+        let open = OpenUpload { truncate: flags.truncate, append: flags.append, create, exclusive: flags.exclusive };
+        match self.sender.folders.open_upload(drop, &name, open) {
+            Err(SpoolError::AlreadyTaken) if continues && !adds => self.open_complete(drop, name, flags),
+            upload => Ok(self.writing(upload.map_err(refusal)?, drop, name, purpose)),
+        }
+    }
+
+    fn open_complete(&self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
+        let seen = self.look(drop, &name)?.ok_or_else(Refusal::not_found)?;
+        Ok(OpenFile::Complete(Box::new(Complete { drop, name, seen, appends: flags.append, refused: false })))
+    }
+
+    /// Finds room for an upload, and says for what.
+    fn admit(&self, drop: DropFolder, name: &FileName) -> Result<Purpose, Refusal> {
+        let is_new = || Ok(self.sender.folders.stat(drop, name).map_err(refusal)?.is_none());
+        let purpose = self.purpose(drop, name)?;
+        self.meter.open(purpose, is_new, Instant::now())?;
+        Ok(purpose)
+    }
+
+    fn writing(&self, upload: Upload, drop: DropFolder, name: FileName, purpose: Purpose) -> OpenFile {
+        let sender = self.sender.clone();
+        OpenFile::Writing(Box::new(Writing { upload, drop, name, purpose, mtime: None, refused: None, ended: false, sender }))
+    }
+
+    /// Begins a complete file's next one, if this write can be its first. After one that was refused none is.
+    pub(super) fn send_anew(&mut self, complete: &mut Complete, offset: u64) -> Result<OpenFile, Refusal> {
+        if complete.refused {
+            return Err(Refusal::failure(ALREADY_TAKEN));
+        }
+        let begun = if offset == 0 && !complete.appends { self.begin_anew(complete) } else { Err(Refusal::failure(ALREADY_TAKEN)) };
+        complete.refused = begun.is_err();
+        let path = format!("/{}/{}", complete.drop.as_str(), complete.name);
+        self.tell_refused("upload", path.as_bytes(), begun)
+    }
+
+    fn begin_anew(&self, complete: &Complete) -> Result<OpenFile, Refusal> {
+        let purpose = self.admit(complete.drop, &complete.name)?;
+        let open = OpenUpload { truncate: true, create: true, ..OpenUpload::default() };
+        let mut upload = self.sender.folders.open_upload(complete.drop, &complete.name, open).map_err(refusal)?;
+        // What it holds is not here to stay: all of it must come again, or be cut off.
+        upload.truncate(complete.seen.size.unwrap_or_default()).map_err(refusal)?;
+        Ok(self.writing(upload, complete.drop, complete.name.clone(), purpose))
+    }
+
+    /// What an upload is for, by its name, which may still be a temporary one.
+    fn purpose(&self, drop: DropFolder, name: &FileName) -> Result<Purpose, Refusal> {
+        let end = name.as_str().to_ascii_lowercase().rfind(".sha256");
+        let vouched = end.and_then(|end| FileName::parse(&name.as_str()[..end]).ok());
+        let waits = vouched.map(|vouched| self.sender.folders.stat(drop, &vouched)).transpose().map_err(refusal)?.flatten();
+        Ok(if waits.is_some() { Purpose::Vouching } else { Purpose::Ordinary })
+    }
+
+    /// Closes, and waits a little for an earlier file of the name to be claimed.
+    pub(super) fn deliver(&self, mut writing: Box<Writing>) -> Result<(), Refusal> {
+        let status = waiting_status(writing.drop);
+        let closed = self.wait_while_pending(|| writing.upload.close(&status));
+        match closed {
+            Ok(Closed::Kept) => {
+                writing.ended = true;
+                if let Some(mtime) = writing.mtime {
+                    let memory = Memory { size: writing.upload.size(), mtime };
+                    self.receiving.taken.remember(self.key(writing.drop, &writing.name), memory, Instant::now());
+                }
+                Ok(())
+            }
+            Ok(Closed::Delivered(delivered)) => {
+                writing.ended = true;
+                let mtime = writing.mtime.unwrap_or_else(|| nanoseconds(delivered.mtime_ns));
+                self.delivered(delivered.clone(), Memory { size: delivered.size, mtime });
+                Ok(())
+            }
+            Err(SpoolError::Pending) if writing.upload.end_as_waiting().unwrap_or(false) => {
+                writing.ended = true;
+                info!(file = %writing.name, folder = writing.drop.as_str(), "upload waits already");
+                Ok(())
+            }
+            Err(error) => {
+                writing.cut(&error.to_string());
+                Err(writing.refused.take().map_or_else(|| refusal(error), Refusal::failure))
+            }
+        }
+    }
+
+    /// Tries again for a short while, as long as only an earlier file of the name is in the way.
+    pub(super) fn wait_while_pending<V>(&self, mut attempt: impl FnMut() -> Result<V, SpoolError>) -> Result<V, SpoolError> {
+        let deadline = Instant::now() + self.receiving.close_wait;
+        loop {
+            match attempt() {
+                Err(error) if matches!(error.kind(), ErrorKind::Pending | ErrorKind::Exists) && Instant::now() < deadline => {
+                    sleep(CLOSE_POLL)
+                }
+                result => return result,
+            }
+        }
+    }
+
+    pub(super) fn delivered(&self, delivered: Delivered, memory: Memory) {
+        info!(file = %delivered.name, folder = delivered.drop.as_str(), bytes = memory.size, "upload delivered");
+        self.receiving.taken.remember(self.key(delivered.drop, &delivered.name), memory, Instant::now());
+        // Only a hint: if nobody listens any more, the next scan finds the file.
+        let _ = self.receiving.hints.send((self.sender.tenant.clone(), delivered));
+    }
+}
