@@ -117,12 +117,18 @@ impl TenantTree {
         Ok(memory.map(|memory| Attributes::file(memory.size, memory.mtime, UPLOAD_MODE)))
     }
 
-    /// Whether the file lies there once more under a temporary name of its own: `june.csv.filepart` (WinSCP), `june.csv.part`.
+    /// Whether the file lies there once more under a temporary name of its own: `june.csv.filepart` (WinSCP), `june.csv.part`,
+    /// `june.csv.1a2b3c4d.partial` (rclone). Not `june.csv.gz.part`, which is another list's, nor a checksum's.
     fn is_sent_anew(&self, drop: DropFolder, name: &FileName) -> Result<bool, Refusal> {
         let own = format!("{name}.");
-        let is_temporary = |name: &str| FileName::parse(name).is_ok_and(|name| name.kind() == NameKind::Temporary);
-        let entries = self.sender.folders.list(drop).map_err(refusal)?;
-        Ok(entries.iter().any(|entry| entry.name.starts_with(&own) && is_temporary(&entry.name)))
+        let kind = |name: &str| FileName::parse(name).map_or(NameKind::Other, |name| name.kind());
+        let is_own = |other: &str| {
+            let stem = other.rsplit_once('.').map_or(other, |(stem, _)| stem);
+            other.starts_with(&own)
+                && kind(other) == NameKind::Temporary
+                && (stem == name.as_str() || matches!(kind(stem), NameKind::Other | NameKind::Temporary))
+        };
+        Ok(self.sender.folders.list(drop).map_err(refusal)?.iter().any(|entry| is_own(&entry.name)))
     }
 
     fn read_place(&self, folder: ReadFolder, path: &[Vec<u8>]) -> Result<spool::Place, Refusal> {

@@ -246,6 +246,9 @@ fn a_taken_name_is_cleared_for_what_lies_there_under_a_temporary_name_of_its_own
             ("b.csv.part", "4 ok"),
             ("c.csv.1a2b3c4d.partial", "4 ok"),
             ("d.csv.sha256", "4 status 4"),
+            ("f.csv.gz.part", "4 status 4"),
+            ("g.csv.sha256.filepart", "4 status 4"),
+            ("h.csv.old.csv.tmp", "4 status 4"),
             ("e2.csv.part", "4 status 4"),
         ];
         for (number, (other, cleared)) in (1..).step_by(2).zip(cases) {
