@@ -209,11 +209,7 @@ impl Tree for TenantTree {
         match file {
             OpenFile::Reading(..) | OpenFile::Text(..) => Ok(()),
             OpenFile::Writing(writing) => self.deliver(writing),
-            OpenFile::Complete(complete) if complete.refused => Err(Refusal::failure(ALREADY_TAKEN)),
-            OpenFile::Complete(complete) => {
-                info!(file = %complete.name, folder = complete.drop.as_str(), "upload complete already");
-                Ok(())
-            }
+            OpenFile::Complete(complete) => self.end_complete(&complete),
         }
     }
 

@@ -83,6 +83,14 @@ impl Folders {
         staged_entry(&self.staging(drop)?, &self.notes()?, name)
     }
 
+    /// Whether there is a partial of the name, or one that is being written, beside what may be pending.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn has_partial(&self, drop: DropFolder, name: &FileName) -> Result<bool, SpoolError> {
+        Ok(self.staging(drop)?.stat(name.as_str())?.is_some())
+    }
+
     /// Opens a pending file, else a partial, for reading. Of a partial, the bytes up to the entry's size are good.
     ///
     /// # Errors

@@ -319,6 +319,24 @@ fn a_list_is_sent_again_over_a_taken_one_and_a_resume_finds_nothing_left() {
     });
 }
 
+/// lftp's `put -c` and psftp's `reput` after a cut see the first list by its size, and would go away content.
+#[test]
+fn a_resume_does_not_end_well_while_another_list_of_the_name_lies_there_unfinished() {
+    run(async {
+        let world = World::with(Options { close_wait_milliseconds: 10, ..Options::default() });
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let (none, file) = (Attributes::default(), "/inbox/june.csv");
+        let put = |number, bytes| [open(1, file, WRITE_NEW, &none), write(2, number, 0, bytes), by_handle(wire::CLOSE, 3, number)];
+        assert_eq!(ask(&mut channel, &put(1, b"email\na@b.c\n")).await, ["1 handle", "2 ok", "3 ok"]);
+        assert_eq!(ask(&mut channel, &put(2, b"email\nd@b.c\n")).await, ["1 handle", "2 ok", "3 status 4"], "the first waits");
+        let resumed = |number| [open(1, file, 2, &none), by_handle(wire::CLOSE, 2, number)];
+        assert_eq!(ask(&mut channel, &resumed(3)).await, ["1 handle", "2 status 4"]);
+        assert_eq!(world.claim(DropFolder::Inbox), 1);
+        assert_eq!(ask(&mut channel, &resumed(4)).await, ["1 handle", "2 ok"]);
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\nd@b.c\n");
+    });
+}
+
 #[test]
 fn files_open_at_once_are_kept_apart_and_an_exclusive_create_replaces_none() {
     run(async {

@@ -82,6 +82,21 @@ impl TenantTree {
         Ok(self.writing(upload, complete.drop, complete.name.clone(), purpose))
     }
 
+    /// Ends a resume that had nothing left to send. Not while another upload of the name lies unfinished: it may be that one which
+    /// was to be resumed, and which is as long.
+    pub(super) fn end_complete(&mut self, complete: &Complete) -> Result<(), Refusal> {
+        let Complete { drop, name, refused, .. } = complete;
+        if *refused {
+            return Err(Refusal::failure(ALREADY_TAKEN));
+        }
+        if self.sender.folders.has_partial(*drop, name).map_err(refusal)? {
+            let path = format!("/{}/{name}", drop.as_str());
+            return self.tell_refused("upload", path.as_bytes(), Err(Refusal::failure(ALREADY_TAKEN)));
+        }
+        info!(file = %name, folder = drop.as_str(), "upload complete already");
+        Ok(())
+    }
+
     /// What an upload is for, by its name, which may still be a temporary one.
     fn purpose(&self, drop: DropFolder, name: &FileName) -> Result<Purpose, Refusal> {
         let end = name.as_str().to_ascii_lowercase().rfind(".sha256");
