@@ -338,6 +338,22 @@ fn a_resume_does_not_end_well_while_another_list_of_the_name_lies_there_unfinish
 }
 
 #[test]
+fn what_was_found_waiting_already_can_be_looked_at_after_it_is_taken() {
+    run(async {
+        let world = World::with(Options { close_wait_milliseconds: 10, ..Options::default() });
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let file = "/inbox/june.csv";
+        std::fs::write(world.path("inbox/june.csv"), "email\n").unwrap();
+        let times = Attributes { times: Some((1_600_000_000, 1_600_000_000)), ..Attributes::default() };
+        let set = packet(wire::FSETSTAT, |p| p.u32(3).string(&1_u32.to_be_bytes()).attributes(&times));
+        let put = [open(1, file, WRITE_NEW, &Attributes::default()), write(2, 1, 0, b"email\n"), set, by_handle(wire::CLOSE, 4, 1)];
+        assert_eq!(ask(&mut channel, &put).await, ["1 handle", "2 ok", "3 ok", "4 ok"]);
+        assert_eq!(world.claim(DropFolder::Inbox), 1);
+        assert_eq!(ask(&mut channel, &[by_path(wire::STAT, 1, file)]).await, ["1 size=6 mtime=1600000000"]);
+    });
+}
+
+#[test]
 fn files_open_at_once_are_kept_apart_and_an_exclusive_create_replaces_none() {
     run(async {
         let world = World::new();

@@ -10,7 +10,7 @@ use crate::domain::FileName;
 use crate::sftp::engine::OpenFlags;
 use crate::sftp::opened::{Complete, OpenFile, Writing};
 use crate::sftp::quota::Purpose;
-use crate::sftp::shown::{Rights, attributes_of, nanoseconds, refusal, waiting_status};
+use crate::sftp::shown::{Rights, attributes_of, nanoseconds, refusal, seconds, waiting_status};
 use crate::sftp::taken::Memory;
 use crate::sftp::wire::Refusal;
 use crate::spool::{Closed, Delivered, DropFolder, ErrorKind, OpenUpload, SpoolError, Upload};
@@ -127,6 +127,9 @@ impl TenantTree {
             Err(SpoolError::Pending) if writing.upload.end_as_waiting().unwrap_or(false) => {
                 writing.ended = true;
                 info!(file = %writing.name, folder = writing.drop.as_str(), "upload waits already");
+                let mtime = writing.mtime.unwrap_or(seconds(writing.upload.entry().mtime_s));
+                let memory = Memory { size: writing.upload.size(), mtime };
+                self.receiving.taken.remember(self.key(writing.drop, &writing.name), memory, Instant::now());
                 Ok(())
             }
             Err(error) => {
