@@ -271,6 +271,8 @@ impl Scrubber {
         let mut progress = running.progress.clone();
         let tx = store.connection_mut().transaction().doing("look at pages")?;
         let now = Moment::of(&tx)?;
+        // What someone else has written since may stand in the log only, and does so in every look from here on.
+        running.walking.in_file &= running.walking.left == Some(now);
         let file = self.beside(&running.walking, now);
         progress.meet(now, running.walking.left);
         let header = Pages::open(&tx)?.header;
@@ -300,7 +302,9 @@ impl Scrubber {
         running.progress = progress;
         running.walking.left = Some(now);
         walked.dirty.iter().for_each(|page| running.walking.dirty.insert(*page));
-        if !running.walking.passed && running.progress.next_page.abs_diff(running.walking.saved_page) >= SAVE_EVERY_PAGES {
+        // Where there is something to mend, that notes it. Nothing may be written before: the images are of the state that was seen.
+        let at_rest = !running.walking.passed && running.walking.dirty.is_empty();
+        if at_rest && running.progress.next_page.abs_diff(running.walking.saved_page) >= SAVE_EVERY_PAGES {
             let (id, text, left) = (running.row.id, running.progress.to_text(), &mut running.walking.left);
             store.write("note a scrub's progress", |tx| {
                 running.progress.meet(Moment::of(tx)?, *left);

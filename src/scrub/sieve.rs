@@ -143,7 +143,7 @@ impl Sieve {
                     return false;
                 }
                 hash = extend(hash, byte);
-                let whole = || n == BEFORE_MAX || edges.may_begin_at(bytes, at - n);
+                let whole = || n == BEFORE_MAX || edges.may_begin_at(bytes, at - n) || ends_in_space(&bytes[..at - n]);
                 if longer & 1 != 0 && whole() && self.around.may_have(hash) {
                     return true;
                 }
@@ -304,6 +304,12 @@ fn foreign_around(bytes: &[u8], at: usize) -> bool {
     before.is_some_and(|before| is_char_end(bytes, before)) || after.is_some_and(|after| is_char_start(bytes, after))
 }
 
+/// Whether these bytes end in white space that is not ASCII: what is read as an address is trimmed.
+fn ends_in_space(bytes: &[u8]) -> bool {
+    let is_space = |char: &[u8]| std::str::from_utf8(char).is_ok_and(|text| text.trim_start().is_empty());
+    bytes.last().is_some_and(|last| is_odd(*last)) && (2..=3).any(|many| bytes.len().checked_sub(many).is_some_and(|from| is_space(&bytes[from..])))
+}
+
 /// Whether a character of several bytes begins here, or ends. An integer beside a text seldom looks so.
 fn is_char_start(bytes: &[u8], at: usize) -> bool {
     (2..=4).any(|many| bytes.get(at..at + many).is_some_and(is_char))
@@ -417,6 +423,19 @@ mod tests {
         }
         for text in ["anna@x.example", "b@sehn.bucher.example", "größe 12", ""] {
             assert!(!passes(&needles, "x", text, "y"), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_after_a_space_that_is_not_ascii_passes() {
+        let needles = needles(&["ann@x.example"]);
+        for space in ["\u{a0}", "\u{2003}", "\u{3000}", "\u{202f}"] {
+            for text in [format!("{space}ann@x.example"), format!("mail:{space}ann@x.example{space}.")] {
+                let mut found = false;
+                needles.search(text.as_bytes(), &mut |_| found = true);
+                assert!(found, "{text:?}");
+                assert!(passes(&needles, "x", &text, "y"), "{text:?}");
+            }
         }
     }
 
