@@ -121,13 +121,15 @@ struct Walking {
     again_from: u32,
     verified: bool,
     saved_page: u32,
-    /// What the last look found dirty, as it is to be in the state that was looked at.
+    /// What the last look found dirty, as it is to be; and the state that was looked at, in which alone they may be written.
     images: Images,
+    images_of: Option<Moment>,
     /// Whose the pages are, until someone else writes.
     owners: Option<Owners>,
-    /// The state that the last slice left behind, and whether the file holds all of it.
+    /// The state that the last slice left behind.
     left: Option<Moment>,
-    in_file: bool,
+    /// The state of which the file holds all, whatever the log says.
+    in_file: Option<Moment>,
 }
 
 impl Scrubber {
@@ -263,7 +265,7 @@ impl Scrubber {
 
     /// The file, in a transaction that sees this state.
     fn beside(&self, walking: &Walking, now: Moment) -> Option<Beside<'_>> {
-        self.file.as_ref().map(|file| Beside { file, complete: walking.in_file && walking.left == Some(now) })
+        self.file.as_ref().map(|file| Beside { file, complete: walking.in_file == Some(now) })
     }
 
     /// Looks at the next pages, and searches their rows.
@@ -271,8 +273,6 @@ impl Scrubber {
         let mut progress = running.progress.clone();
         let tx = store.connection_mut().transaction().doing("look at pages")?;
         let now = Moment::of(&tx)?;
-        // What someone else has written since may stand in the log only, and does so in every look from here on.
-        running.walking.in_file &= running.walking.left == Some(now);
         let file = self.beside(&running.walking, now);
         progress.meet(now, running.walking.left);
         let header = Pages::open(&tx)?.header;
@@ -300,7 +300,7 @@ impl Scrubber {
             Stop::End => (progress.next_page, running.walking.passed) = (u32::MAX, true),
         }
         running.progress = progress;
-        running.walking.left = Some(now);
+        (running.walking.left, running.walking.images_of) = (Some(now), Some(now));
         walked.dirty.iter().for_each(|page| running.walking.dirty.insert(*page));
         // Where there is something to mend, that notes it. Nothing may be written before: the images are of the state that was seen.
         let at_rest = !running.walking.passed && running.walking.dirty.is_empty();
@@ -312,7 +312,7 @@ impl Scrubber {
                 *left = Some(Moment::of(tx)?);
                 Ok::<_, StoreError>(())
             })?;
-            (running.walking.saved_page, running.walking.in_file) = (running.progress.next_page, false);
+            running.walking.saved_page = running.progress.next_page;
         }
         Ok(())
     }
@@ -322,12 +322,12 @@ impl Scrubber {
     fn mend(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
         let mut progress = running.progress.clone();
         let (id, walking) = (running.row.id, &mut running.walking);
-        let mut images = std::mem::take(&mut walking.images);
+        let (mut images, images_of) = (std::mem::take(&mut walking.images), walking.images_of.take());
         let (stop, left) = store.write("scrub pages", |tx| {
             let now = Moment::of(tx)?;
             progress.meet(now, walking.left);
             let mut stop = Stop::End;
-            if walking.left != Some(now) || images.is_empty() {
+            if images_of != Some(now) || images.is_empty() {
                 let (file, mended) = (self.beside(walking, now), &mut images);
                 let slice = Slice { connection: tx, tell: Tell::BySize, file, rows: &mut NoRows, mended };
                 stop = slice.run_over(&walking.dirty, 1, go_on)?.stop;
@@ -345,12 +345,12 @@ impl Scrubber {
             Stop::End => u32::MAX,
         };
         walking.dirty.move_below(end, &mut walking.mended);
-        (walking.left, walking.in_file) = (Some(left), false);
+        walking.left = Some(left);
         running.progress = progress;
         if walking.dirty.is_empty() {
             // The next look reads the file. A reader in the way does not matter yet: what stands in the log is read from there.
             let found = if walking.passed { store.checkpoint()? } else { store.bring_back()? };
-            walking.in_file = found.is_whole();
+            walking.in_file = found.is_whole().then_some(left);
         }
         Ok(())
     }

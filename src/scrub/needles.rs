@@ -211,11 +211,14 @@ impl Needles {
         if from == at || to == 0 {
             return;
         }
-        let end = at + 1 + to;
         let local = &value[from..at];
-        let starts = std::iter::once(0).chain((1..local.len()).filter(|n| may_begin_after(local[n - 1])));
-        for start in starts {
-            self.try_address(&value[from + start..end], hit);
+        let after_signs = signs(local).map(|sign| sign.end);
+        let starts = std::iter::once(0).chain((1..local.len()).filter(|n| may_begin_after(local[n - 1]))).chain(after_signs);
+        let before_sign = signs(&rest[..to]).map(|sign| sign.start).find(|before| *before > 0);
+        for start in starts.filter(|start| *start < local.len()) {
+            for to in before_sign.into_iter().chain([to]) {
+                self.try_address(&value[from + start..at + 1 + to], hit);
+            }
         }
     }
 
@@ -340,6 +343,13 @@ pub(super) fn in_domain(byte: u8) -> bool {
     in_part(byte) || matches!(byte, b'.' | b'-')
 }
 
+/// Where signs and spaces of other scripts stand, which are no part of an address: `„ann@x.example“`.
+fn signs(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+    let texts = if bytes.is_ascii() { &[] } else { bytes };
+    let chars = std::str::from_utf8(texts).unwrap_or_default().char_indices();
+    chars.filter(|(_, char)| !char.is_ascii() && !char.is_alphanumeric()).map(|(at, char)| at..at + char.len_utf8())
+}
+
 /// A JSON text's escapes read; everything else as it is.
 fn without_escapes(value: &[u8]) -> Cow<'_, [u8]> {
     let mut plain = Vec::with_capacity(value.len());
@@ -442,6 +452,10 @@ mod tests {
             "{\"m\":\"ann\\u0040x.example\"}",
             "https://h/?m=Ann%40x.example",
             "x/ann@x.example-",
+            "sagt „ann@x.example“.",
+            "«ann@x.example»",
+            "Kontakt\u{a0}ann@x.example",
+            "邮箱：Ann@x.example。",
         ] {
             check("ann@x.example", text, true);
         }

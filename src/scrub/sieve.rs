@@ -143,7 +143,7 @@ impl Sieve {
                     return false;
                 }
                 hash = extend(hash, byte);
-                let whole = || n == BEFORE_MAX || edges.may_begin_at(bytes, at - n) || ends_in_space(&bytes[..at - n]);
+                let whole = || n == BEFORE_MAX || edges.may_begin_at(bytes, at - n);
                 if longer & 1 != 0 && whole() && self.around.may_have(hash) {
                     return true;
                 }
@@ -225,10 +225,11 @@ impl Edges {
         }
     }
 
-    /// Whether an address may begin here.
+    /// Whether an address may begin here. A letter of another script may be a sign or a space as well.
     fn may_begin_at(&self, bytes: &[u8], at: usize) -> bool {
         let escaped = || at.checked_sub(ESCAPE).is_some_and(|before| bytes[before] == b'\\');
-        at == 0 || self.value[at / 64] & 1 << (at % 64) != 0 || !in_local(bytes[at - 1]) || escaped()
+        let after = |before: u8| is_odd(before) || !in_local(before);
+        at == 0 || self.value[at / 64] & 1 << (at % 64) != 0 || after(bytes[at - 1]) || escaped()
     }
 
     /// Whether this holds of a beginning of letters or digits that has an end so many bytes on.
@@ -302,12 +303,6 @@ fn foreign_around(bytes: &[u8], at: usize) -> bool {
     let before = (0..at).rev().find(|before| is_odd(bytes[*before]) || !may_be_in_local(bytes[*before]));
     let after = (at + 1..bytes.len()).find(|after| is_odd(bytes[*after]) || !in_domain(bytes[*after]));
     before.is_some_and(|before| is_char_end(bytes, before)) || after.is_some_and(|after| is_char_start(bytes, after))
-}
-
-/// Whether these bytes end in white space that is not ASCII: what is read as an address is trimmed.
-fn ends_in_space(bytes: &[u8]) -> bool {
-    let is_space = |char: &[u8]| std::str::from_utf8(char).is_ok_and(|text| text.trim_start().is_empty());
-    bytes.last().is_some_and(|last| is_odd(*last)) && (2..=3).any(|many| bytes.len().checked_sub(many).is_some_and(|from| is_space(&bytes[from..])))
 }
 
 /// Whether a character of several bytes begins here, or ends. An integer beside a text seldom looks so.
@@ -427,10 +422,12 @@ mod tests {
     }
 
     #[test]
-    fn an_address_after_a_space_that_is_not_ascii_passes() {
+    fn an_address_beside_a_sign_or_a_space_that_is_not_ascii_passes() {
         let needles = needles(&["ann@x.example"]);
-        for space in ["\u{a0}", "\u{2003}", "\u{3000}", "\u{202f}"] {
-            for text in [format!("{space}ann@x.example"), format!("mail:{space}ann@x.example{space}.")] {
+        for space in ["\u{a0}", "\u{2003}", "\u{3000}", "\u{202f}", "“", "«", "：", "。", "…"] {
+            for text in
+                [format!("{space}ann@x.example"), format!("mail:{space}ann@x.example{space}."), format!("mail{space}Ann@x.example{space}x")]
+            {
                 let mut found = false;
                 needles.search(text.as_bytes(), &mut |_| found = true);
                 assert!(found, "{text:?}");

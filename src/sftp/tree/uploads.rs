@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{ALREADY_TAKEN, TAKEN_TO_READ, TenantTree};
 use crate::domain::FileName;
@@ -93,7 +93,7 @@ impl TenantTree {
             let path = format!("/{}/{name}", drop.as_str());
             return self.tell_refused("upload", path.as_bytes(), Err(Refusal::failure(ALREADY_TAKEN)));
         }
-        info!(file = %name, folder = drop.as_str(), "upload complete already");
+        debug!(file = %name, folder = drop.as_str(), "upload complete already");
         Ok(())
     }
 
