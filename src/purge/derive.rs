@@ -266,8 +266,12 @@ fn head(
         plan.rule(&found.table).is_some_and(|rule| follows(rule, found) || rule.edges.iter().any(|edge| made(found, edge)))
     };
     for found in undeclared.iter().filter(|found| !known(found)) {
-        let why =
-            found.by_another.as_ref().map_or_else(|| "refers to a person from a person's own row".to_owned(), |other| other.why.clone());
+        let of_subject = found.table == table.name;
+        let why = match &found.by_another {
+            Some(other) => other.why.clone(),
+            None if of_subject => "refers to a person from a person's own row".to_owned(),
+            None => "may be none".to_owned(),
+        };
         lines.push(format!(
             "\"{}\" ({}) looks like a key to \"{}\" that nobody declared ({}), but it {why}.",
             found.table,
@@ -276,7 +280,8 @@ fn head(
             found.seen()
         ));
         lines.push(match &found.by_another {
-            None => "  To set it to null when that person goes, give [subject] an edge for it.".to_owned(),
+            None if of_subject => "  To set it to null when that person goes, give [subject] an edge for it.".to_owned(),
+            None => "  If it is one, give its table's rule an edge for it; if not, name it in [accepted] columns.".to_owned(),
             Some(other) => format!("  For an edge, make a column that it can follow, and derive again: {}", other.make),
         });
     }

@@ -19,6 +19,8 @@ pub(super) struct Undeclared {
     pub(super) looked_at: u64,
     /// How many of them the other table has.
     pub(super) there: u64,
+    /// It is named after the other table and its key, and not only by a word that may mean one.
+    pub(super) by_name: bool,
     /// How an edge can follow it that cannot follow the column itself.
     pub(super) by_another: Option<Another>,
 }
@@ -51,12 +53,12 @@ pub(super) fn undeclared(connection: &Connection, shape: &Shape, parents: &[(Str
                 continue;
             }
             let named = named(&nouns, column).map(|(parent, sure)| (parent.name.as_str(), sure));
-            let somebody = || parents.first().filter(|_| names_somebody(column)).map(|(people, _)| (people.as_str(), Sure::ByValues));
+            let somebody = || parents.first().filter(|_| names_somebody(column)).map(|(people, _)| (people.as_str(), Evidence::ManyValues));
             if let Some((parent, sure)) = named.or_else(somebody)
                 && let Some((parent, key)) = parents.iter().find(|(known, _)| same(known, parent))
                 && !(same(&table.name, parent) && same(column, key))
                 // A table's own key is another's only where it says so: `meta_id` can be that of several.
-                && (sure == Sure::ByName || key_of(table) != Some(column))
+                && (sure == Evidence::Name || key_of(table) != Some(column))
             {
                 found.extend(look(connection, shape, (table, column), (parent, key), sure)?);
             }
@@ -82,9 +84,13 @@ pub(super) fn add(
             return Ok(all);
         }
         for found in &new {
-            // References of the people and the accounts themselves are detached without a question: so nobody is asked here.
+            // References of the people and the accounts themselves are detached without a question: so nobody is asked here. One
+            // answer is given to all keys of a table: a guess does not stand among those that are declared, and small numbers are
+            // always there. Such columns are told of, and a person gives them an edge.
             let asks = !same(&found.table, &people.0) && account.is_none_or(|account| !same(&found.table, account));
-            if let Some(table) = shape.tables.iter_mut().find(|table| table.name == found.table && asks && found.by_another.is_none()) {
+            let sure = found.by_name && found.by_another.is_none();
+            let is_free = |table: &Table| !table.keys.iter().any(|key| key.on_delete != UNDECLARED && reached.contains(&key.parent));
+            if let Some(table) = shape.tables.iter_mut().find(|table| table.name == found.table && asks && sure && is_free(table)) {
                 table.keys.push(ForeignKey {
                     columns: vec![found.column.clone()],
                     parent: found.parent.clone(),
@@ -112,14 +118,19 @@ pub(super) fn reached(shape: &Shape, mut parents: Vec<String>) -> Vec<String> {
     parents
 }
 
-/// How much a name alone says.
+/// What it takes to take a column for a key.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Sure {
+enum Evidence {
     /// It is `user_id` of `users`.
-    ByName,
+    Name,
     /// It may be anything: half of its values must be there.
-    ByValues,
+    Values,
+    /// It need not be a key at all: and they must be many, for the first few numbers are always there.
+    ManyValues,
 }
+
+/// Different values of a column that is named after no table, from which on they say something.
+const MANY_VALUES: i64 = 20;
 
 /// Looks at some values of a column.
 fn look(
@@ -127,7 +138,7 @@ fn look(
     shape: &Shape,
     (table, column): (&Table, &str),
     (parent, key): (&str, &str),
-    sure: Sure,
+    sure: Evidence,
 ) -> Result<Option<Undeclared>, StoreError> {
     let (Some(one), Some(other)) = (table.column(column), shape.table(parent).and_then(|parent| parent.column(key))) else {
         return Ok(None);
@@ -146,8 +157,9 @@ fn look(
         return Ok(None);
     };
     let is_one = match sure {
-        Sure::ByName => there > 0 || (looked_at == 0 && alike),
-        Sure::ByValues => there > 0 && there * 2 >= looked_at,
+        Evidence::Name => there > 0 || (looked_at == 0 && alike),
+        Evidence::Values => there > 0 && there * 2 >= looked_at,
+        Evidence::ManyValues => looked_at >= MANY_VALUES && there * 2 >= looked_at,
     };
     let another = || Another {
         why: format!("compares otherwise ({}, {})", one.compares_as(), other.compares_as()),
@@ -160,6 +172,7 @@ fn look(
         parent_column: key.to_owned(),
         looked_at: looked_at.unsigned_abs(),
         there: there.unsigned_abs(),
+        by_name: sure == Evidence::Name,
         by_another: (!alike).then(another),
     }))
 }
@@ -179,7 +192,7 @@ fn of_several(
         own.as_deref() == Some(self::words(last).concat().as_str())
     };
     let Some(word) = kinds.iter().find(is_own) else { return Ok(None) };
-    let Some(found) = look(connection, shape, (table, column), (parent, key), Sure::ByName)? else { return Ok(None) };
+    let Some(found) = look(connection, shape, (table, column), (parent, key), Evidence::Name)? else { return Ok(None) };
     let Some(other) = shape.table(parent).and_then(|parent| parent.column(key)) else { return Ok(None) };
     let value = format!("CASE {} WHEN {} THEN {} END", name(kind), literal(word), name(column));
     let why = format!("refers there only where \"{kind}\" says so");
@@ -224,7 +237,7 @@ fn nouns(table: &str) -> Vec<Noun> {
 }
 
 /// The table that a column is named after: by the longest name, and rather by all of one than by a part.
-fn named<'t>(tables: &[(&'t Table, Vec<Noun>)], column: &str) -> Option<(&'t Table, Sure)> {
+fn named<'t>(tables: &[(&'t Table, Vec<Noun>)], column: &str) -> Option<(&'t Table, Evidence)> {
     let words = words(column);
     let endings: Vec<String> = (0..words.len()).map(|at| words[at..].concat()).collect();
     let all = tables.iter().flat_map(|(table, nouns)| nouns.iter().map(move |noun| (*table, noun)));
@@ -233,10 +246,10 @@ fn named<'t>(tables: &[(&'t Table, Vec<Noun>)], column: &str) -> Option<(&'t Tab
         let by_name = ["id", "key", "uuid", "guid"].into_iter().chain([key.as_str()]).any(|key| is(&endings, &noun.text, key));
         // `emp_no` of `employees`: the key's own name, where it says more than that it is one.
         let by_values = is(&endings, &noun.text, "") || (key.len() > 2 && key != "uuid" && key != "guid" && endings.contains(&key));
-        let sure = if by_name { Sure::ByName } else { Sure::ByValues };
+        let sure = if by_name { Evidence::Name } else { Evidence::Values };
         (by_name || by_values).then_some((table, noun, sure))
     });
-    let best = fits.max_by_key(|(_, noun, sure)| (*sure == Sure::ByName, noun.text.len(), noun.whole));
+    let best = fits.max_by_key(|(_, noun, sure)| (*sure == Evidence::Name, noun.text.len(), noun.whole));
     best.map(|(table, _, sure)| (table, sure))
 }
 
@@ -246,7 +259,7 @@ fn is(endings: &[String], noun: &str, key: &str) -> bool {
 
 /// Words for people that no table need be called by.
 fn names_somebody(column: &str) -> bool {
-    const SOMEBODY: [&str; 18] = [
+    const SOMEBODY: [&str; 17] = [
         "user",
         "author",
         "owner",
@@ -264,13 +277,15 @@ fn names_somebody(column: &str) -> bool {
         "seller",
         "employee",
         "whodunnit",
-        "by",
     ];
+    const DONE: [&str; 12] =
+        ["created", "updated", "deleted", "modified", "changed", "edited", "invited", "added", "sent", "approved", "assigned", "uploaded"];
     let mut words = words(column);
     if words.last().is_some_and(|last| last == "id") {
         words.pop();
     }
-    words.last().is_some_and(|last| SOMEBODY.contains(&last.as_str()))
+    let is_done_by = words.len() > 1 && words.ends_with(&["by".to_owned()]) && DONE.contains(&words[words.len() - 2].as_str());
+    is_done_by || words.last().is_some_and(|last| SOMEBODY.contains(&last.as_str()))
 }
 
 /// The one column of a table's key.

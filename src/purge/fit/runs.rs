@@ -12,9 +12,9 @@ use crate::domain::TenantName;
 use crate::store::{Doing, StoreError};
 
 impl Look<'_> {
-    /// Planned tables with a collation that is not SQLite's own cannot even be looked at.
+    /// Rows with a collation that is not SQLite's own cannot be deleted. Whether others can be changed, SQLite says itself.
     pub(super) fn strangers(&mut self) {
-        let planned = self.shape.tables.iter().filter(|table| self.plan.removed_tables().any(|name| super::same(name, &table.name)));
+        let planned = self.shape.tables.iter().filter(|table| self.plan.deletes_from(&table.name));
         let found = planned.flat_map(|table| table.strangers.iter().map(move |(column, collation)| (&table.name, column, collation)));
         let found = found.map(|(table, column, collation)| Finding {
             kind: FindingKind::Misfit,

@@ -45,7 +45,7 @@ fn addresses_are_seen_in_columns_of_any_declared_type_and_at_the_end_of_a_long_l
 }
 
 #[test]
-fn a_column_that_only_its_name_and_values_show_to_be_a_key_is_a_choice_and_reaches_further() {
+fn a_column_that_is_named_after_a_table_and_its_key_is_a_choice_and_reaches_further() {
     let text = derived(
         "INSERT INTO people VALUES (1, NULL), (2, NULL); INSERT INTO clubs VALUES (1);
         CREATE TABLE posts (id INTEGER PRIMARY KEY, person_id INTEGER NOT NULL, club_id INTEGER); INSERT INTO posts VALUES (7, 1, 1), (8, 9, 1);
@@ -59,8 +59,7 @@ fn a_column_that_only_its_name_and_values_show_to_be_a_key_is_a_choice_and_reach
         edge("person_id", "people")
     );
     let replies = format!(
-        "[[table]]\nname = \"replies\"\naction = \"CHOOSE: delete | detach | overwrite | keep\"\nedges = [\n{}{}]\n",
-        edge("author", "people"),
+        "[[table]]\nname = \"replies\"\naction = \"CHOOSE: delete | detach | overwrite | keep\"\nedges = [\n{}]\n",
         edge("post_id", "posts")
     );
     assert_eq!(text, format!("{posts}{replies}"));
@@ -76,15 +75,15 @@ fn told(sql: &str, subject: &str) -> String {
 
 #[test]
 fn a_key_that_nobody_declared_is_told_with_what_was_seen_of_it() {
-    let sql = "CREATE TABLE wp_users (ID INTEGER PRIMARY KEY); INSERT INTO wp_users VALUES (1), (2);
-        CREATE TABLE wp_usermeta (umeta_id INTEGER PRIMARY KEY, user_id INTEGER); INSERT INTO wp_usermeta VALUES (1, 2), (2, 2), (3, 5);
-        CREATE TABLE versions (id INTEGER PRIMARY KEY, whodunnit TEXT); INSERT INTO versions VALUES (1, '2');
+    let sql = "CREATE TABLE wp_users (ID INTEGER PRIMARY KEY); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) INSERT INTO wp_users SELECT i FROM n;
+        CREATE TABLE wp_usermeta (umeta_id INTEGER PRIMARY KEY, user_id INTEGER); INSERT INTO wp_usermeta VALUES (1, 2), (2, 2), (3, 500);
+        CREATE TABLE versions (id INTEGER PRIMARY KEY, whodunnit TEXT); INSERT INTO versions SELECT ID, ID FROM wp_users WHERE ID <= 20;
         CREATE TABLE notes (id INTEGER PRIMARY KEY, subject_type TEXT, subject_id INTEGER);
         INSERT INTO notes VALUES (1, 'Wp::User', 1), (2, 'Post', 1), (3, 'WpUser', 2);";
     let told = told(sql, "wp_users");
     for line in [
         "# Nobody declared \"user_id\" a key; by its name it is one to \"wp_users\" (1 of 2 values looked at are there). If it is not, take its edge out.",
-        "# \"versions\" (whodunnit) looks like a key to \"wp_users\" that nobody declared (1 of 1 values looked at are there), but it compares otherwise (TEXT BINARY, INTEGER BINARY).",
+        "# \"versions\" (whodunnit) looks like a key to \"wp_users\" that nobody declared (20 of 20 values looked at are there), but it compares otherwise (TEXT BINARY, INTEGER BINARY).",
         "#   For an edge, make a column that it can follow, and derive again: ALTER TABLE \"versions\" ADD COLUMN \"whodunnit_wp_user_ID\" INTEGER AS (CAST(\"whodunnit\" AS INTEGER)); CREATE INDEX \"versions_by_whodunnit_wp_user_ID\" ON \"versions\" (\"whodunnit_wp_user_ID\");",
         "# \"notes\" (subject_id) looks like a key to \"wp_users\" that nobody declared (2 of 2 values looked at are there), but it refers there only where \"subject_type\" says so.",
         "ADD COLUMN \"subject_id_wp_user_ID\" INTEGER AS (CASE \"subject_type\" WHEN 'WpUser' THEN \"subject_id\" END);",
@@ -96,6 +95,26 @@ fn a_key_that_nobody_declared_is_told_with_what_was_seen_of_it() {
     let make = told.lines().filter_map(|line| line.split_once("derive again: ")).map(|(_, make)| make).collect::<String>();
     let told = self::told(&format!("{sql}{make}"), "wp_users");
     assert!(told.contains("Nobody declared \"whodunnit_wp_user_ID\" a key") && !told.contains("but it"), "{told}");
+}
+
+#[test]
+fn a_guess_is_no_edge_beside_declared_keys_and_a_few_small_numbers_are_no_key() {
+    let sql = "CREATE TABLE customers (id INTEGER PRIMARY KEY, mail TEXT);
+        WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60) INSERT INTO customers SELECT i, NULL FROM n;
+        CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER NOT NULL REFERENCES customers, created_by INTEGER, approved_by INTEGER, old_customer_id INTEGER);
+        INSERT INTO orders SELECT id, id, id, id % 5 + 1, id FROM customers;
+        CREATE TABLE settings (id INTEGER PRIMARY KEY, sort_by INTEGER, multiply_by INTEGER, member INTEGER); INSERT INTO settings VALUES (1, 1, 2, 3)";
+    let c = Connection::open_in_memory().unwrap();
+    c.execute_batch(sql).unwrap();
+    let text = derive(&c, &Deriving { subject: "customers", account: None, tenant: Some(&tenant("acme")) }).unwrap();
+    let edges: Vec<_> = text.lines().filter(|line| line.contains("parent_columns")).collect();
+    assert_eq!(edges, ["    { columns = [\"customer_id\"], parent = \"customers\", parent_columns = [\"id\"] },"], "{text}");
+    for column in ["created_by", "old_customer_id"] {
+        assert!(text.contains(&format!("# \"orders\" ({column}) looks like a key to \"customers\"")), "{column}: {text}");
+    }
+    for column in ["approved_by", "sort_by", "multiply_by", "member"] {
+        assert!(!text.contains(column), "{column}: {text}");
+    }
 }
 
 #[test]
