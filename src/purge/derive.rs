@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
+use super::circles;
 use super::plan::{
     Accepted, AccountRule, Action, Address, Comment, Compare, Edge, Match, Orphans, Plan, Rule, Subject, Tenancy, write_plan,
 };
@@ -107,11 +108,7 @@ fn reach(shape: &Shape, addresses: &[AddressColumn], undeclared: &[Undeclared], 
         let table = shape.table(&account.table).expect("it was found there");
         account.edges = table.keys.iter().filter(|key| parents.contains(&key.parent)).map(|key| edge(key, None)).collect();
     }
-    if let Some(circle) = circle(plan) {
-        for comment in std::iter::zip(&plan.rules, comments).filter(|(rule, _)| circle.contains(&rule.table)).map(|(_, comment)| comment) {
-            comment.lines.push(format!("A circle: {}. Give one of its edges action = \"detach\".", circle.join(" → ")));
-        }
-    }
+    circles::say(shape, plan, comments);
 }
 
 fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule, Comment) {
@@ -214,7 +211,7 @@ fn by_address(addresses: &[AddressColumn], plan: &mut Plan, comments: &mut Vec<C
         }
         lines.push("With \"keep\", add reason = \"…\"; with \"overwrite\", add set = [{ column = \"…\", to = \"hash\" }].".to_owned());
         plan.rules.push(rule);
-        comments.push(Comment { lines, choose: Some(vec!["delete", "overwrite", "keep"]) });
+        comments.push(Comment { lines, choose: Some(vec!["delete", "overwrite", "keep"]), ..Comment::default() });
     }
 }
 
@@ -255,7 +252,13 @@ fn head(
             false if own.is_empty() => "has no column of its own",
             false => continue,
         };
-        lines.push(format!("\"{}\" ({}) {why}, so it cannot be detached: this plan will not fit.", table.name, edge.columns.join(", ")));
+        lines.push(format!(
+            "\"{0}\" ({1}) {why}, so it cannot be detached: this plan will not fit. Where rows of \"{2}\" refer to people, overwrite those \
+             references with a stand-in's, so that its rows stay, and take out this edge.",
+            table.name,
+            edge.columns.join(", "),
+            edge.parent
+        ));
     }
     let made = |found: &Undeclared, edge: &Edge| {
         let generated =
@@ -348,12 +351,6 @@ fn account_of(shape: &Shape, table: &Table, account: &str) -> Result<AccountRule
         subject_columns: key.columns.clone(),
         edges: Vec::new(),
     })
-}
-
-fn circle(plan: &Plan) -> Option<Vec<String>> {
-    let words = plan.children_first().err()?.to_string();
-    let told = words.split(" refer to each other").next()?.rsplit(": ").next()?;
-    told.contains(" → ").then(|| told.split(" → ").map(str::to_owned).collect())
 }
 
 /// The one column that names a row: the primary key, else any unique column that is never null, and rather one without addresses.

@@ -18,8 +18,9 @@ impl Engine {
             connection.execute_batch(&mark.make).doing(doing)?;
             connection.prepare_cached(&mark.empty).doing(doing)?.execute([]).doing(doing)?;
         }
-        // Marks of one table stand together, and a table that refers to itself grows all of its marks round by round.
-        for marks in self.steps.marks.chunk_by(|one, other| one.table == other.table) {
+        // Marks of one group stand together: tables that refer to themselves, or to each other in a circle, grow all of their marks round
+        // by round. A row noted in a round is looked at once, in that round's turn.
+        for marks in self.steps.marks.chunk_by(|one, other| one.group == other.group) {
             for mark in marks {
                 match &mark.from {
                     MarkFrom::Sql(sql) => connection.prepare_cached(sql).doing(doing)?.execute([]),

@@ -12,6 +12,7 @@ mod begin;
 mod brake;
 mod check;
 mod chunk;
+mod circles;
 mod derive;
 mod detach;
 mod exempt;

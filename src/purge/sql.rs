@@ -1,8 +1,8 @@
 //! The plan made into SQL: for each table, which rows a set of subjects dooms, and what is done to them.
 //!
-//! What goes is marked first, parents before children, in temporary tables that hold the referred-to columns of every row that
-//! goes; every condition then reads those and no parent's own table, so the order of deeds does not matter and each table is read
-//! once, by index or by one scan. Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown
+//! What goes is marked first, parents before children and circles together, in temporary tables that hold the referred-to columns of
+//! every row that goes; every condition then reads those and no parent's own table, so the order of deeds does not matter and each
+//! table is read once, by index or by one scan. Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown
 //! quoted word as text. Deleting and counting share their conditions, so that a check cannot count anything but what a purge takes.
 
 use super::places::holds;
@@ -70,10 +70,10 @@ pub(super) struct Mark {
     pub(super) empty: String,
     /// Notes the rows.
     pub(super) from: MarkFrom,
-    /// Adds those that refer to rows noted in round `?1`, for tables that refer to themselves. Marks of one table grow together.
+    /// Adds those that refer to rows noted in round `?1`, for tables that refer to themselves, or to each other in a circle.
     pub(super) grow: Option<String>,
-    /// The table that is read.
-    pub(super) table: String,
+    /// Marks of one group grow together: those of one table, or of the tables of a circle.
+    pub(super) group: usize,
 }
 
 /// Where a mark's rows come from.
@@ -149,19 +149,20 @@ pub(super) struct DetachUpdate {
 
 impl Steps {
     pub(super) fn of(plan: &Plan) -> Result<Self, PlanError> {
-        let ordered = plan.children_first()?;
+        let groups = plan.children_first()?;
         let marked = Marked::of(plan);
-        let sql = Sql { plan, marked: &marked };
+        let sql = Sql { plan, marked: &marked, groups: &groups };
         let mut marks: Vec<Mark> = Vec::new();
-        let subject_account = [Some(&plan.subject.table), plan.account.as_ref().map(|account| &account.table)];
-        let parents_first = subject_account.into_iter().flatten().chain(ordered.iter().rev().map(|rule| &rule.table));
-        for table in parents_first {
-            marks.extend(marked.0.iter().enumerate().filter(|(_, (marked, _))| marked == table).map(|(at, _)| sql.mark(at)));
+        let of_rules = groups.iter().rev().map(|group| group.iter().map(|rule| &rule.table).collect());
+        let others = std::iter::once(&plan.subject.table).chain(plan.account.as_ref().map(|account| &account.table));
+        let parents_first = others.map(|table| vec![table]).chain(of_rules).enumerate();
+        for (group, table) in parents_first.flat_map(|(group, tables): (_, Vec<_>)| tables.into_iter().map(move |table| (group, table))) {
+            marks.extend(marked.0.iter().enumerate().filter(|(_, (marked, _))| marked == table).map(|(at, _)| sql.mark(at, group)));
         }
         let values = plan.rules.iter().flat_map(|rule| &rule.sets).map(|set| &set.to);
         Ok(Self {
             marks,
-            rules: ordered.into_iter().map(|rule| sql.steps(rule)).collect(),
+            rules: groups.iter().flatten().map(|rule| sql.steps(rule)).collect(),
             subject: (!plan.subject.edges.is_empty()).then(|| sql.subject()),
             account: plan.account.as_ref().filter(|account| !account.edges.is_empty()).map(|account| sql.account(account)),
             verify: sql.verify(),
@@ -240,10 +241,12 @@ pub(super) fn by_key(plan: &Plan, edge: &Edge) -> bool {
 struct Sql<'p> {
     plan: &'p Plan,
     marked: &'p Marked,
+    /// The rules, children first, those of a circle together.
+    groups: &'p [Vec<&'p Rule>],
 }
 
 impl Sql<'_> {
-    fn mark(&self, at: usize) -> Mark {
+    fn mark(&self, at: usize, group: usize) -> Mark {
         let (table, columns) = &self.marked.0[at];
         let into = mark_name(at);
         let cells = cells(columns.len());
@@ -261,7 +264,8 @@ impl Sql<'_> {
             MarkFrom::Sql(read(&format!("{} IN (SELECT * FROM {EMPTIED})", tuple(&named)), "0"))
         } else {
             let rule = self.plan.rule(table).expect("edges lead to the subject, the account or a rule");
-            let own: Vec<_> = rule.leads().filter(|edge| edge.parent == *table).map(|edge| self.reaches_in_round(rule, edge)).collect();
+            let own: Vec<_> =
+                rule.leads().filter(|edge| self.together(table, &edge.parent)).map(|edge| self.reaches_in_round(rule, edge)).collect();
             grow = (!own.is_empty()).then(|| read(&own.join(" OR "), "?1 + 1"));
             MarkFrom::Sql(read(&self.going(rule), "0"))
         };
@@ -272,7 +276,7 @@ impl Sql<'_> {
             empty: format!("DELETE FROM {into}"),
             from,
             grow,
-            table: table.clone(),
+            group,
         }
     }
 
@@ -361,14 +365,22 @@ impl Sql<'_> {
         let rules = plan.rules.iter().flat_map(|rule| {
             let settled = |edge: &&Edge| self.settles(rule, edge);
             let (over, taken): (Vec<_>, _) = rule.edges.iter().filter(settled).partition(|edge| rule.action_of(edge) == Action::Overwrite);
-            // What is written over may be a column of another reference, or one that such a column is made from.
-            [look(&rule.table, over, false), look(&rule.table, taken, rule.sets.is_empty())]
+            // What is written over may be a column of another reference, or one that such a column is made from. Round a circle nothing is
+            // taken for granted.
+            let alone = self.groups.iter().any(|group| group.len() == 1 && group[0].table == rule.table);
+            [look(&rule.table, over, false), look(&rule.table, taken, rule.sets.is_empty() && alone)]
         });
         // Of subjects and accounts only the tenant's own lose their references.
         let subject = std::iter::once((&plan.subject.table, &plan.subject.edges));
         let others = subject.chain(plan.account.iter().map(|account| (&account.table, &account.edges)));
         let others = others.map(|(table, edges)| look(table, edges.iter().filter(|edge| plan.deletes_from(&edge.parent)).collect(), false));
         rules.chain(others).flatten().collect()
+    }
+
+    /// Whether a table's rows go with those of another and the other way round: they are one, or in a circle.
+    fn together(&self, table: &str, parent: &str) -> bool {
+        let has = |group: &[&Rule], table: &str| group.iter().any(|rule| rule.table == table);
+        self.groups.iter().any(|group| has(group, table) && has(group, parent))
     }
 
     /// Whether after the deed no row can refer to what is gone by this edge.

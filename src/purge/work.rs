@@ -39,7 +39,8 @@ impl Plan {
     /// # Errors
     /// [`PlanError::Wrong`].
     pub fn work(&self) -> Result<Vec<WorkStep>, PlanError> {
-        let ordered = self.children_first()?;
+        let groups = self.children_first()?;
+        let ordered: Vec<_> = groups.iter().flat_map(|group| group.iter().map(move |rule| (group, *rule))).collect();
         let step = |order, table: &str, deed: String, edges| WorkStep {
             order,
             table: table.to_owned(),
@@ -62,12 +63,15 @@ impl Plan {
             };
             step(ordered.len() + 2, &account.table, "delete with the last person".to_owned(), vec![edge])
         }));
-        for (at, rule) in ordered.iter().enumerate() {
+        for (at, (group, rule)) in ordered.into_iter().enumerate() {
             let edges = rule.edges.iter().map(|edge| WorkEdge {
                 columns: edge.columns.clone(),
                 parent: edge.parent.clone(),
                 deed: match rule.action_of(edge) {
                     Action::Detach => detach(rule, self.nulls(&rule.table, edge)),
+                    action if edge.parent != rule.table && group.iter().any(|other| other.table == edge.parent) => {
+                        format!("{}, in a circle", deed(rule, action))
+                    }
                     action => deed(rule, action),
                 },
             });

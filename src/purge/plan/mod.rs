@@ -2,6 +2,7 @@
 //!
 //! A value, made into SQL elsewhere. The built-in schema is one constant plan; a user's own schema is another, read from text.
 
+mod circles;
 mod order;
 mod own;
 mod text;
@@ -13,6 +14,7 @@ use crate::domain::TenantName;
 use crate::store::StoreError;
 use crate::store::ledger::digest;
 
+pub(super) use circles::EdgeAt;
 pub use text::{PlanFault, PlanFaults};
 pub(super) use write::{Comment, write_plan};
 

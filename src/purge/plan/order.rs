@@ -3,24 +3,25 @@
 use super::{Action, EVERY, Edge, Place, Plan, PlanError, Rule, Tenancy};
 
 impl Plan {
-    /// The rules, children before their parents. References that are only set to null do not count.
+    /// The rules, children before their parents; those of a circle stand together. References that are only set to null do not count.
     ///
     /// # Errors
-    /// [`PlanError::Wrong`]: the first thing that makes no sense, or a circle.
-    pub fn children_first(&self) -> Result<Vec<&Rule>, PlanError> {
+    /// [`PlanError::Wrong`]: the first thing that makes no sense, or a circle that the plan does not speak of.
+    pub fn children_first(&self) -> Result<Vec<Vec<&Rule>>, PlanError> {
         self.check_words()?;
-        let mut left: Vec<&Rule> = self.rules.iter().collect();
-        let mut ordered = Vec::with_capacity(left.len());
+        let above: Vec<_> = (0..self.rules.len()).map(|at| self.above(at)).collect();
+        let together = |one: usize, other: usize| one == other || above[one].contains(&other) && above[other].contains(&one);
+        let mut left: Vec<usize> = (0..self.rules.len()).collect();
+        let mut ordered: Vec<Vec<&Rule>> = Vec::new();
         while !left.is_empty() {
-            let parent_of_one_left =
-                |rule: &&Rule| left.iter().any(|other| other.table != rule.table && other.leads().any(|edge| edge.parent == rule.table));
-            let Some(at) = left.iter().position(|rule| !parent_of_one_left(rule)) else {
-                let circle = circle(&left);
-                let rule = self.rules.iter().position(|rule| rule.table == circle[0]).map_or(Place::Whole, Place::Rule);
-                let what = format!("{} refer to each other in a circle; give one of these edges action = \"detach\"", circle.join(" → "));
-                return Err(rule.wrong(what));
-            };
-            ordered.push(left.remove(at));
+            let parent_of_one_left = |at: usize| left.iter().any(|other| !together(at, *other) && above[*other].contains(&at));
+            let at = left.iter().copied().find(|at| !parent_of_one_left(*at)).expect("whole circles lead to each other in no circle");
+            let (group, others): (Vec<usize>, Vec<usize>) = left.iter().partition(|other| together(at, **other));
+            if group.len() > 1 {
+                self.check_circle(&group)?;
+            }
+            ordered.push(group.into_iter().map(|at| &self.rules[at]).collect());
+            left = others;
         }
         Ok(ordered)
     }
@@ -173,7 +174,12 @@ impl Plan {
 impl Rule {
     /// The edges by which being gone spreads to this table.
     pub(crate) fn leads(&self) -> impl Iterator<Item = &Edge> {
-        self.edges.iter().filter(|edge| self.action_of(edge) != Action::Detach || self.deletes_orphans())
+        self.edges.iter().filter(|edge| self.leads_by(edge))
+    }
+
+    /// Whether being gone spreads by this edge.
+    pub(super) fn leads_by(&self, edge: &Edge) -> bool {
+        self.action_of(edge) != Action::Detach || self.deletes_orphans()
     }
 }
 
@@ -195,20 +201,4 @@ fn is_json_path(path: &str) -> bool {
         rest = step;
     }
     true
-}
-
-/// One circle among rules that each are the parent of another, its first table again at the end.
-fn circle(left: &[&Rule]) -> Vec<String> {
-    let child_of = |table: &str| left.iter().find(|other| other.table != table && other.leads().any(|edge| edge.parent == table));
-    let mut walked = vec![left[0].table.clone()];
-    loop {
-        let last = &walked[walked.len() - 1];
-        let Some(next) = child_of(last) else { return walked };
-        if let Some(from) = walked.iter().position(|table| *table == next.table) {
-            walked.push(next.table.clone());
-            // Walked from parents to children; told from children to parents, as edges point.
-            return walked[from..].iter().rev().cloned().collect();
-        }
-        walked.push(next.table.clone());
-    }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Comment {
     pub(crate) lines: Vec<String>,
     /// Words that may stand for the action, where a person has to choose.
     pub(crate) choose: Option<Vec<&'static str>>,
+    /// The same for edges of the rule, by their numbers.
+    pub(crate) choose_edges: Vec<(usize, Vec<&'static str>)>,
 }
 
 impl Plan {
@@ -37,7 +39,7 @@ pub(crate) fn write_plan(plan: &Plan, head: &[String], comments: &[Comment]) -> 
             list(&account.columns),
             list(&account.subject_columns)
         );
-        edges(&mut text, &account.edges);
+        edges(&mut text, &account.edges, &[]);
     }
     for (at, rule) in plan.rules.iter().enumerate() {
         self::rule(&mut text, rule, comments.get(at).unwrap_or(&Comment::default()));
@@ -72,14 +74,14 @@ fn subject(text: &mut String, subject: &Subject) {
     if !subject.names.is_empty() {
         let _ = writeln!(text, "names = {}", list(&subject.names));
     }
-    edges(text, &subject.edges);
+    edges(text, &subject.edges, &[]);
 }
 
 fn rule(text: &mut String, rule: &Rule, comment: &Comment) {
     text.push('\n');
     self::comment(text, &comment.lines);
     let action = match &comment.choose {
-        Some(words) => format!("{CHOOSE}: {}", words.join(" | ")),
+        Some(words) => choose(words),
         None => action(rule.action).to_owned(),
     };
     let _ = write!(text, "[[table]]\nname = {}\naction = {}\n", quote(&rule.table), quote(&action));
@@ -92,7 +94,7 @@ fn rule(text: &mut String, rule: &Rule, comment: &Comment) {
     if let Some(tenant) = &rule.tenant {
         let _ = writeln!(text, "tenant = {}", quote(tenant));
     }
-    edges(text, &rule.edges);
+    edges(text, &rule.edges, &comment.choose_edges);
     let path = |path: &Option<String>| path.as_ref().map_or_else(String::new, |path| format!(", path = {}", quote(path)));
     if !rule.matches.is_empty() {
         text.push_str("match = [\n");
@@ -116,13 +118,15 @@ fn rule(text: &mut String, rule: &Rule, comment: &Comment) {
     }
 }
 
-fn edges(text: &mut String, edges: &[Edge]) {
+fn edges(text: &mut String, edges: &[Edge], open: &[(usize, Vec<&str>)]) {
     if edges.is_empty() {
         return;
     }
     text.push_str("edges = [\n");
-    for edge in edges {
-        let own = edge.action.map_or_else(String::new, |own| format!(", action = {}", quote(action(own))));
+    for (at, edge) in edges.iter().enumerate() {
+        let open = open.iter().find(|(open, _)| *open == at).map(|(_, words)| choose(words));
+        let own = open.or_else(|| edge.action.map(|own| action(own).to_owned()));
+        let own = own.map_or_else(String::new, |own| format!(", action = {}", quote(&own)));
         let _ = writeln!(
             text,
             "    {{ columns = {}, parent = {}, parent_columns = {}{own} }},",
@@ -138,6 +142,10 @@ fn comment(text: &mut String, lines: &[String]) {
     for line in lines {
         let _ = writeln!(text, "# {line}");
     }
+}
+
+fn choose(words: &[&str]) -> String {
+    format!("{CHOOSE}: {}", words.join(" | "))
 }
 
 /// The word of an action.

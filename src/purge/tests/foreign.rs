@@ -144,7 +144,12 @@ fn says_what_does_not_fit() {
         plan.rules[1].edges[0] =
             Edge { columns: vec!["order".into()], parent: "notes".into(), parent_columns: vec!["id".into()], action: None }
     };
-    check(circle, "the plan is wrong: lines → notes → lines refer to each other in a circle; give one of these edges action = \"detach\"");
+    check(
+        circle,
+        "the plan is wrong: notes → lines → notes refer to each other in a circle, where \"notes\" cannot have orphans = \"delete\": whether a \
+         row of it refers to nobody would depend on itself; say orphans = \"keep\", delete its rows, or give another of these edges action = \
+         \"detach\"",
+    );
 }
 
 #[test]

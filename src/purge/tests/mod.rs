@@ -1,6 +1,7 @@
 //! The engine against real SQLite files: a small world, and what an import makes of it.
 
 mod behaviour;
+mod circles;
 mod derived;
 mod exemptions;
 mod foreign;

@@ -11,7 +11,7 @@ use crate::domain::{IdentityKey, Outcome, Settings};
 use crate::purge::{Deriving, Engine, Plan, derive};
 use crate::store::{Create, Store};
 
-/// A table that refers to earlier ones, to the people, or to itself.
+/// A table that refers to others, in circles too, to the people, or to itself.
 #[derive(Clone, Debug)]
 struct Child {
     keys: Vec<Key>,
@@ -36,6 +36,8 @@ struct Scene {
     people: Vec<Option<u8>>,
     invited: Vec<Option<u8>>,
     children: Vec<Child>,
+    /// Each child's first key leads to the next one, and the last one's to the first.
+    ring: bool,
     rows: Vec<String>,
     chunk: u32,
 }
@@ -53,11 +55,19 @@ fn scene() -> impl Strategy<Value = Scene> {
         0..3_u8,
         prop::collection::vec(prop::option::weighted(0.9, 0..7_u8), 0..9),
         prop::collection::vec(prop::option::weighted(0.5, 0..9_u8), 9),
-        prop::collection::vec(child, 0..5),
+        (prop::collection::vec(child, 0..5), prop::bool::weighted(0.4)),
         prop::collection::vec(word, 0..9),
         1..5_u32,
     )
-        .prop_map(|(key_kind, people, invited, children, rows, chunk)| Scene { key_kind, people, invited, children, rows, chunk })
+        .prop_map(|(key_kind, people, invited, (children, ring), rows, chunk)| Scene {
+            key_kind,
+            people,
+            invited,
+            children,
+            ring,
+            rows,
+            chunk,
+        })
 }
 
 /// A key's value as SQL, one for each kind of key.
@@ -77,6 +87,10 @@ fn sql(scene: &Scene) -> String {
         declared[usize::from(scene.key_kind)]
     );
     let kind_of = |table: usize| if table == 0 { scene.key_kind } else { scene.children[table - 1].kind.min(1) };
+    let parent_of = |own: usize, n: usize, key: &Key| match scene.children.len() {
+        tables if scene.ring && n == 0 => own % tables + 1,
+        tables => usize::from(key.parent) % (tables + 1),
+    };
     let rows_of = |table: usize| if table == 0 { scene.people.len() } else { scene.children[table - 1].rows.len() };
     for (n, mail) in scene.people.iter().enumerate() {
         let invited = scene.invited[n].filter(|other| usize::from(*other) < scene.people.len());
@@ -95,9 +109,9 @@ fn sql(scene: &Scene) -> String {
         let mut keys = Vec::new();
         let mut indexes = String::new();
         for (n, key) in child.keys.iter().enumerate() {
-            let parent = usize::from(key.parent) % (own + 1);
+            let parent = parent_of(own, n, key);
             let name = if parent == 0 { "people".to_owned() } else { format!("t{parent}") };
-            let action = if key.cascade { "CASCADE" } else { "SET NULL" };
+            let action = if key.cascade || scene.ring && n == 0 { "CASCADE" } else { "SET NULL" };
             if key.other {
                 columns.push(format!("u{n} INTEGER, v{n} TEXT"));
                 keys.push(format!("FOREIGN KEY (u{n}, v{n}) REFERENCES {name} (u, v) ON DELETE {action}"));
@@ -121,11 +135,13 @@ fn sql(scene: &Scene) -> String {
         sql += &format!("CREATE TABLE t{own} ({}){end};\n{indexes}", parts.join(", "));
         for (n, cells) in child.rows.iter().enumerate() {
             let mut values = vec![value(child.kind.min(1), n as u8), format!("{n}"), format!("'v{n}'")];
-            for (key, cell) in std::iter::zip(&child.keys, cells) {
-                let parent = usize::from(key.parent) % (own + 1);
+            for (at, (key, cell)) in std::iter::zip(&child.keys, cells).enumerate() {
+                let parent = parent_of(own, at, key);
                 // Of its own table only rows that are there already.
                 let most = if parent == own { n } else { rows_of(parent) };
-                let cell = cell.filter(|cell| usize::from(*cell) < most);
+                // Round a ring most rows lead on, or few would come round.
+                let round = |cell: u8| if scene.ring && at == 0 { (usize::from(cell) % most.max(1)) as u8 } else { cell };
+                let cell = cell.map(round).filter(|cell| usize::from(*cell) < most);
                 values.extend(match (cell, key.other) {
                     (None, true) => vec!["NULL".to_owned(), "'half'".to_owned()],
                     (None, false) => vec!["NULL".to_owned()],

@@ -315,7 +315,11 @@ fn a_circle_is_refused_by_name_and_broken_by_an_edge_that_is_detached() {
         )
     };
     let refused = Plan::parse(&format!("{SUBJECT}{}", plan(""))).unwrap_err().to_string();
-    assert_eq!(refused, "line 9: teams → rooms → teams refer to each other in a circle; give one of these edges action = \"detach\"");
+    assert_eq!(
+        refused,
+        "line 9: teams → rooms → teams refer to each other in a circle; give one of these edges action = \"detach\", or action = \"delete\" if \
+         rows are to go round it, whoever's they are"
+    );
     let sql = "CREATE TABLE teams (id INTEGER PRIMARY KEY, person INTEGER, room INTEGER); CREATE TABLE rooms (id INTEGER PRIMARY KEY, team INTEGER);
         INSERT INTO teams VALUES (1, 1, 1), (2, 5, 1), (3, 5, 2); INSERT INTO rooms VALUES (1, 1), (2, 3);";
     assert_eq!(purged(sql, &plan(", action = 'detach'"), &["one@x.example"], "teams"), "removed 1\ndetached 1\nteams|2|5|\nteams|3|5|2\n");

@@ -10,6 +10,8 @@ pub(super) struct SceneDraw {
     pub(super) address: Option<u8>,
     pub(super) pairs: bool,
     pub(super) number_ids: bool,
+    /// Rows are deleted round circles of tables.
+    pub(super) circles: bool,
     pub(super) subject_edges: Vec<EdgeDraw>,
     pub(super) accounts: Option<AccountsDraw>,
     pub(super) people: Vec<PersonDraw>,
@@ -99,18 +101,19 @@ pub(super) fn scene() -> impl Strategy<Value = SceneDraw> {
         (any::<bool>(), any::<bool>(), prop::collection::vec(edge(), 0..2), prop::collection::vec([reference(), reference()], 0..5));
     let accounts = accounts.prop_map(|(by_tenant, without_rowid, edges, rows)| AccountsDraw { by_tenant, without_rowid, edges, rows });
     (
-        (any::<bool>(), 0..5_u8, prop::option::weighted(0.9, 0..3_u8), prop::bool::weighted(0.7), any::<bool>()),
+        (any::<bool>(), 0..5_u8, prop::option::weighted(0.9, 0..3_u8), prop::bool::weighted(0.7), any::<bool>(), prop::bool::weighted(0.3)),
         prop::collection::vec(edge(), 0..3),
         prop::option::of(accounts),
         prop_oneof![1 => prop::collection::vec(person.clone(), 0..3), 9 => prop::collection::vec(person, 3..12)],
         prop::collection::vec(table, 1..6),
     )
-        .prop_map(|((tenants, key_kind, address, pairs, number_ids), subject_edges, accounts, people, tables)| SceneDraw {
+        .prop_map(|((tenants, key_kind, address, pairs, number_ids, circles), subject_edges, accounts, people, tables)| SceneDraw {
             tenants,
             key_kind,
             address,
             pairs,
             number_ids,
+            circles,
             subject_edges,
             accounts,
             people,

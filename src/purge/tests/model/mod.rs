@@ -18,7 +18,7 @@ use rusqlite::types::Value as Cell;
 
 use super::world::{Came, World, at, exempt, row, tenant};
 use crate::domain::{IdentityKey, ImportId, Outcome, Settings, SubjectKey};
-use crate::purge::plan::Action;
+use crate::purge::plan::{Action, Rule};
 use crate::purge::{Engine, InputRow, Plan};
 use crate::records;
 use crate::store::ledger::{self, Suppression, SuppressionKind};
@@ -192,6 +192,10 @@ fn what_is_drawn_reaches_every_corner() {
             let detached = sharing.clone().any(|edge| edge.action.unwrap_or(rule.action) == Action::Detach);
             let lost = expected.detached.get(&rule.table).is_some_and(|rows| *rows > 0);
             see("a shared column".into(), detached && lost && sharing.count() > 1);
+        }
+        for group in scene.plan.children_first().unwrap().iter().filter(|group| group.len() > 1) {
+            let lost = |rule: &&Rule| expected.removed.get(&rule.table).is_some_and(|rows| *rows > 0);
+            see(format!("a circle of {}", group.len().min(3)), group.iter().all(lost));
         }
         see("account kept".into(), expected.accounts.1 > 0);
         see("suppressed".into(), expected.suppressed > 0);

@@ -221,19 +221,25 @@ impl SceneDraw {
         let drawn = &self.tables[at];
         let mut kind = drawn.kind;
         let mut edges = drawn.edges.clone();
-        if edges.is_empty() && (drawn.matches.is_empty() || self.address.is_none()) {
+        // Of rows that stay no circle can be made.
+        let actions = if self.circles { 2 } else { 4 };
+        let mut action = [Action::Delete, Action::Detach, Action::Overwrite, Action::Keep][usize::from(drawn.action) % actions];
+        if edges.is_empty() && (drawn.matches.is_empty() || self.address.is_none() || action == Action::Detach) {
             edges.push(EdgeDraw { parent: 0, by: 0, own: 0, indexed: true });
+        }
+        if self.circles {
+            edges.truncate(2);
+            edges.push(EdgeDraw { parent: (2 + (at + 1) % self.tables.len()) as u8, by: drawn.kind % 3, own: 1, indexed: drawn.orphans });
         }
         let key_columns: usize = edges.iter().enumerate().take(2).map(|(n, edge)| self.columns_of(n, edge).len()).sum();
         if kind == JOIN_SPARSE && key_columns < 2 || kind == JOIN && edges.is_empty() {
             kind = 1;
         }
-        let mut action = [Action::Delete, Action::Detach, Action::Overwrite, Action::Keep][usize::from(drawn.action)];
         if kind == JOIN {
             for edge in edges.iter_mut().take(2) {
                 // What cannot be null can only go.
                 edge.own = 0;
-                if self.parent(edge.parent) > 2 + at {
+                if self.parent(edge.parent) > 2 + at && !self.circles {
                     edge.parent = 0;
                 }
             }
@@ -243,6 +249,7 @@ impl SceneDraw {
         }
         let forward = |edge: &EdgeDraw| self.parent(edge.parent) > 2 + at;
         let own = |edge: &EdgeDraw| match edge.own {
+            0 | 1 if forward(edge) && self.circles => Some(Action::Delete),
             _ if forward(edge) => Some(Action::Detach),
             1 if action != Action::Overwrite => Some(Action::Delete),
             2 => Some(Action::Detach),
@@ -252,7 +259,7 @@ impl SceneDraw {
         rule.edges = edges.iter().enumerate().map(|(n, edge)| self.edge(n, edge, own(edge))).collect();
         if action == Action::Detach {
             let plain = edges.iter().zip(&rule.edges).all(|(draw, edge)| edge.action.is_none() && self.parent(draw.parent) != at + 2);
-            rule.orphans = Some(if plain && drawn.orphans { Orphans::Delete } else { Orphans::Keep });
+            rule.orphans = Some(if plain && drawn.orphans && !self.circles { Orphans::Delete } else { Orphans::Keep });
         } else if self.address.is_some() {
             let place = [("mail", None), ("doc", Some("$.mail")), ("doc", Some("$.to[0]")), ("note", None)];
             let found = drawn.matches.iter().map(|(at, compare)| {
