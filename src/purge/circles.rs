@@ -38,11 +38,17 @@ pub(super) fn say(shape: &Shape, plan: &mut Plan, comments: &mut [Comment]) {
         plan.rules[at].edges[edge].action = Some(Action::Delete);
     }
     while let Some(circle) = plan.unsaid_circle() {
-        let (at, edge) = circle[0];
-        comments[at].lines.push(format!(
-            "A circle: {}. The schema lets rows go round it, whoever's they are: those of others with the person's.",
-            plan.tables_of(&circle)
-        ));
+        let tables = plan.tables_of(&circle);
+        // Where nobody has chosen yet whether a table's rows go, an edge of it that may be null is a choice with that.
+        let open = circle.iter().find(|at| comments[at.0].choose.is_some() && can_be_null(plan, **at));
+        let (at, edge) = *open.unwrap_or(&circle[0]);
+        comments[at]
+            .lines
+            .push(format!("A circle: {tables}. The schema lets rows go round it, whoever's they are: those of others with the person's."));
+        if open.is_some() {
+            comments[at].lines.push("With \"detach\" they stay.".to_owned());
+            comments[at].choose_edges.push((edge, vec!["detach", "delete"]));
+        }
         plan.rules[at].edges[edge].action = Some(Action::Delete);
     }
 }

@@ -284,7 +284,7 @@ fn head(
         ));
         lines.push(match &found.by_another {
             None if of_subject => "  To set it to null when that person goes, give [subject] an edge for it.".to_owned(),
-            None => "  If it is one, give its table's rule an edge for it; if not, name it in [accepted] columns.".to_owned(),
+            None => "  If it is one, give its table a rule with an edge for it; if not, name it in [accepted] columns.".to_owned(),
             Some(other) => format!("  For an edge, make a column that it can follow, and derive again: {}", other.make),
         });
     }

@@ -269,9 +269,13 @@ impl Sql<'_> {
             grow = (!own.is_empty()).then(|| read(&own.join(" OR "), "?1 + 1"));
             MarkFrom::Sql(read(&self.going(rule), "0"))
         };
+        // Each round reads the rows of the one before: without an index a long chain would read them all, again and again.
+        let by_round = grow.as_ref().map_or_else(String::new, |_| {
+            format!(r#"; CREATE INDEX IF NOT EXISTS temp."expunged_gone_{at}_by_round" ON "expunged_gone_{at}" ("round")"#)
+        });
         Mark {
             make: format!(
-                r#"CREATE TABLE IF NOT EXISTS {into} ({cells}, "round" NOT NULL DEFAULT 0, PRIMARY KEY ({cells})) WITHOUT ROWID"#
+                r#"CREATE TABLE IF NOT EXISTS {into} ({cells}, "round" NOT NULL DEFAULT 0, PRIMARY KEY ({cells})) WITHOUT ROWID{by_round}"#
             ),
             empty: format!("DELETE FROM {into}"),
             from,

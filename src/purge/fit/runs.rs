@@ -33,12 +33,11 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// The same of tables outside the plan: nobody has looked whether they hold addresses.
+    /// The same of tables whose rows stay: nobody has looked whether they hold addresses.
     pub(super) fn unread(&mut self) {
         let accepted =
             |table: &str, column: &str| self.plan.accepted.columns.iter().any(|known| super::same(known, &format!("{table}.{column}")));
-        let planned = |name: &str| self.plan.removed_tables().any(|planned| super::same(planned, name));
-        let others = self.shape.tables.iter().filter(|table| !planned(&table.name));
+        let others = self.shape.tables.iter().filter(|table| !self.plan.deletes_from(&table.name));
         let found = others.flat_map(|table| table.strangers.iter().map(move |(column, collation)| (&table.name, column, collation)));
         let found = found.filter(|(table, column, _)| !accepted(table, column)).map(|(table, column, collation)| Finding {
             kind: FindingKind::Undecided,

@@ -105,6 +105,25 @@ fn rows_go_round_a_circle_of_three_tables_by_keys_of_several_columns() {
     check(THREE, &tables, &["eve@x.example", "joe@x.example", "bob@x.example"], &[1, 15, 15, 15]);
 }
 
+#[test]
+fn each_round_reads_the_rows_of_the_one_before_and_no_others() {
+    let sql = format!("{PEOPLE}{}", TWO.replace("ON_DELETE", ""));
+    let engine = Engine::new(Plan::parse(&chosen(&derived(&sql))).unwrap(), IdentityKey::new([7; 32])).unwrap();
+    let c = Connection::open_in_memory().unwrap();
+    c.execute_batch(&format!("PRAGMA foreign_keys = OFF; {sql} CREATE INDEX p ON posts (talk); CREATE INDEX t ON talks (last)")).unwrap();
+    engine.steps.marks.iter().for_each(|mark| c.execute_batch(&mark.make).unwrap());
+    let rounds: Vec<_> = engine.steps.marks.iter().filter_map(|mark| mark.grow.as_ref()).collect();
+    assert!(rounds.len() >= 2);
+    for sql in rounds {
+        let mut statement = c.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.query_map([0], |row| row.get::<_, String>(3)).unwrap().map(Result::unwrap).collect::<Vec<_>>();
+        assert!(
+            steps.iter().any(|step| step.contains("_by_round (round=?)")) && !steps.iter().any(|step| step.contains("SCAN")),
+            "{steps:?}"
+        );
+    }
+}
+
 /// The lines of a derived plan that are about circles, with what is open or said of edges.
 fn told(sql: &str) -> String {
     let about = |line: &&str| line.contains("circle") || line.contains("round it") || line.contains("}") && line.contains("action = ");
@@ -133,6 +152,10 @@ fn a_derived_plan_asks_about_a_circle_unless_the_schema_lets_all_of_its_rows_go(
         half.contains("{ columns = [\"last\"], parent = \"posts\", parent_columns = [\"id\"], action = \"CHOOSE: delete\" }"),
         "{half}"
     );
+    // Where it is open whether a table's rows go, so is an edge of it that may be null.
+    let opened = TWO.replace("person INTEGER NOT NULL REFERENCES people ON_DELETE", "person INTEGER REFERENCES people");
+    let opened = told(&opened.replace("talk INTEGER NOT NULL", "talk INTEGER").replace("ON_DELETE", "ON DELETE CASCADE"));
+    assert!(opened.contains("parent = \"talks\", parent_columns = [\"id\"], action = \"CHOOSE: detach | delete\" }"), "{opened}");
     // Where one may be null, it can be detached instead.
     let nullable = told(&TWO.replace("ON_DELETE", "").replace("last INTEGER NOT NULL", "last INTEGER"));
     assert!(nullable.contains("parent = \"posts\", parent_columns = [\"id\"], action = \"CHOOSE: detach | delete\" }"), "{nullable}");
