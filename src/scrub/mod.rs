@@ -11,6 +11,7 @@
 //! whole. If someone did, it is gone through again; and when that does not help, the receipt says so and another scrub follows.
 
 mod content;
+mod hash;
 mod needles;
 mod page;
 mod page_set;
@@ -23,6 +24,7 @@ mod seal;
 mod sieve;
 #[cfg(test)]
 mod tests;
+mod text;
 mod walk;
 
 use std::io;

@@ -3,14 +3,15 @@
 //! An address is found wherever it stands as an address, in any spelling that folds to it. An id of eight bytes or more is found
 //! as a whole value, or between word bounds. Escapes of JSON and of URLs are read. No identifier is kept in the clear.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
+use super::hash::{ADDRESS, AsIs, ID, keyed};
 use super::sieve::{Edges, Sieve, SieveBuilder};
+use super::text::{in_domain, in_part, in_word, may_be_in_local, may_begin_after, percent_decoded, signs, without_escapes};
 use crate::domain::Email;
 
 /// Shortest id that is looked for, in bytes: shorter ones stand in texts by chance.
@@ -249,169 +250,8 @@ impl Needles {
     }
 }
 
-/// 64 bits, keyed by the store's secret: a million identifiers and a billion words meet by chance once in 20,000 scrubs.
-#[inline]
-pub(super) fn keyed(key: u64, kind: u64, bytes: &[u8]) -> u64 {
-    let mut state = key ^ kind;
-    let (words, rest) = bytes.as_chunks::<8>();
-    for word in words {
-        state = mix(state ^ u64::from_le_bytes(*word), 0x9e37_79b9_7f4a_7c15);
-    }
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    state = mix(state ^ u64::from_le_bytes(last), 0xa076_1d64_78bd_642f);
-    mix(state ^ bytes.len() as u64, 0xe703_7ed1_a0b4_28db ^ key.rotate_left(32))
-}
-
-/// Both halves of a product, folded.
-#[inline]
-#[expect(clippy::cast_possible_truncation, reason = "the halves are folded")]
-pub(super) fn mix(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    product as u64 ^ (product >> 64) as u64
-}
-
-/// Hashes are hashed enough.
-#[derive(Default)]
-pub(super) struct AsIs(u64);
-
-impl Hasher for AsIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {}
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
-
 fn length_bit(bytes: usize) -> u64 {
     1 << bytes.min(63)
-}
-
-/// Letters, digits and every byte of other scripts. Written so that the compiler does it for many bytes at once.
-#[inline]
-pub(super) const fn in_part(byte: u8) -> bool {
-    (byte | 0x20).wrapping_sub(b'a') < 26 || byte.wrapping_sub(b'0') < 10 || byte >= 0x80
-}
-
-/// What an id may be made of, without what separates values in texts.
-fn in_word(byte: u8) -> bool {
-    WORD[usize::from(byte)]
-}
-
-const WORD: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0x21;
-    while byte < 256 {
-        let separates =
-            matches!(byte as u8, b'"' | b'\'' | b'`' | b',' | b';' | b'(' | b')' | b'[' | b']' | b'{' | b'}' | b'<' | b'>' | b'\\');
-        table[byte] = !separates && byte != 0x7f;
-        byte += 1;
-    }
-    table
-};
-
-pub(super) const fn in_local(byte: u8) -> bool {
-    in_part(byte) || matches!(byte, b'.' | b'_' | b'+' | b'-')
-}
-
-/// Allowed in an address before its `@`, but as often what an address follows: `mail='ann@x.example'`.
-const fn may_begin_after(byte: u8) -> bool {
-    matches!(byte, b'=' | b'&' | b'\'' | b'/' | b'?' | b'#' | b'|' | b'{' | b'}' | b'!' | b'*' | b'^' | b'~' | b'$' | b'%' | b'`')
-}
-
-/// What may stand before the `@` of an address.
-#[inline]
-pub(super) fn may_be_in_local(byte: u8) -> bool {
-    LOCAL[usize::from(byte)]
-}
-
-const LOCAL: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = in_local(byte as u8) || may_begin_after(byte as u8);
-        byte += 1;
-    }
-    table
-};
-
-pub(super) fn in_domain(byte: u8) -> bool {
-    in_part(byte) || matches!(byte, b'.' | b'-')
-}
-
-/// Where signs and spaces of other scripts stand, which are no part of an address: `„ann@x.example“`.
-fn signs(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
-    let texts = if bytes.is_ascii() { &[] } else { bytes };
-    let chars = std::str::from_utf8(texts).unwrap_or_default().char_indices();
-    chars.filter(|(_, char)| !char.is_ascii() && !char.is_alphanumeric()).map(|(at, char)| at..at + char.len_utf8())
-}
-
-/// A JSON text's escapes read; everything else as it is.
-fn without_escapes(value: &[u8]) -> Cow<'_, [u8]> {
-    let mut plain = Vec::with_capacity(value.len());
-    let mut at = 0;
-    while at < value.len() {
-        if value[at] != b'\\' {
-            plain.push(value[at]);
-            at += 1;
-            continue;
-        }
-        match value.get(at + 1) {
-            Some(b'u') => {
-                let unit = |at: usize| {
-                    let digits = value.get(at..at + 4).and_then(|four| std::str::from_utf8(four).ok());
-                    digits.and_then(|digits| u16::from_str_radix(digits, 16).ok())
-                };
-                let Some(first) = unit(at + 2) else {
-                    plain.push(value[at]);
-                    at += 1;
-                    continue;
-                };
-                at += 6;
-                let second = (value.get(at..at + 2) == Some(b"\\u")).then(|| unit(at + 2)).flatten();
-                let second = second.filter(|second| (0xd800..0xdc00).contains(&first) && (0xdc00..0xe000).contains(second));
-                at += if second.is_some() { 6 } else { 0 };
-                let read = char::decode_utf16(std::iter::once(first).chain(second)).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
-                plain.extend(read.collect::<String>().as_bytes());
-            }
-            Some(escaped) => {
-                plain.push(match escaped {
-                    b'n' => b'\n',
-                    b't' => b'\t',
-                    b'r' => b'\r',
-                    b'b' | b'f' => b' ',
-                    other => *other,
-                });
-                at += 2;
-            }
-            None => at += 1,
-        }
-    }
-    Cow::Owned(plain)
-}
-
-fn percent_decoded(value: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(value.len());
-    let mut at = 0;
-    while at < value.len() {
-        let digit = |at: usize| value.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-        match (value[at], digit(at + 1), digit(at + 2)) {
-            #[expect(clippy::cast_possible_truncation, reason = "two digits")]
-            (b'%', Some(high), Some(low)) => {
-                plain.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            (byte, ..) => {
-                plain.push(byte);
-                at += 1;
-            }
-        }
-    }
-    plain
 }
 
 /// Longest text that is tried as an address, in bytes.
@@ -419,9 +259,6 @@ const ADDRESS_BYTES_MAX: usize = 512;
 
 /// Parts of one word that an id may begin at, counted back from where it ends.
 const PARTS_MAX: usize = 16;
-
-const ADDRESS: u64 = 0x51;
-pub(super) const ID: u64 = 0xa7;
 
 #[cfg(test)]
 mod tests {

@@ -11,8 +11,9 @@ use std::ops::Range;
 
 use memchr::{memchr_iter, memchr2_iter};
 
-use super::needles::{ID, in_domain, in_local, in_part, keyed, may_be_in_local, mix};
+use super::hash::{ID, keyed, mix};
 use super::record::each_bounds;
+use super::text::{in_domain, in_local, in_part, may_be_in_local};
 
 /// What is learnt of identifiers, one after the other.
 pub(super) struct SieveBuilder {
@@ -166,7 +167,7 @@ impl Sieve {
 /// Whether there are escapes that may hide a part of an identifier in these records' values: all but those that stand for what
 /// separates words.
 fn hides(bytes: &[u8], records: impl Iterator<Item = Range<usize>> + Clone) -> bool {
-    let escapes = memchr2_iter(b'\\', b'%', bytes).filter(|at| match bytes[*at] {
+    let mut escapes = memchr2_iter(b'\\', b'%', bytes).filter(|at| match bytes[*at] {
         b'%' => bytes[*at..].starts_with(b"%40"),
         _ => !matches!(bytes.get(at + 1), Some(b'"' | b'\\' | b'n' | b't' | b'r' | b'b' | b'f') | None),
     });
@@ -178,7 +179,7 @@ fn hides(bytes: &[u8], records: impl Iterator<Item = Range<usize>> + Clone) -> b
         }
         found
     };
-    escapes.into_iter().any(in_value)
+    escapes.any(in_value)
 }
 
 /// Where values, and letters and digits in them, begin and end in some bytes: one bit for each byte. Reused from page to page.
@@ -195,7 +196,7 @@ pub(super) struct Edges {
 
 impl Edges {
     /// Reads them, and those that values have in records at these places.
-    fn read(&mut self, bytes: &[u8], records: impl Iterator<Item = Range<usize>> + Clone) {
+    fn read(&mut self, bytes: &[u8], records: impl Iterator<Item = Range<usize>>) {
         self.part.clear();
         let (blocks, rest) = bytes.as_chunks::<64>();
         self.part.extend(blocks.iter().map(parts_of));

@@ -69,8 +69,7 @@ impl TenantTree {
         }
         let begun = if offset == 0 && !complete.appends { self.begin_anew(complete) } else { Err(Refusal::failure(ALREADY_TAKEN)) };
         complete.refused = begun.is_err();
-        let path = format!("/{}/{}", complete.drop.as_str(), complete.name);
-        self.tell_refused("upload", path.as_bytes(), begun)
+        self.tell_of(complete, begun)
     }
 
     fn begin_anew(&self, complete: &Complete) -> Result<OpenFile, Refusal> {
@@ -90,11 +89,15 @@ impl TenantTree {
             return Err(Refusal::failure(ALREADY_TAKEN));
         }
         if self.sender.folders.has_partial(*drop, name).map_err(refusal)? {
-            let path = format!("/{}/{name}", drop.as_str());
-            return self.tell_refused("upload", path.as_bytes(), Err(Refusal::failure(ALREADY_TAKEN)));
+            return self.tell_of(complete, Err(Refusal::failure(ALREADY_TAKEN)));
         }
         debug!(file = %name, folder = drop.as_str(), "upload complete already");
         Ok(())
+    }
+
+    fn tell_of<V>(&mut self, complete: &Complete, result: Result<V, Refusal>) -> Result<V, Refusal> {
+        let path = format!("/{}/{}", complete.drop.as_str(), complete.name);
+        self.tell_refused("upload", path.as_bytes(), result)
     }
 
     /// What an upload is for, by its name, which may still be a temporary one.
@@ -114,7 +117,7 @@ impl TenantTree {
                 writing.ended = true;
                 if let Some(mtime) = writing.mtime {
                     let memory = Memory { size: writing.upload.size(), mtime };
-                    self.receiving.taken.remember(self.key(writing.drop, &writing.name), memory, Instant::now());
+                    self.remember(writing.drop, &writing.name, memory);
                 }
                 Ok(())
             }
@@ -129,7 +132,7 @@ impl TenantTree {
                 info!(file = %writing.name, folder = writing.drop.as_str(), "upload waits already");
                 let mtime = writing.mtime.unwrap_or(seconds(writing.upload.entry().mtime_s));
                 let memory = Memory { size: writing.upload.size(), mtime };
-                self.receiving.taken.remember(self.key(writing.drop, &writing.name), memory, Instant::now());
+                self.remember(writing.drop, &writing.name, memory);
                 Ok(())
             }
             Err(error) => {
@@ -152,9 +155,14 @@ impl TenantTree {
         }
     }
 
+    /// Keeps for a while what STAT answers of a name that is taken.
+    fn remember(&self, drop: DropFolder, name: &FileName, memory: Memory) {
+        self.receiving.taken.remember(self.key(drop, name), memory, Instant::now());
+    }
+
     pub(super) fn delivered(&self, delivered: Delivered, memory: Memory) {
         info!(file = %delivered.name, folder = delivered.drop.as_str(), bytes = memory.size, "upload delivered");
-        self.receiving.taken.remember(self.key(delivered.drop, &delivered.name), memory, Instant::now());
+        self.remember(delivered.drop, &delivered.name, memory);
         // Only a hint: if nobody listens any more, the next scan finds the file.
         let _ = self.receiving.hints.send((self.sender.tenant.clone(), delivered));
     }
