@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-/// Targets in the first chunk of an import, before anything is learned of the store: 2,000 of 2M customers took about 0.5 s
-/// where this was measured (research/purge-performance.md, section 6), and 1 s in a schema whose rows lie scattered.
-const TARGETS_FIRST: u32 = 500;
+/// Targets in the first chunk of an import, before anything is learned of the store, where it may take [`FIRST_WISH`]: 2,000 of 2M
+/// customers took about 0.5 s where this was measured (research/purge-performance.md, section 6), and 1 s in a schema whose rows
+/// lie scattered.
+const TARGETS_FIRST: u32 = 2_000;
+
+/// Where the first chunk is to take less than this it has fewer targets: 500 at 0.4 s.
+const FIRST_WISH: Duration = Duration::from_millis(1_600);
 
 /// Fewest and most targets in a chunk.
 const TARGETS_MIN: u32 = 50;
@@ -26,7 +30,7 @@ impl Pace {
     /// `scans`: whether each chunk reads a whole table.
     pub(super) fn new(scans: bool) -> Self {
         let (targets, targets_min) = if scans { (TARGETS_SCAN_MIN, TARGETS_SCAN_MIN) } else { (TARGETS_FIRST, TARGETS_MIN) };
-        Self { targets, targets_min, wish: Duration::ZERO }
+        Self { targets, targets_min, wish: FIRST_WISH }
     }
 
     /// Targets for the next chunk, which is to take so long: fewer at once where the last was to take longer.
@@ -59,6 +63,8 @@ mod tests {
     #[test]
     fn comes_near_the_wished_time_and_stays_within_its_bounds() {
         let (mut pace, alone, shared) = (Pace::new(false), Duration::from_secs(3), Duration::from_millis(400));
+        assert_eq!(Pace::new(false).targets(alone), TARGETS_FIRST);
+        assert_eq!(pace.targets(shared), 500);
         let each = |targets: u32| Duration::from_micros(200 * u64::from(targets));
         for _ in 0..10 {
             let targets = pace.targets(shared);

@@ -104,10 +104,21 @@ impl<'a> People<'a> {
 
     /// Whoever has an address, where it compares by index.
     pub(super) fn by_address(&self) -> Result<String, PurgeError> {
+        Ok(self.select_people(&[], &self.has_address()?))
+    }
+
+    /// As [`Self::by_address`], of each the key and the address alone: an index on the address answers that without their rows.
+    pub(super) fn keys_by_address(&self) -> Result<String, PurgeError> {
+        let subject = &self.plan.subject;
+        let (key, address) = (of(&subject.table, &subject.key), self.text(Some(&self.address()?.column)));
+        Ok(format!("SELECT {key}, {address}, NULL, NULL, NULL FROM {} WHERE {}", in_main(&subject.table), self.has_address()?))
+    }
+
+    fn has_address(&self) -> Result<String, PurgeError> {
         let address = self.address()?;
         let column = of(&self.plan.subject.table, &address.column);
         let nocase = if address.compare == Compare::Nocase { " COLLATE NOCASE" } else { "" };
-        Ok(self.select_people(&[], &self.where_clause(&format!("{column} = ?2{nocase}"))))
+        Ok(self.where_clause(&format!("{column} = ?2{nocase}")))
     }
 
     /// Everyone who has any address.
