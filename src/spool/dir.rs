@@ -6,13 +6,14 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RenameFlags, Stat, StatVfs};
 use rustix::io::Errno;
 
-/// An open folder.
-#[derive(Debug)]
-pub(super) struct Dir(OwnedFd);
+/// An open folder. Cheap to clone; closed with the last clone.
+#[derive(Clone, Debug)]
+pub(super) struct Dir(Arc<OwnedFd>);
 
 /// Whether a write must outlive a power cut before the call returns.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,11 +31,11 @@ const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 impl Dir {
     /// The root of all folders: the one path; links in it are the operator's.
     pub(super) fn open_root(path: &Path) -> io::Result<Self> {
-        Ok(Self(fs::open(path, FOLDER, Mode::empty())?))
+        Ok(Self(Arc::new(fs::open(path, FOLDER, Mode::empty())?)))
     }
 
     pub(super) fn sub(&self, name: &str) -> io::Result<Self> {
-        Ok(Self(fs::openat(&self.0, component(name)?, FOLDER | OFlags::NOFOLLOW, Mode::empty())?))
+        Ok(Self(Arc::new(fs::openat(&self.0, component(name)?, FOLDER | OFlags::NOFOLLOW, Mode::empty())?)))
     }
 
     /// The folder, made (0700, durable) where it is missing; whether it was made.
@@ -58,6 +59,19 @@ impl Dir {
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// Which folder stands at a path below it, if one does. Only ever compared: a link on the way is followed.
+    pub(super) fn identity_at(&self, path: &str) -> io::Result<Option<(u64, u64)>> {
+        match fs::statat(&self.0, path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(identity(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    pub(super) fn identity(&self) -> io::Result<(u64, u64)> {
+        Ok(identity(&self.own_stat()?))
     }
 
     pub(super) fn own_stat(&self) -> io::Result<Stat> {

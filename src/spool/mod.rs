@@ -13,6 +13,7 @@
 //! status                 NAME.json, recent.log                          status
 //! archive, rejected      what has been kept long enough                 expired
 //! received.json          bytes of the day                               pending
+//! all of them            open while the tenant is in use                kept
 //! ```
 //!
 //! This module does not know what is in a file, what time it is, or who is logged in. It never waits but for the disk.
@@ -26,6 +27,7 @@ mod entries;
 mod error;
 mod expired;
 mod inbox;
+mod kept;
 mod notes;
 mod pending;
 mod rename;
@@ -42,7 +44,7 @@ mod tests;
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 pub use browse::{Place, ReadFolder};
 pub use claimed::ClaimedFile;
@@ -59,6 +61,7 @@ pub use status::RECENT_BYTES_MAX;
 pub use upload::{Closed, Delivered, OpenUpload, Upload};
 
 use self::dir::Dir;
+use self::kept::Kept;
 use self::notes::Notes;
 use self::writers::Writers;
 use crate::domain::{Mode, TenantName};
@@ -108,7 +111,15 @@ impl DropFolder {
 #[derive(Clone, Debug)]
 pub struct Spool {
     tenants_dir: PathBuf,
-    writers: Arc<Mutex<HashMap<TenantName, Arc<Writers>>>>,
+    tenants: Arc<Mutex<HashMap<TenantName, Shared>>>,
+}
+
+/// What all who have a tenant in hand share.
+#[derive(Debug, Default)]
+struct Shared {
+    writers: Arc<Writers>,
+    /// As long as anybody has them.
+    folders: Weak<Inner>,
 }
 
 /// One tenant's folders. Cheap to clone.
@@ -118,6 +129,7 @@ pub struct Folders(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: Dir,
+    kept: Kept,
     writers: Arc<Writers>,
 }
 
@@ -125,7 +137,7 @@ impl Spool {
     /// The spool in `data/tenants`. Opens nothing. There must be one in a process, of which all others are clones.
     #[must_use]
     pub fn new(tenants_dir: PathBuf) -> Self {
-        Self { tenants_dir, writers: Arc::default() }
+        Self { tenants_dir, tenants: Arc::default() }
     }
 
     /// Makes a tenant's folders (0700), and those that are missing of a tenant that exists. Durable on return.
@@ -150,9 +162,16 @@ impl Spool {
     /// [`SpoolError::NotFound`] if the tenant has none.
     pub fn tenant(&self, tenant: &TenantName) -> Result<Folders, SpoolError> {
         let root = Dir::open_root(&self.tenants_dir)?.sub(tenant.as_str())?;
-        let mut all = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        let writers = Arc::clone(all.entry(tenant.clone()).or_default());
-        Ok(Folders(Arc::new(Inner { root, writers })))
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = tenants.entry(tenant.clone()).or_default();
+        if let Some(inner) = shared.folders.upgrade()
+            && inner.root.identity()? == root.identity()?
+        {
+            return Ok(Folders(inner));
+        }
+        let inner = Arc::new(Inner { root, kept: Kept::default(), writers: Arc::clone(&shared.writers) });
+        shared.folders = Arc::downgrade(&inner);
+        Ok(Folders(inner))
     }
 
     /// Where a drop folder stands, to be watched. Not for opening files.
@@ -177,9 +196,9 @@ impl Folders {
         Ok(self.0.root.room()?)
     }
 
-    /// One of the tenant's folders; made where it is missing. Opened for each operation: an operator may re-make it.
-    fn folder(&self, name: &str) -> io::Result<Dir> {
-        Ok(self.0.root.sub_or_make(name)?.0)
+    /// One of the tenant's folders, as it stands there now; made where it is missing.
+    fn folder(&self, path: &'static str) -> io::Result<Dir> {
+        self.0.kept.folder(&self.0.root, path)
     }
 
     fn drop_folder(&self, drop: DropFolder) -> io::Result<Dir> {
@@ -187,11 +206,14 @@ impl Folders {
     }
 
     fn staging(&self, drop: DropFolder) -> io::Result<Dir> {
-        Ok(self.folder("staging")?.sub_or_make(drop.as_str())?.0)
+        self.folder(match drop {
+            DropFolder::Inbox => "staging/inbox",
+            DropFolder::Check => "staging/check",
+        })
     }
 
     fn notes(&self) -> io::Result<Notes> {
-        Ok(Notes::new(self.folder("staging")?.sub_or_make("notes")?.0))
+        Ok(Notes::new(self.folder("staging/notes")?))
     }
 
     fn writers(&self) -> &Arc<Writers> {

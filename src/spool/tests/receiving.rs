@@ -199,6 +199,34 @@ fn files_and_folders_are_the_daemons_alone() {
 }
 
 #[test]
+fn folders_that_an_operator_put_in_place_of_others_are_used_at_once() {
+    let world = World::new();
+    world.put(DropFolder::Inbox, "june.csv", b"a\n");
+    for folder in ["inbox", "staging"] {
+        std::fs::rename(world.path(folder), world.path("aside")).expect("moved");
+        std::fs::create_dir(world.path(folder)).expect("made");
+        world.put(DropFolder::Inbox, "july.csv", b"b\n");
+        assert_eq!(world.listed(), ["july.csv"], "{folder}");
+        std::fs::remove_file(world.path("inbox/july.csv")).expect("removed");
+        std::fs::remove_dir_all(world.path(folder)).expect("removed");
+        world.put(DropFolder::Inbox, "july.csv", b"b\n");
+        assert_eq!(world.listed(), ["july.csv"], "{folder} made anew");
+        std::fs::remove_dir_all(world.path("aside")).expect("removed");
+        std::fs::remove_file(world.path("inbox/july.csv")).expect("removed");
+    }
+    // A link in its place leads nowhere.
+    std::fs::rename(world.path("inbox"), world.path("aside")).expect("moved");
+    std::os::unix::fs::symlink(world.path("aside"), world.path("inbox")).expect("linked");
+    world.folders.open_upload(DropFolder::Inbox, &name("july.csv"), NEW).expect_err("a link");
+    // Nor is another tenant's folder of the same name taken for this one's.
+    std::fs::rename(world.path(""), world.path("").with_file_name("other")).expect("moved");
+    world.spool.create_tenant(&world.tenant).expect("made anew");
+    let anew = world.spool.tenant(&world.tenant).expect("there");
+    assert_eq!(anew.stat(DropFolder::Inbox, &name("july.csv")).expect("read"), None);
+    assert_eq!(anew.scan(DropFolder::Inbox).expect("read").problems, []);
+}
+
+#[test]
 fn two_sessions_at_once_deliver_whole_files_only() {
     let world = World::new();
     let delivered = std::sync::atomic::AtomicUsize::new(0);
