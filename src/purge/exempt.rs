@@ -77,8 +77,8 @@ impl Engine {
         let exemptions = Exemptions::at(transaction, people, &self.key, at)?;
         let by_key = people.by_key();
         // Whoever shares an address counts, matched or come since.
-        let by_address = people.by_address().unwrap_or_default();
         let by_index = matches!(people.compare(), Ok(Compare::Nocase | Compare::Exact));
+        let by_address = if by_index { people.by_address(transaction, true)? } else { String::new() };
         let (mut addresses, mut named) = (HashSet::new(), HashSet::new());
         self.each_left(transaction, row, |target| {
             let mut exempt = false;

@@ -129,8 +129,7 @@ impl Pass<'_> {
             match subject {
                 SubjectKey::Email(email) => {
                     // Their rows lie scattered, and are read in order by the second pass.
-                    let whole = exemptions.any();
-                    let sql = made(&mut by_address, || if whole { self.people.by_address() } else { self.people.keys_by_address() })?;
+                    let sql = made(&mut by_address, || self.people.by_address(self.connection, exemptions.any()))?;
                     self.people.each(self.connection, sql, &[&email.as_str()], &mut note)?;
                 }
                 SubjectKey::Pair { account, id } => {

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::PurgeError;
 use super::plan::{AccountRule, Compare, Plan, Tenancy};
+use super::shape::{rows, same};
 use super::sql::{CHUNK, by_key, in_main, name, of};
 use crate::domain::{Email, Identity, IdentityKey, SubjectKey, TenantName};
 use crate::store::ledger::Target;
@@ -102,23 +103,28 @@ impl<'a> People<'a> {
         self.select_from(&from, std::slice::from_ref(&chosen), &self.where_keys(&keys))
     }
 
-    /// Whoever has an address, where it compares by index.
-    pub(super) fn by_address(&self) -> Result<String, PurgeError> {
-        Ok(self.select_people(&[], &self.has_address()?))
-    }
-
-    /// As [`Self::by_address`], of each the key and the address alone: an index on the address answers that without their rows.
-    pub(super) fn keys_by_address(&self) -> Result<String, PurgeError> {
-        let subject = &self.plan.subject;
-        let (key, address) = (of(&subject.table, &subject.key), self.text(Some(&self.address()?.column)));
-        Ok(format!("SELECT {key}, {address}, NULL, NULL, NULL FROM {} WHERE {}", in_main(&subject.table), self.has_address()?))
-    }
-
-    fn has_address(&self) -> Result<String, PurgeError> {
-        let address = self.address()?;
-        let column = of(&self.plan.subject.table, &address.column);
+    /// Whoever has an address, where it compares by index; not `whole`: of each the key and the address alone, which an index on the
+    /// address may hold.
+    pub(super) fn by_address(&self, connection: &Connection, whole: bool) -> Result<String, PurgeError> {
+        let (subject, address) = (&self.plan.subject, self.address()?);
+        let (key, column) = (of(&subject.table, &subject.key), of(&subject.table, &address.column));
         let nocase = if address.compare == Compare::Nocase { " COLLATE NOCASE" } else { "" };
-        Ok(self.where_clause(&format!("{column} = ?2{nocase}")))
+        let has = format!("{column} = ?2{nocase}");
+        let select = |condition: String| {
+            if whole {
+                return self.select_people(&[], &condition);
+            }
+            let (text, people) = (self.text(Some(&address.column)), in_main(&subject.table));
+            format!("SELECT {key}, {text}, NULL, NULL, NULL FROM {people} WHERE {condition}")
+        };
+        let ways = [self.where_clause(&has), self.where_keys(&has)].map(select);
+        for sql in &ways {
+            if finds_by(connection, sql, &address.column)? {
+                return Ok(sql.clone());
+            }
+        }
+        let [sql, _] = ways;
+        Ok(sql)
     }
 
     /// Everyone who has any address.
@@ -216,6 +222,14 @@ impl<'a> People<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether SQLite answers a look-up by an index on this column. It would as soon take one on the tenant alone that holds all that is
+/// asked, and walk it for each row of a list.
+fn finds_by(connection: &Connection, sql: &str, column: &str) -> Result<bool, StoreError> {
+    let steps = rows(connection, &format!("EXPLAIN QUERY PLAN {sql}"), ("", ""), |row| row.get::<_, String>("detail"))?;
+    let is_term = |part: &str| part.trim_end_matches(')').strip_suffix("=?").is_some_and(|found| same(found, column));
+    Ok(steps.iter().any(|step| step.split([' ', '(']).any(is_term)))
 }
 
 /// How many targets are read together.

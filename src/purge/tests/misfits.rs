@@ -2,7 +2,8 @@
 
 use rusqlite::Connection;
 
-use crate::domain::IdentityKey;
+use crate::domain::{IdentityKey, TenantName};
+use crate::purge::people::People;
 use crate::purge::{Engine, FindingKind, Plan};
 
 const PEOPLE: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, code TEXT UNIQUE, team TEXT, mail TEXT);
@@ -38,6 +39,29 @@ fn of_note(column: &str, parent_column: &str) -> String {
         "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{{ columns = ['person'], parent = 'people', parent_columns = ['{parent_column}'] }}]"
     );
     misfit(&format!("CREATE TABLE notes (id INTEGER PRIMARY KEY, person {column})"), &plan)
+}
+
+#[test]
+fn people_are_looked_for_by_an_index_on_their_address_and_in_it_alone_where_it_holds_all_that_is_asked() {
+    let tenant = TenantName::parse("acme").unwrap();
+    let plan = |compare: &str| {
+        let text = format!(
+            "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {{ column = 'team' }}\naddress = {{ column = 'mail', compare = '{compare}' }}"
+        );
+        Plan::parse(&text).unwrap()
+    };
+    let found = |compare: &str, indexes: &str| {
+        let c = database(&format!("{PEOPLE}{indexes}"));
+        let plan = plan(compare);
+        let sql = People::of(&plan, &tenant).unwrap().by_address(&c, false).unwrap();
+        c.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), ("t", "one@x.example"), |row| row.get::<_, String>("detail")).unwrap()
+    };
+    let alone = "SEARCH main.people USING COVERING INDEX a (team=? AND mail=?)";
+    assert_eq!(found("exact", "CREATE INDEX a ON people (team, mail);"), alone);
+    assert_eq!(found("nocase", "CREATE INDEX a ON people (team, mail COLLATE NOCASE);"), alone);
+    let by_address = "SEARCH main.people USING INDEX b (mail=?)";
+    assert_eq!(found("exact", "CREATE INDEX a ON people (team, code, mail); CREATE INDEX b ON people (mail);"), by_address);
+    assert_eq!(found("nocase", "CREATE INDEX a ON people (team, mail); CREATE INDEX b ON people (mail COLLATE NOCASE);"), by_address);
 }
 
 #[test]

@@ -176,7 +176,8 @@ impl World {
             accounts.doom(&Kept::These(&std::collections::HashSet::new())).unwrap();
         }
         self.engine.mark(&people, connection).unwrap();
-        let mut all = vec![people.by_key(), people.by_address().unwrap(), people.keys_by_address().unwrap(), people.delete_chunk()];
+        let mut all = vec![people.by_key(), people.delete_chunk()];
+        all.extend([true, false].map(|whole| people.by_address(connection, whole).unwrap()));
         all.extend(people.by_pair());
         for sql in all.into_iter().chain(self.engine.steps.statements()) {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
