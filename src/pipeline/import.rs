@@ -43,6 +43,11 @@ impl Running {
     fn new(scans: bool) -> Self {
         Self { pace: Pace::new(scans), sealed: false }
     }
+
+    /// After a fault all is looked at anew, but how long a chunk took is still known.
+    pub(super) fn fault(&mut self) {
+        self.sealed = false;
+    }
 }
 
 /// Whether an import needs another slice.

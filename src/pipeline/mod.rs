@@ -319,7 +319,7 @@ impl Pipeline {
             Wake::Plan(engine) => {
                 self.scrubbing.scrubber.set_living(engine.living());
                 self.engine = engine;
-                self.fitting = Fitting::default();
+                self.fitting.forget_plan();
                 self.tell_fit();
             }
             Wake::Stop => return true,
@@ -414,13 +414,17 @@ impl Pipeline {
                 }
             }
             Ok(Step::Over) => {
+                self.running.remove(&import);
                 self.turns.done(&tenant);
                 self.import_over(import);
             }
             Err(fault) => {
-                self.running.remove(&import);
+                if let Some(running) = self.running.get_mut(&import) {
+                    running.fault();
+                }
                 match self.give_up(import, &fault) {
                     Ok(true) => {
+                        self.running.remove(&import);
                         error!(%tenant, import = import.0, cause = %fault.chain(), "import given up");
                         self.turns.well(&tenant);
                         return;

@@ -3,7 +3,7 @@
 //! SQLite would run most of what is refused here, and take rows of others or miss some.
 
 use super::super::plan::{AccountRule, Action, Edge, Rule, Set, Value};
-use super::super::shape::{Column, ForeignKey, Kind, Table, rows, same, same_key};
+use super::super::shape::{Column, ForeignKey, Kind, Table, same, same_key};
 use super::super::sql::{in_main, of};
 use super::Look;
 use crate::store::StoreError;
@@ -40,7 +40,7 @@ impl Look<'_> {
             self.misfit(format!("\"{table}\".\"{key}\" holds real numbers, which are no keys: use whole numbers, texts or blobs"));
         }
         let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", in_main(table), of(table, key));
-        if may_be_null && !rows(self.connection, &sql, [], |_| Ok(()))?.is_empty() {
+        if may_be_null && self.any_row(&sql, [])? {
             self.misfit(format!("\"{table}\".\"{key}\" is null in some rows, and nothing else names those people"));
         }
         Ok(())
@@ -91,7 +91,7 @@ impl Look<'_> {
                 Value::Number(number) => number,
             };
             let sql = format!("SELECT 1 FROM {} WHERE {} = ?1 LIMIT 1", in_main(&parent), of(&parent, &column));
-            if rows(self.connection, &sql, [stands], |_| Ok(()))?.is_empty() {
+            if !self.any_row(&sql, [stands])? {
                 self.misfit(format!("{told} a value that no row of \"{parent}\" has: add the stand-in's row"));
             }
         }

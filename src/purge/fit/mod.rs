@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::Engine;
 use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy, Value};
 use super::sample::address_columns;
-use super::shape::{Shape, count_rows, same, scans};
+use super::shape::{Shape, count_rows, rows, same, scans};
 use crate::store::{StoreError, ledger};
 
 /// How a plan and a database agree.
@@ -22,6 +22,8 @@ use crate::store::{StoreError, ledger};
 pub struct Fit {
     /// Some table has to be read whole, once a chunk: chunks should be large.
     pub scans: bool,
+    /// It hangs on rows: while they change it may be another, though the tables stay as they are.
+    pub by_rows: bool,
 }
 
 /// What is between a plan and a database.
@@ -66,7 +68,7 @@ impl Engine {
     /// [`PlanError::DoesNotFit`] names the first thing that is in the way.
     pub fn fits(&self, connection: &Connection, unindexed_rows_max: u64) -> Result<Fit, PlanError> {
         let plan = self.plan();
-        let mut look = Look { plan, connection, shape: Shape::read(connection)?, unindexed_rows_max, found: Vec::new() };
+        let mut look = Look::at(plan, connection, unindexed_rows_max)?;
         look.shape_and_keys()?;
         look.runs(self)?;
         match look.found.iter().find(|found| found.kind == FindingKind::Misfit) {
@@ -75,6 +77,7 @@ impl Engine {
             None => Ok(Fit {
                 scans: look.found.iter().any(|found| found.kind == FindingKind::Unindexed)
                     || plan.rules.iter().flat_map(|rule| &rule.matches).any(|m| m.compare == Compare::Normalised || m.path.is_some()),
+                by_rows: look.by_rows,
             }),
         }
     }
@@ -84,7 +87,7 @@ impl Engine {
     /// # Errors
     /// The database cannot be read.
     pub fn inspect(&self, connection: &Connection, unindexed_rows_max: u64) -> Result<Vec<Finding>, StoreError> {
-        let mut look = Look { plan: self.plan(), connection, shape: Shape::read(connection)?, unindexed_rows_max, found: Vec::new() };
+        let mut look = Look::at(self.plan(), connection, unindexed_rows_max)?;
         look.shape_and_keys()?;
         look.runs(self)?;
         look.what_nobody_decided()?;
@@ -98,9 +101,21 @@ struct Look<'a> {
     shape: Shape,
     unindexed_rows_max: u64,
     found: Vec<Finding>,
+    /// Rows were asked for.
+    by_rows: bool,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
+    fn at(plan: &'a Plan, connection: &'a Connection, unindexed_rows_max: u64) -> Result<Self, StoreError> {
+        Ok(Self { plan, connection, shape: Shape::read(connection)?, unindexed_rows_max, found: Vec::new(), by_rows: false })
+    }
+
+    /// Whether some row answers.
+    fn any_row(&mut self, sql: &str, parameters: impl rusqlite::Params) -> Result<bool, StoreError> {
+        self.by_rows = true;
+        Ok(!rows(self.connection, sql, parameters, |_| Ok(()))?.is_empty())
+    }
+
     fn misfit(&mut self, what: String) {
         self.found.push(Finding { kind: FindingKind::Misfit, what, mend: None });
     }
@@ -240,6 +255,7 @@ impl Look<'_> {
         if !scans(self.connection, table, columns, collate)? {
             return Ok(());
         }
+        self.by_rows = true;
         let rows = count_rows(self.connection, table, self.unindexed_rows_max.saturating_add(1))?;
         let quoted: Vec<_> = columns.iter().map(|column| format!("{}{collate}", super::sql::name(column))).collect();
         let index = super::sql::name(&format!("{table}_by_{}", columns.join("_")));
