@@ -54,7 +54,7 @@ impl Logins {
         if tenant.keys.is_empty() && !(config.sftp.password_login && tenant.password.is_some()) {
             return Err(NO_WAY_IN);
         }
-        let folders = spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name)).map_err(|cause| {
+        spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name)).map_err(|cause| {
             error!(tenant = %tenant.name, %cause, "tenant without folders cannot log in");
             NO_FOLDERS
         })?;
@@ -63,7 +63,7 @@ impl Logins {
             keys: tenant.keys.iter().map(|key| key.allowed().clone()).collect(),
             password: tenant.password.clone(),
             networks: tenant.options.allowed_networks.clone(),
-            folders,
+            spool: spool.clone(),
             quota: Quota {
                 pending_bytes_max: tenant.options.pending_bytes_max,
                 pending_files_max: tenant.options.pending_files_max,

@@ -430,8 +430,9 @@ fn start_pipeline(pipeline: Pipeline, scanned: oneshot::Sender<()>, alive: onesh
     })
 }
 
-/// Descriptors of a connection: its socket, three of its event loop, and one by which the loop would hear of signals.
-const CONNECTION_DESCRIPTORS: usize = 5;
+/// Descriptors of a connection: its socket, three of its event loop, one by which the loop would hear of signals, and its tenant's
+/// folders, which the tenant's sessions share.
+const CONNECTION_DESCRIPTORS: usize = 5 + 7;
 
 /// Each connection needs some descriptors and each open file one: the soft limit, often 1024, is raised to the hard one.
 fn allow_descriptors(options: &sftp::Options) {

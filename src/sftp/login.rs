@@ -14,7 +14,7 @@ use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
 use tokio::time::timeout;
-use tracing::{Span, info, warn};
+use tracing::{Span, error, info, warn};
 
 use crate::domain::TenantName;
 use crate::sftp::access::AllowedKey;
@@ -27,7 +27,7 @@ use crate::sftp::sessions::{Admission, Ending, Proof};
 use crate::sftp::transport;
 use crate::sftp::tree::{Sender, TenantTree};
 use crate::shutdown;
-use crate::spool::Folders;
+use crate::spool::Spool;
 
 /// Longest part of a login name that is logged.
 const LOGIN_BYTES_LOGGED: usize = 64;
@@ -46,8 +46,8 @@ pub struct TenantLogin {
     pub password: Option<PasswordHash>,
     /// From one of these; none: from everywhere.
     pub networks: Vec<IpNet>,
-    /// Its folders.
-    pub folders: Folders,
+    /// Where its folders are; sessions open them.
+    pub spool: Spool,
     /// How much it may send.
     pub quota: Quota,
     /// What `/README.txt` tells it.
@@ -166,9 +166,8 @@ impl Login {
     }
 
     /// Serves a channel on a task of its own.
-    fn serve(&self, channel: Channel<Msg>, login: &TenantLogin, handle: Handle) {
+    fn serve(&self, channel: Channel<Msg>, login: &TenantLogin, sender: Sender, handle: Handle) {
         let (shared, admission, stop) = (Arc::clone(&self.shared), Arc::clone(&self.admission), self.stop.clone());
-        let sender = Sender { tenant: login.tenant.clone(), folders: login.folders.clone() };
         let (quota, readme) = (login.quota, Arc::clone(&login.readme));
         tokio::spawn(async move {
             let limits = shared.sessions.limits();
@@ -241,8 +240,15 @@ impl Handler for Login {
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, ssh: &mut Ssh) -> Result<(), Self::Error> {
         let Some(login) = self.proven.as_ref().filter(|_| name == "sftp") else { return ssh.channel_failure(id) };
         let Some(channel) = self.waiting.remove(&id) else { return ssh.channel_failure(id) };
+        let folders = match login.spool.tenant(&login.tenant) {
+            Ok(folders) => folders,
+            Err(cause) => {
+                error!(%cause, "session without folders");
+                return ssh.channel_failure(id);
+            }
+        };
         ssh.channel_success(id)?;
-        self.serve(channel, login, ssh.handle());
+        self.serve(channel, login, Sender { tenant: login.tenant.clone(), folders }, ssh.handle());
         Ok(())
     }
 

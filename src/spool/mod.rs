@@ -13,7 +13,7 @@
 //! status                 NAME.json, recent.log                          status
 //! archive, rejected      what has been kept long enough                 expired
 //! received.json          bytes of the day                               pending
-//! all of them            open while the tenant is in use                kept
+//! all of them            open while the tenant is in use                open
 //! ```
 //!
 //! This module does not know what is in a file, what time it is, or who is logged in. It never waits but for the disk.
@@ -27,8 +27,8 @@ mod entries;
 mod error;
 mod expired;
 mod inbox;
-mod kept;
 mod notes;
+mod open;
 mod pending;
 mod rename;
 mod sidecar;
@@ -61,8 +61,8 @@ pub use status::RECENT_BYTES_MAX;
 pub use upload::{Closed, Delivered, OpenUpload, Upload};
 
 use self::dir::Dir;
-use self::kept::Kept;
 use self::notes::Notes;
+use self::open::OpenFolders;
 use self::writers::Writers;
 use crate::domain::{Mode, TenantName};
 
@@ -107,7 +107,7 @@ impl DropFolder {
     }
 }
 
-/// The folders of all tenants. Cheap to clone; clones share the account of who writes what.
+/// The folders of all tenants. Cheap to clone; clones share the account of who writes what, and the folders that are open.
 #[derive(Clone, Debug)]
 pub struct Spool {
     tenants_dir: PathBuf,
@@ -129,7 +129,8 @@ pub struct Folders(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     root: Dir,
-    kept: Kept,
+    identity: (u64, u64),
+    open: OpenFolders,
     writers: Arc<Writers>,
 }
 
@@ -162,14 +163,13 @@ impl Spool {
     /// [`SpoolError::NotFound`] if the tenant has none.
     pub fn tenant(&self, tenant: &TenantName) -> Result<Folders, SpoolError> {
         let root = Dir::open_root(&self.tenants_dir)?.sub(tenant.as_str())?;
+        let identity = root.identity()?;
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = tenants.entry(tenant.clone()).or_default();
-        if let Some(inner) = shared.folders.upgrade()
-            && inner.root.identity()? == root.identity()?
-        {
+        if let Some(inner) = shared.folders.upgrade().filter(|inner| inner.identity == identity) {
             return Ok(Folders(inner));
         }
-        let inner = Arc::new(Inner { root, kept: Kept::default(), writers: Arc::clone(&shared.writers) });
+        let inner = Arc::new(Inner { root, identity, open: OpenFolders::default(), writers: Arc::clone(&shared.writers) });
         shared.folders = Arc::downgrade(&inner);
         Ok(Folders(inner))
     }
@@ -198,7 +198,7 @@ impl Folders {
 
     /// One of the tenant's folders, as it stands there now; made where it is missing.
     fn folder(&self, path: &'static str) -> io::Result<Dir> {
-        self.0.kept.folder(&self.0.root, path)
+        self.0.open.folder(&self.0.root, path)
     }
 
     fn drop_folder(&self, drop: DropFolder) -> io::Result<Dir> {

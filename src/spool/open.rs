@@ -1,8 +1,9 @@
-//! A tenant's folders, open for as long as somebody has the tenant in hand.
+//! A tenant's folders, open for as long as somebody has the tenant in hand: its sessions, and the pipeline at work.
 //!
 //! Opening them for each of a sender's small files costs more than writing the file. An operator may move a folder away, or
 //! remove it and make another, so who asks for one is given what stands there now: compared by device and inode, which nothing
-//! else can have while the folder is open.
+//! else can have while the folder is open. A link to it at its path is none of ours and fails, on the way to it (`staging`) only
+//! once it has to be opened.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,20 +13,20 @@ use super::dir::Dir;
 
 /// Open folders by their path below the tenant's.
 #[derive(Debug, Default)]
-pub(super) struct Kept(Mutex<HashMap<&'static str, Held>>);
+pub(super) struct OpenFolders(Mutex<HashMap<&'static str, Open>>);
 
 #[derive(Debug)]
-struct Held {
+struct Open {
     dir: Dir,
     identity: (u64, u64),
 }
 
-impl Kept {
+impl OpenFolders {
     /// The folder that stands at a path now, made where it is missing.
     pub(super) fn folder(&self, root: &Dir, path: &'static str) -> io::Result<Dir> {
         let there = root.identity_at(path)?;
-        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = held.get(path).filter(|held| Some(held.identity) == there) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(same) = all.get(path).filter(|open| Some(open.identity) == there) {
             return Ok(same.dir.clone());
         }
         let mut steps = path.split('/');
@@ -33,7 +34,7 @@ impl Kept {
         for step in steps {
             dir = dir.sub_or_make(step)?.0;
         }
-        held.insert(path, Held { dir: dir.clone(), identity: dir.identity()? });
+        all.insert(path, Open { dir: dir.clone(), identity: dir.identity()? });
         Ok(dir)
     }
 }

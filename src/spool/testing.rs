@@ -10,7 +10,7 @@ use crate::domain::{FileName, ImportId};
 
 /// A tenant "acme" in a temporary folder.
 pub(super) struct World {
-    dir: TempDir,
+    pub(super) dir: TempDir,
     pub(super) tenant: TenantName,
     pub(super) spool: Spool,
     pub(super) folders: Folders,

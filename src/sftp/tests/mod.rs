@@ -66,14 +66,14 @@ impl World {
             let spool = spool.clone();
             Arc::new(move |login: &str| {
                 let tenant = TenantName::parse(login).map_err(|_| "no such login")?;
-                let folders = spool.tenant(&tenant).map_err(|_| "no such login")?;
+                spool.tenant(&tenant).map_err(|_| "no such login")?;
                 let keys = [7, 1].map(|seed| AllowedKey::from(key(seed).public_key().clone())).to_vec();
                 Ok(Arc::new(TenantLogin {
                     tenant,
                     keys,
                     password: (login == "acme-2").then(|| PASSWORD_HASH.clone()),
                     networks: Vec::new(),
-                    folders,
+                    spool: spool.clone(),
                     quota: Quota::default(),
                     readme: "read me\n".into(),
                 }))

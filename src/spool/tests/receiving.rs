@@ -198,32 +198,69 @@ fn files_and_folders_are_the_daemons_alone() {
     assert_eq!((mode("inbox/june.csv"), mode("status/june.csv.json")), (0o600, 0o600));
 }
 
+#[expect(clippy::disallowed_methods, reason = "an operator's mv")]
+fn moved_by_hand(from: &std::path::Path, to: &std::path::Path) {
+    std::fs::rename(from, to).expect("moved");
+}
+
 #[test]
 fn folders_that_an_operator_put_in_place_of_others_are_used_at_once() {
     let world = World::new();
     world.put(DropFolder::Inbox, "june.csv", b"a\n");
+    world.cut("july.csv", b"b");
     for folder in ["inbox", "staging"] {
-        std::fs::rename(world.path(folder), world.path("aside")).expect("moved");
+        moved_by_hand(&world.path(folder), &world.path(&format!("old-{folder}")));
         std::fs::create_dir(world.path(folder)).expect("made");
-        world.put(DropFolder::Inbox, "july.csv", b"b\n");
-        assert_eq!(world.listed(), ["july.csv"], "{folder}");
-        std::fs::remove_file(world.path("inbox/july.csv")).expect("removed");
-        std::fs::remove_dir_all(world.path(folder)).expect("removed");
-        world.put(DropFolder::Inbox, "july.csv", b"b\n");
-        assert_eq!(world.listed(), ["july.csv"], "{folder} made anew");
-        std::fs::remove_dir_all(world.path("aside")).expect("removed");
-        std::fs::remove_file(world.path("inbox/july.csv")).expect("removed");
     }
-    // A link in its place leads nowhere.
-    std::fs::rename(world.path("inbox"), world.path("aside")).expect("moved");
+    assert_eq!((world.size("june.csv"), world.size("july.csv")), (None, None));
+    world.cut("july.csv", b"bc");
+    assert_eq!(world.read("staging/inbox/july.csv"), b"bc");
+    world.put(DropFolder::Inbox, "june.csv", b"abc\n");
+    assert_eq!(world.read("inbox/june.csv"), b"abc\n");
+    for folder in ["inbox", "staging"] {
+        std::fs::remove_dir_all(world.path(folder)).expect("removed");
+    }
+    world.put(DropFolder::Inbox, "june.csv", b"abcd\n");
+    assert_eq!(world.read("inbox/june.csv"), b"abcd\n");
+}
+
+#[test]
+fn a_link_in_place_of_a_folder_leads_nowhere() {
+    let world = World::new();
+    world.put(DropFolder::Inbox, "june.csv", b"a\n");
+    moved_by_hand(&world.path("inbox"), &world.path("aside"));
     std::os::unix::fs::symlink(world.path("aside"), world.path("inbox")).expect("linked");
+    world.folders.stat(DropFolder::Inbox, &name("june.csv")).expect_err("a link");
     world.folders.open_upload(DropFolder::Inbox, &name("july.csv"), NEW).expect_err("a link");
-    // Nor is another tenant's folder of the same name taken for this one's.
-    std::fs::rename(world.path(""), world.path("").with_file_name("other")).expect("moved");
+}
+
+#[test]
+fn a_tenants_folder_that_was_made_anew_is_another() {
+    let world = World::new();
+    world.put(DropFolder::Inbox, "june.csv", b"a\n");
+    let size = |folders: &Folders| folders.stat(DropFolder::Inbox, &name("june.csv")).expect("read").map(|entry| entry.size);
+    assert_eq!(size(&world.spool.tenant(&world.tenant).expect("there")), Some(2));
+    moved_by_hand(&world.path(""), &world.path("").with_file_name("aside"));
     world.spool.create_tenant(&world.tenant).expect("made anew");
-    let anew = world.spool.tenant(&world.tenant).expect("there");
-    assert_eq!(anew.stat(DropFolder::Inbox, &name("july.csv")).expect("read"), None);
-    assert_eq!(anew.scan(DropFolder::Inbox).expect("read").problems, []);
+    assert_eq!(size(&world.spool.tenant(&world.tenant).expect("there")), None);
+}
+
+#[test]
+fn those_who_have_a_tenant_in_hand_share_its_open_folders_and_nothing_stays_open_after_them() {
+    let world = World::new();
+    let path = world.path("");
+    let open_below = || {
+        let targets = std::fs::read_dir("/proc/self/fd").expect("descriptors").filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+        targets.filter(|target| target.starts_with(&path)).count()
+    };
+    world.put(DropFolder::Inbox, "june.csv", b"a\n");
+    let (open, another) = (open_below(), world.spool.tenant(&world.tenant).expect("there"));
+    another.stat(DropFolder::Inbox, &name("june.csv")).expect("read");
+    assert_eq!((open > 1, open_below()), (true, open));
+    let World { folders, dir, spool, .. } = world;
+    drop((folders, another));
+    assert_eq!(open_below(), 0);
+    drop((spool, dir));
 }
 
 #[test]
