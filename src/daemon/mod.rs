@@ -7,6 +7,7 @@ mod expiry;
 mod guide;
 mod lock;
 mod logins;
+mod options;
 mod plan;
 mod served;
 mod signing;
@@ -28,23 +29,22 @@ use tracing::{debug, error, info, warn};
 
 pub use guide::guide;
 pub use lock::DataLock;
+pub use options::{limits, rules};
 pub use plan::{create, engine, plan, read_plan};
 pub use signing::{AllowedSigners, BadSignature, SignersError};
 
 use self::logins::Logins;
+use self::options::{pipeline_options, sftp_options, store_options, tenants};
 use self::served::Served;
-use crate::config::{
-    BadRows, Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, read_seal_key, tenants_fingerprint,
-};
+use crate::config::{Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, read_seal_key, tenants_fingerprint};
 use crate::domain::TenantName;
-use crate::pipeline::{self, Parts, Pipeline, Rules, ScrubOptions, Wake};
+use crate::pipeline::{self, Parts, Pipeline, Wake};
 use crate::purge::{PlanError, PlanFaults};
-use crate::records::Limits;
 use crate::scrub::{Scrubber, Vault};
 use crate::sftp::{self, BindError, Bound, Hint, Server};
 use crate::shutdown;
 use crate::spool::{Spool, SpoolError};
-use crate::store::{self, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How often the tenants' files are looked at.
 const TENANTS_EVERY: Duration = Duration::from_secs(1);
@@ -54,9 +54,6 @@ const UNSERVED_EVERY: Duration = Duration::from_secs(60);
 
 /// How often expired partials are looked for.
 const EXPIRY_EVERY: Duration = Duration::from_secs(3_600);
-
-/// How long the daemon waits for another writer of the store before it backs off.
-const BUSY_MS: u64 = 5_000;
 
 /// Why a daemon, or a command that works in its place, cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -259,25 +256,6 @@ impl ByHand {
     }
 }
 
-/// The rules of a tenant's files.
-#[must_use]
-pub fn rules(config: &Config, tenant: &crate::config::Tenant) -> Rules {
-    let options = &tenant.options;
-    Rules {
-        settings: options.settings(),
-        email_aliases: options.email_aliases.clone(),
-        request_id_column: options.request_id_column.clone(),
-        require_checksum: options.require_checksum,
-        trust_resumes: options.trust_resumes,
-        accept_unterminated: options.accept_unterminated_last_row,
-        limits: limits(config),
-        unpacked_bytes_max: config.limits.unpacked_bytes_max,
-        brake: options.brake,
-        reject_bad_rows: options.bad_rows == BadRows::RejectFile,
-        contact: options.support_contact.clone(),
-    }
-}
-
 /// The keys by which senders know this host.
 ///
 /// # Errors
@@ -308,23 +286,6 @@ fn pipeline(config: &Config, spool: Spool, sign: pipeline::Sign) -> Result<Pipel
     let store = Store::open(&config.store_file(), create(config), store_options(config))?;
     store.leave_keys_to_a_plan()?;
     let engine = engine(config)?;
-    let options = pipeline::Options {
-        settle: Duration::from_secs(config.pipeline.settle_seconds),
-        scan_interval: Duration::from_secs(config.pipeline.scan_interval_seconds),
-        checksum_wait: Duration::from_secs(config.pipeline.checksum_wait_seconds),
-        chunk_shared: Duration::from_millis(config.pipeline.chunk_milliseconds),
-        chunk_alone: Duration::from_millis(config.pipeline.chunk_milliseconds.saturating_mul(8).min(3_000)),
-        rest_max: Duration::from_secs(300),
-        attempts_max: u32::try_from(config.pipeline.attempts_max).unwrap_or(u32::MAX),
-        hold_warn: Duration::from_secs(config.pipeline.hold_warn_hours * 3_600),
-        hold_for: Duration::from_secs(config.pipeline.hold_days * 86_400),
-        unindexed_rows_max: config.store.unindexed_rows_max,
-        // Another program's writers need it after every chunk.
-        chunk_rest: if config.store.database.is_some() { pipeline::OTHERS_TURN } else { Duration::ZERO },
-        scrub: ScrubOptions { after_rows: config.scrub.after_rows, after: Duration::from_secs(config.scrub.after_minutes * 60) },
-        originals_days: days(config.retention.originals_days),
-        reports_days: days(config.retention.reports_days),
-    };
     let scrubber = Scrubber::new(&store, vault(config)?, engine.living())?;
     let tenants = tenants(config);
     let parts = Parts {
@@ -337,7 +298,7 @@ fn pipeline(config: &Config, spool: Spool, sign: pipeline::Sign) -> Result<Pipel
         requests_dir: requests_dir(config),
         tenants,
     };
-    Ok(Pipeline::new(options, parts))
+    Ok(Pipeline::new(pipeline_options(config), parts))
 }
 
 /// Where identifiers are sealed until a scrub has searched for them. The key is made where `init` has not made it.
@@ -359,64 +320,6 @@ fn make_key(file: &Path) -> io::Result<()> {
     made.write_all(format!("{}\n", hex::encode(bytes)).as_bytes())?;
     made.sync_all()?;
     file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-fn tenants(config: &Config) -> std::collections::BTreeMap<TenantName, Rules> {
-    let open = config.tenants.sound().filter(|tenant| !tenant.disabled);
-    open.map(|tenant| (tenant.name.clone(), rules(config, tenant))).collect()
-}
-
-/// What a file may cost.
-#[must_use]
-pub fn limits(config: &Config) -> Limits {
-    let limits = &config.limits;
-    Limits {
-        row_bytes_max: size(limits.row_bytes_max),
-        quoted_lines_max: limits.quoted_lines_max,
-        rows_per_file_max: limits.rows_per_file_max,
-        columns_max: size(limits.columns_max),
-        rows_recommended: limits.rows_recommended,
-    }
-}
-
-fn sftp_options(config: &Config) -> sftp::Options {
-    let section = &config.sftp;
-    sftp::Options {
-        listen: section.listen.clone(),
-        legacy_clients: section.legacy_clients,
-        sessions_max: size(section.sessions_max),
-        sessions_per_tenant_max: size(section.sessions_per_tenant_max),
-        sessions_per_source_max: size(section.sessions_per_source_max),
-        login_seconds: section.login_seconds_max,
-        login_tries_max: size(section.login_attempts_max),
-        password_login: section.password_login,
-        password_checks_max: size(section.password_checks_max),
-        penalties: sftp::PenaltyOptions {
-            seconds_min: section.penalty_seconds_min,
-            seconds_max: section.penalty_seconds_max,
-            exempt: section.penalty_exempt_networks.clone(),
-            ..sftp::PenaltyOptions::default()
-        },
-        idle_seconds: section.idle_seconds_max,
-        reply_seconds: section.reply_seconds_max,
-        handles_per_channel_max: size(section.handles_per_session_max),
-        upload_bytes_max: section.upload_bytes_max,
-        free_bytes_min: section.free_bytes_min,
-        grace_seconds: config.pipeline.drain_seconds,
-        ..sftp::Options::default()
-    }
-}
-
-fn store_options(config: &Config) -> store::Options {
-    store::Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS }
-}
-
-fn days(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-fn size(number: u64) -> usize {
-    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// The pipeline on a thread of its own. `alive` is dropped when it ends, however it ends.

@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use super::PurgeError;
 use super::people::{People, account_name, lossy_text};
 use super::plan::AccountRule;
-use super::sql::{CHUNK, EMPTIED, in_main, name, of, tuple};
+use super::terms::{CHUNK, EMPTIED, in_main, name, of, tuple};
 use crate::domain::{Identity, IdentityKey, ImportId};
 use crate::store::Doing;
 use crate::store::ledger;

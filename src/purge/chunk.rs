@@ -10,7 +10,7 @@ use super::detach::Detaching;
 use super::exempt::Exemptions;
 use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
-use super::sql::{CHUNK, EMPTIED, name};
+use super::terms::{CHUNK, EMPTIED, name};
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, State};
 use crate::store::ledger::{self, ImportRow, Progress, Suppression, SuppressionKind, Target};

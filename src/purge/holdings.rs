@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row};
 use super::accounts::{Accounts, Kept};
 use super::people::{People, empty_chunk, lossy_text};
 use super::plan::Compare;
-use super::sql::{CHUNK, in_main, of};
+use super::terms::{CHUNK, in_main, of};
 use super::{Engine, PurgeError};
 use crate::domain::{Email, TenantName};
 use crate::store::{Doing, Key};

@@ -28,6 +28,7 @@ mod places;
 mod sample;
 mod shape;
 mod sql;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod traces;

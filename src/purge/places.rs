@@ -1,7 +1,7 @@
 //! The places that may hold an address: a column, or what a path leads to in a column of JSON, each place of a list among them.
 
 use super::plan::{EVERY, Match, Rule};
-use super::sql::{literal, of};
+use super::terms::{literal, of};
 
 /// Whether a place that may hold an address is so: any of them, where it is a list.
 pub(super) fn holds(rule: &Rule, m: &Match, is: impl FnOnce(&str) -> String) -> String {

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::shape::{Shape, Table, rows};
-use super::sql::{in_main, name, of};
+use super::terms::{in_main, name, of};
 use crate::store::StoreError;
 
 /// A column that looks like addresses.

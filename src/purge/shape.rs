@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::sql::{in_main, of};
+use super::terms::{in_main, of};
 use crate::store::{Doing, StoreError};
 
 /// A database's shape.
@@ -116,7 +116,7 @@ impl Shape {
 
     /// What has to be done so that a full-text index forgets the words of rows that go: what it drops, it keeps until it merges.
     pub(super) fn forgetting(&self, name: &str) -> String {
-        let quoted = super::sql::name(name);
+        let quoted = super::terms::name(name);
         match self.full_text.iter().find(|(found, _)| same(found, name)) {
             Some((_, module)) if module == "fts5" => format!(
                 " and forget at once, which no scrub can see (where the application's SQLite is 3.42 or later, run once: INSERT INTO \
@@ -210,7 +210,8 @@ impl Table {
         let indexed = rows(connection, sql, [&self.name], |row| <(String, String)>::try_from(row))?;
         let own = self.columns.iter().map(|column| (column.name.clone(), column.likeness.collation.clone()));
         // SQLite lists those too that it has only read of.
-        let compares = |collation: &String| connection.prepare(&format!("SELECT '' = '' COLLATE {}", super::sql::name(collation))).is_ok();
+        let compares =
+            |collation: &String| connection.prepare(&format!("SELECT '' = '' COLLATE {}", super::terms::name(collation))).is_ok();
         let is_known =
             |collation: &String| ["", "BINARY", "NOCASE", "RTRIM"].iter().any(|known| same(known, collation)) || compares(collation);
         let mut found: Vec<_> = own.chain(indexed).filter(|(_, collation)| !is_known(collation)).collect();

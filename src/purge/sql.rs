@@ -7,40 +7,7 @@
 
 use super::places::holds;
 use super::plan::{AccountRule, Action, Compare, Edge, Match, Plan, PlanError, Rule, Set, Value};
-
-/// The subjects that a transaction takes: a temporary table with one column, `key`.
-pub(super) const CHUNK: &str = r#"temp."expunged_chunk""#;
-
-/// The addresses that nobody has any more once those subjects are gone: `address` and `tenant`.
-pub(super) const ADDRESSES: &str = r#"temp."expunged_addresses""#;
-
-/// The accounts that go: the columns of the account rule, as `c0`, `c1`, …
-pub(super) const EMPTIED: &str = r#"temp."expunged_emptied""#;
-
-/// A quoted identifier.
-pub(super) fn name(identifier: &str) -> String {
-    format!("\"{}\"", identifier.replace('"', "\"\""))
-}
-
-/// A quoted text.
-pub(super) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
-/// A column of a table.
-pub(super) fn of(table: &str, column: &str) -> String {
-    format!("{}.{}", name(table), name(column))
-}
-
-/// A table of the main database: a temporary one of the same name must not stand in for it.
-pub(super) fn in_main(table: &str) -> String {
-    format!("main.{}", name(table))
-}
-
-/// Columns as one value, or as a row of values.
-pub(super) fn tuple(columns: &[String]) -> String {
-    if let [one] = columns { one.clone() } else { format!("({})", columns.join(", ")) }
-}
+use super::terms::{ADDRESSES, CHUNK, EMPTIED, in_main, literal, name, of, or_never, tuple};
 
 /// What is done to the database, in order.
 #[derive(Debug)]
@@ -521,10 +488,6 @@ fn is_later(key: &str) -> String {
 
 fn cells(count: usize) -> String {
     (0..count).map(|at| format!("\"r{at}\"")).collect::<Vec<_>>().join(", ")
-}
-
-pub(super) fn or_never(conditions: &[String]) -> String {
-    if conditions.is_empty() { "0".to_owned() } else { conditions.join(" OR ") }
 }
 
 fn nulls(columns: &[&String]) -> String {

@@ -7,7 +7,7 @@ use super::chunk::identity;
 use super::people::{People, Person, empty_chunk};
 use super::places::holds;
 use super::plan::{Action, Edge, Match, Rule, Tenancy};
-use super::sql::{in_main, of, or_never};
+use super::terms::{in_main, of, or_never};
 use super::{Engine, PurgeError};
 use crate::domain::ImportId;
 use crate::store::{Doing, Kept, Living, ledger};

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::sample::some;
 use super::shape::{Column, ForeignKey, Shape, Table, UNDECLARED, rows, same};
-use super::sql::{in_main, literal, name, of};
+use super::terms::{in_main, literal, name, of};
 use crate::store::StoreError;
 
 /// A column that looks like a key, and that no declared key covers.

@@ -4,7 +4,7 @@ use super::super::places::place;
 use super::super::plan::{Action, Compare, Edge, Match, Rule};
 use super::super::sample::{AddressColumn, holds_numbers, texts};
 use super::super::shape::{Kind, Table, rows, same};
-use super::super::sql::{in_main, of, or_never};
+use super::super::terms::{in_main, of, or_never};
 use super::{Finding, FindingKind, Look};
 use crate::domain::Email;
 use crate::store::StoreError;

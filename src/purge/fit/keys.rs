@@ -4,7 +4,7 @@
 
 use super::super::plan::{AccountRule, Action, Edge, Rule, Set, Value};
 use super::super::shape::{Column, ForeignKey, Kind, Table, same, same_key};
-use super::super::sql::{in_main, of};
+use super::super::terms::{in_main, of};
 use super::Look;
 use crate::store::StoreError;
 

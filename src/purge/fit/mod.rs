@@ -257,12 +257,12 @@ impl<'a> Look<'a> {
         }
         self.by_rows = true;
         let rows = count_rows(self.connection, table, self.unindexed_rows_max.saturating_add(1))?;
-        let quoted: Vec<_> = columns.iter().map(|column| format!("{}{collate}", super::sql::name(column))).collect();
-        let index = super::sql::name(&format!("{table}_by_{}", columns.join("_")));
+        let quoted: Vec<_> = columns.iter().map(|column| format!("{}{collate}", super::terms::name(column))).collect();
+        let index = super::terms::name(&format!("{table}_by_{}", columns.join("_")));
         let too_many = rows > self.unindexed_rows_max;
         let size = if too_many { format!("has more than {} rows", self.unindexed_rows_max) } else { format!("has {rows} rows") };
         let what = format!("\"{table}\" ({}) has no index, and the table {size}", columns.join(", "));
-        let mend = Some(format!("run: CREATE INDEX {index} ON {} ({});", super::sql::name(table), quoted.join(", ")));
+        let mend = Some(format!("run: CREATE INDEX {index} ON {} ({});", super::terms::name(table), quoted.join(", ")));
         let finding = Finding { kind: if too_many { FindingKind::Misfit } else { FindingKind::Unindexed }, what, mend };
         if !self.found.contains(&finding) {
             self.found.push(finding);
