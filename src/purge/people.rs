@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::PurgeError;
 use super::plan::{AccountRule, Compare, Plan, Tenancy};
-use super::shape::{rows, same};
+use super::shape::rows;
 use super::sql::by_key;
 use super::terms::{CHUNK, in_main, name, of};
 use crate::domain::{Email, Identity, IdentityKey, SubjectKey, TenantName};
@@ -229,8 +229,9 @@ impl<'a> People<'a> {
 /// asked, and walk it for each row of a list.
 fn finds_by(connection: &Connection, sql: &str, column: &str) -> Result<bool, StoreError> {
     let steps = rows(connection, &format!("EXPLAIN QUERY PLAN {sql}"), ("", ""), |row| row.get::<_, String>("detail"))?;
-    let is_term = |part: &str| part.trim_end_matches(')').strip_suffix("=?").is_some_and(|found| same(found, column));
-    Ok(steps.iter().any(|step| step.split([' ', '(']).any(is_term)))
+    let terms = ["(", " AND "].map(|before| format!("{before}{column}=?").to_ascii_lowercase());
+    let finds = |step: &String| terms.iter().any(|term| step.to_ascii_lowercase().contains(term));
+    Ok(steps.iter().any(finds))
 }
 
 /// How many targets are read together.

@@ -44,24 +44,23 @@ fn of_note(column: &str, parent_column: &str) -> String {
 #[test]
 fn people_are_looked_for_by_an_index_on_their_address_and_in_it_alone_where_it_holds_all_that_is_asked() {
     let tenant = TenantName::parse("acme").unwrap();
-    let plan = |compare: &str| {
+    let found_by = |column: &str, compare: &str, indexes: &str| {
         let text = format!(
-            "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {{ column = 'team' }}\naddress = {{ column = 'mail', compare = '{compare}' }}"
+            "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {{ column = 'team' }}\naddress = {{ column = '{column}', compare = '{compare}' }}"
         );
-        Plan::parse(&text).unwrap()
-    };
-    let found = |compare: &str, indexes: &str| {
-        let c = database(&format!("{PEOPLE}{indexes}"));
-        let plan = plan(compare);
+        let (plan, c) = (Plan::parse(&text).unwrap(), database(&format!("{PEOPLE}{indexes}")));
         let sql = People::of(&plan, &tenant).unwrap().by_address(&c, false).unwrap();
         c.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), ("t", "one@x.example"), |row| row.get::<_, String>("detail")).unwrap()
     };
+    let found = |compare: &str, indexes: &str| found_by("mail", compare, indexes);
     let alone = "SEARCH main.people USING COVERING INDEX a (team=? AND mail=?)";
     assert_eq!(found("exact", "CREATE INDEX a ON people (team, mail);"), alone);
     assert_eq!(found("nocase", "CREATE INDEX a ON people (team, mail COLLATE NOCASE);"), alone);
     let by_address = "SEARCH main.people USING INDEX b (mail=?)";
     assert_eq!(found("exact", "CREATE INDEX a ON people (team, code, mail); CREATE INDEX b ON people (mail);"), by_address);
     assert_eq!(found("nocase", "CREATE INDEX a ON people (team, mail); CREATE INDEX b ON people (mail COLLATE NOCASE);"), by_address);
+    let odd = r#"ALTER TABLE people ADD COLUMN "e mail" TEXT; CREATE INDEX a ON people (team, "e mail"); CREATE INDEX b ON people ("e mail" COLLATE NOCASE);"#;
+    assert_eq!(found_by("E mail", "nocase", odd), "SEARCH main.people USING INDEX b (e mail=?)");
 }
 
 #[test]
