@@ -239,7 +239,7 @@ impl Handler for Login {
 
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, ssh: &mut Ssh) -> Result<(), Self::Error> {
         let Some(login) = self.proven.as_ref().filter(|_| name == "sftp") else { return ssh.channel_failure(id) };
-        let Some(channel) = self.waiting.remove(&id) else { return ssh.channel_failure(id) };
+        // First: a channel that is refused still waits, and may ask again.
         let folders = match login.spool.tenant(&login.tenant) {
             Ok(folders) => folders,
             Err(cause) => {
@@ -247,6 +247,7 @@ impl Handler for Login {
                 return ssh.channel_failure(id);
             }
         };
+        let Some(channel) = self.waiting.remove(&id) else { return ssh.channel_failure(id) };
         ssh.channel_success(id)?;
         self.serve(channel, login, Sender { tenant: login.tenant.clone(), folders }, ssh.handle());
         Ok(())

@@ -65,8 +65,7 @@ impl World {
         let directory: Directory = {
             let spool = spool.clone();
             Arc::new(move |login: &str| {
-                let tenant = TenantName::parse(login).map_err(|_| "no such login")?;
-                spool.tenant(&tenant).map_err(|_| "no such login")?;
+                let tenant = TenantName::parse(login).ok().filter(|_| ["acme", "acme-2"].contains(&login)).ok_or("no such login")?;
                 let keys = [7, 1].map(|seed| AllowedKey::from(key(seed).public_key().clone())).to_vec();
                 Ok(Arc::new(TenantLogin {
                     tenant,

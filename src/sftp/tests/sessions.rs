@@ -91,6 +91,30 @@ fn at_most_four_channels_and_no_shell_command_or_legacy_scp() {
     });
 }
 
+#[test]
+fn who_finds_no_folders_may_ask_again() {
+    run(async {
+        let world = World::new();
+        let handle = world.log_in().await;
+        let mut channel = handle.channel_open_session().await.unwrap();
+        std::fs::remove_dir_all(world.path("")).unwrap();
+        for there in [false, false, true] {
+            if there {
+                world.spool.create_tenant(&tenant("acme")).unwrap();
+            }
+            channel.request_subsystem(true, "sftp").await.unwrap();
+            let answered = loop {
+                match channel.wait().await.expect("open") {
+                    ChannelMsg::Success => break true,
+                    ChannelMsg::Failure => break false,
+                    _ => {}
+                }
+            };
+            assert_eq!(answered, there);
+        }
+    });
+}
+
 /// A channel on which packets are sent as bytes.
 pub(super) async fn raw(world: &World) -> (Handle<Trusting>, russh::Channel<client::Msg>) {
     let handle = world.log_in().await;
