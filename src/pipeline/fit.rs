@@ -278,6 +278,16 @@ mod tests {
     }
 
     #[test]
+    fn an_import_that_waits_for_its_plan_has_as_many_attempts_as_before() {
+        let (folder, mut pipeline, import) = world();
+        pipeline.options.attempts_max = 1;
+        sql(&folder, "ALTER TABLE notes RENAME TO remarks");
+        let misfit = pipeline.step(import).expect_err("a misfit");
+        assert!(!pipeline.give_up(import, &misfit).expect("read"));
+        assert!(pipeline.give_up(import, &Fault::Panic).expect("counted"), "the first that counts");
+    }
+
+    #[test]
     fn while_no_table_changes_the_plan_is_not_looked_at_anew() {
         let (folder, mut pipeline, import) = world();
         pipeline.tell_fit();

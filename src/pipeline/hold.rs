@@ -127,9 +127,10 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Counts a fault of ours against an import. True: it was the last that it gets, and it waits for a person now.
+    /// Counts a fault of ours against an import. True: it was the last that it gets, and it waits for a person now. A plan that does not
+    /// fit is no fault of the import's, which waits until it does: see [`Self::paused`].
     pub(super) fn give_up(&mut self, import: ImportId, fault: &Fault) -> Result<bool, Fault> {
-        if fault.passing() {
+        if fault.passing() || fault.misfit() {
             return Ok(false);
         }
         let attempts = self.store.write("count an attempt", |tx| ledger::note_attempt(tx, import))?;

@@ -44,7 +44,7 @@ impl Running {
         Self { pace: Pace::new(scans), sealed: false }
     }
 
-    /// After a fault all is looked at anew, but how long a chunk took is still known.
+    /// After a fault that passes all is looked at anew, but how long a chunk took is still known.
     pub(super) fn fault(&mut self) {
         self.sealed = false;
     }

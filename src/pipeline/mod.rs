@@ -419,8 +419,10 @@ impl Pipeline {
                 self.import_over(import);
             }
             Err(fault) => {
-                if let Some(running) = self.running.get_mut(&import) {
-                    running.fault();
+                match self.running.get_mut(&import).filter(|_| fault.passing()) {
+                    Some(running) => running.fault(),
+                    // What a chunk is too large for is one.
+                    None => drop(self.running.remove(&import)),
                 }
                 match self.give_up(import, &fault) {
                     Ok(true) => {
