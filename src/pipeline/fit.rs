@@ -166,8 +166,7 @@ mod tests {
 
     use super::super::testing::pipeline;
     use super::*;
-    use crate::domain::IdentityKey;
-    use crate::domain::{Mode, Settings, SubjectKey, TenantName};
+    use crate::domain::{IdentityKey, Mode, Settings, SubjectKey, TenantName};
     use crate::purge::{Engine, InputRow, Plan};
     use crate::store::ledger::{NewImport, Origin};
     use crate::store::{self, Create, Store};

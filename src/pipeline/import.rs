@@ -237,7 +237,6 @@ impl Pipeline {
         }
         let keep = self.options.originals_days;
         let ended = self.engine.finish(&mut self.store, row.id, &Ending::Completed, Self::now(), |ended| report(ended, keep).to_json())?;
-        self.running.remove(&row.id);
         self.tell_end(&ended);
         Ok(Step::More)
     }

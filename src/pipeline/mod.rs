@@ -419,14 +419,13 @@ impl Pipeline {
                 self.import_over(import);
             }
             Err(fault) => {
-                match self.running.get_mut(&import).filter(|_| fault.passing()) {
-                    Some(running) => running.fault(),
-                    // What a chunk is too large for is one.
-                    None => drop(self.running.remove(&import)),
+                match self.running.get_mut(&import) {
+                    Some(running) if fault.passing() => running.fault(),
+                    // What a chunk is too large for does not pass.
+                    _ => drop(self.running.remove(&import)),
                 }
                 match self.give_up(import, &fault) {
                     Ok(true) => {
-                        self.running.remove(&import);
                         error!(%tenant, import = import.0, cause = %fault.chain(), "import given up");
                         self.turns.well(&tenant);
                         return;

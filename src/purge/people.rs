@@ -118,14 +118,9 @@ impl<'a> People<'a> {
             let (text, people) = (self.text(Some(&address.column)), in_main(&subject.table));
             format!("SELECT {key}, {text}, NULL, NULL, NULL FROM {people} WHERE {condition}")
         };
-        let ways = [self.where_clause(&has), self.where_keys(&has)].map(select);
-        for sql in &ways {
-            if finds_by(connection, sql, &address.column)? {
-                return Ok(sql.clone());
-            }
-        }
-        let [sql, _] = ways;
-        Ok(sql)
+        let [sql, aside] = [self.where_clause(&has), self.where_keys(&has)].map(select);
+        let finds = |sql: &str| finds_by(connection, sql, &address.column);
+        Ok(if !finds(&sql)? && finds(&aside)? { aside } else { sql })
     }
 
     /// Everyone who has any address.

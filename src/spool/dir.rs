@@ -54,17 +54,17 @@ impl Dir {
 
     /// What stands under a name; a link is itself.
     pub(super) fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
-        match fs::statat(&self.0, component(name)?, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
+        self.stat_at(component(name)?)
     }
 
     /// Which folder stands at a path below it, if one does. Only ever compared: a link on the way is followed.
     pub(super) fn identity_at(&self, path: &str) -> io::Result<Option<(u64, u64)>> {
+        Ok(self.stat_at(path)?.as_ref().map(identity))
+    }
+
+    fn stat_at(&self, path: &str) -> io::Result<Option<Stat>> {
         match fs::statat(&self.0, path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(identity(&stat))),
+            Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
