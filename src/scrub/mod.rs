@@ -28,6 +28,8 @@ mod text;
 mod walk;
 
 use std::io;
+use std::panic::resume_unwind;
+use std::thread;
 
 use jiff::Timestamp;
 
@@ -40,7 +42,7 @@ use self::roots::Owners;
 use self::walk::{Images, NoRows, Slice, Stop, Tally, Tell};
 use crate::domain::ImportId;
 use crate::store::ledger::{self, ScrubRow};
-use crate::store::{Doing, Living, Store, StoreError};
+use crate::store::{Doing, Living, LogKeeper, Store, StoreError};
 
 pub use content::Found;
 pub use needles::ID_BYTES_MIN;
@@ -110,6 +112,8 @@ struct Running {
     needles: Needles,
     sought: Sought,
     walking: Walking,
+    /// Made when it is first needed.
+    log_keeper: Option<LogKeeper>,
 }
 
 /// One time through the file.
@@ -230,7 +234,7 @@ impl Scrubber {
         // Who knows what was written meanwhile. What an ended walk saw, it saw.
         progress.disturbed |= progress.stage == Stage::Walk && progress.next_page > 1;
         let walking = Walking { saved_page: progress.next_page, ..Walking::default() };
-        Ok(Running { row, progress, needles: needles.build(), sought, walking })
+        Ok(Running { row, progress, needles: needles.build(), sought, walking, log_keeper: None })
     }
 
     fn samples(&self, store: &mut Store, running: &mut Running) -> Result<Step, ScrubError> {
@@ -325,7 +329,7 @@ impl Scrubber {
         let mut progress = running.progress.clone();
         let (id, walking) = (running.row.id, &mut running.walking);
         let (mut images, images_of) = (std::mem::take(&mut walking.images), walking.images_of.take());
-        let (stop, left) = store.write("scrub pages", |tx| {
+        let (stop, left) = store.write_for_now("scrub pages", |tx| {
             let now = Moment::of(tx)?;
             progress.meet(now, walking.left);
             let mut stop = Stop::End;
@@ -349,12 +353,37 @@ impl Scrubber {
         walking.dirty.move_below(end, &mut walking.mended);
         walking.left = Some(left);
         running.progress = progress;
-        if walking.dirty.is_empty() {
-            // The next look reads the file. A reader in the way does not matter yet: what stands in the log is read from there.
-            let found = if walking.passed { store.checkpoint()? } else { store.bring_back()? };
-            walking.in_file = found.is_whole().then_some(left);
+        if !walking.dirty.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // A reader in the way does not matter yet: what stands in the log is read from there.
+        if walking.passed {
+            walking.in_file = store.checkpoint()?.is_whole().then_some(left);
+            return Ok(());
+        }
+        self.look_and_bring_back(store, running, go_on)
+    }
+
+    /// Looks at the next pages while another thread brings the log back, which waits for the disk. The log is back, or as far as readers
+    /// let it, before anything is written again, so that it does not grow.
+    fn look_and_bring_back(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
+        let keeper = match running.log_keeper.take() {
+            Some(keeper) => Some(keeper),
+            None => store.log_keeper()?,
+        };
+        let Some(mut keeper) = keeper else {
+            store.bring_back()?;
+            return self.look(store, running, go_on);
+        };
+        let keeping = &mut keeper;
+        let (looked, brought) = thread::scope(|scope| {
+            let thread = thread::Builder::new().name("log".to_owned()).spawn_scoped(scope, move || keeping.bring_back());
+            let looked = self.look(store, running, go_on);
+            // Where no thread is to be had the log waits for a later commit.
+            (looked, thread.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))))
+        });
+        running.log_keeper = Some(keeper);
+        brought.ok().transpose().and(looked)
     }
 
     /// Looks at the mended pages again, in the file: the log was brought back into it.

@@ -276,12 +276,48 @@ impl Store {
         done.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
+    /// As [`Self::write`], but what it did is durable only once the log is brought back ([`Self::bring_back`], [`LogKeeper::bring_back`])
+    /// or something else is written: until then a power cut takes all of it back, though the death of this process does not. For what is
+    /// done again where it did not happen. Without a log it is as [`Self::write`]: a rollback journal would be in danger.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub fn write_for_now<T, E: From<StoreError>>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if read(&self.connection, "journal_mode")? != "wal" {
+            return self.write(doing, work);
+        }
+        set(&self.connection, "synchronous", "NORMAL", "1")?;
+        let done = catch_unwind(AssertUnwindSafe(|| self.write(doing, work)));
+        let durable_again = set(&self.connection, "synchronous", "FULL", "2");
+        let done = done.unwrap_or_else(|panic| resume_unwind(panic))?;
+        durable_again?;
+        Ok(done)
+    }
+
     /// Brings back into the database what the log holds and no reader is in the way of. Keeps nobody out, and empties no log.
     ///
     /// # Errors
     /// [`StoreError::Sqlite`].
     pub fn bring_back(&self) -> Result<Checkpoint, StoreError> {
-        self.run_checkpoint("PRAGMA main.wal_checkpoint(PASSIVE)").doing("checkpoint the store")
+        run_checkpoint(&self.connection, BRING_BACK).doing("checkpoint the store")
+    }
+
+    /// Another connection to the same store, which only brings the log back, on another thread while this one is at other work.
+    /// `None`: the store has no name by which it could be opened again.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the file, SQLite, or a setting that did not take.
+    pub fn log_keeper(&self) -> Result<Option<LogKeeper>, StoreError> {
+        let Some(path) = self.connection.path().filter(|path| !path.is_empty()) else { return Ok(None) };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = connect(Path::new(path), flags)?;
+        settings(&connection, Options { cache_bytes: 0, busy_ms: 0 })?;
+        set(&connection, "synchronous", "FULL", "2")?;
+        Ok(Some(LogKeeper(connection)))
     }
 
     /// Empties the write-ahead log into the database, if no reader is in the way.
@@ -292,17 +328,33 @@ impl Store {
         let doing = "checkpoint the store";
         // While it waits for readers it keeps writers out.
         self.connection.busy_timeout(self.busy.min(CHECKPOINT_WAIT)).doing(doing)?;
-        let found = self.run_checkpoint("PRAGMA main.wal_checkpoint(TRUNCATE)").doing(doing);
+        let found = run_checkpoint(&self.connection, "PRAGMA main.wal_checkpoint(TRUNCATE)").doing(doing);
         self.connection.busy_timeout(self.busy).doing(doing)?;
         found
     }
+}
 
-    fn run_checkpoint(&self, sql: &str) -> rusqlite::Result<Checkpoint> {
-        self.connection.query_row(sql, [], |row| {
-            let frames = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).ok());
-            Ok(Checkpoint { busy: row.get::<_, i64>(0)? != 0, log_frames: frames(1)?, checkpointed_frames: frames(2)? })
-        })
+/// A connection that only brings the log back ([`Store::log_keeper`]).
+#[derive(Debug)]
+pub struct LogKeeper(Connection);
+
+impl LogKeeper {
+    /// As [`Store::bring_back`].
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn bring_back(&self) -> Result<Checkpoint, StoreError> {
+        run_checkpoint(&self.0, BRING_BACK).doing("checkpoint the store")
     }
+}
+
+const BRING_BACK: &str = "PRAGMA main.wal_checkpoint(PASSIVE)";
+
+fn run_checkpoint(connection: &Connection, sql: &str) -> rusqlite::Result<Checkpoint> {
+    connection.query_row(sql, [], |row| {
+        let frames = |at| row.get::<_, i64>(at).map(|n| u64::try_from(n).ok());
+        Ok(Checkpoint { busy: row.get::<_, i64>(0)? != 0, log_frames: frames(1)?, checkpointed_frames: frames(2)? })
+    })
 }
 
 /// Pages in the log after which a commit brings them back. research/purge-performance.md, section 1.

@@ -127,6 +127,43 @@ fn a_checkpoint_empties_the_log_unless_a_reader_is_in_the_way() {
 }
 
 #[test]
+fn a_log_is_brought_back_on_another_thread_as_far_as_a_reader_of_the_first_connection_has_seen() {
+    let (_folder, path) = folder();
+    let mut store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();
+    let keeper = store.log_keeper().unwrap().unwrap();
+    let put =
+        |t: &rusqlite::Transaction<'_>| t.execute("INSERT INTO accounts VALUES ('acme', 'held-by-nobody-else', NULL)", []).doing("test");
+    store.write_for_now("test", put).unwrap();
+    let in_file = || std::fs::read(&path).unwrap().windows(19).any(|bytes| bytes == b"held-by-nobody-else");
+    assert!(!in_file());
+    let reader = store.connection_mut().transaction().unwrap();
+    reader.query_row("SELECT count(*) FROM accounts", [], |_| Ok(())).unwrap();
+    std::thread::spawn(move || assert!(keeper.bring_back().unwrap().is_whole())).join().unwrap();
+    assert!(in_file());
+    drop(reader);
+    let log = || std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
+    let before = log();
+    store.write("test", |t| t.execute("DELETE FROM accounts", []).doing("test")).unwrap();
+    assert!(log() <= before, "the log begins anew");
+}
+
+#[test]
+fn whatever_is_written_for_now_the_next_commit_is_durable() {
+    let (_folder, path) = folder();
+    let mut store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();
+    let level = |c: &Connection| c.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0)).unwrap();
+    let (full, normal) = (2, 1);
+    assert_eq!(store.write_for_now("test", |t| Ok::<_, StoreError>(level(t))).unwrap(), normal);
+    assert_eq!(level(store.connection()), full);
+    assert!(store.write_for_now("test", |_| Err::<(), _>(StoreError::NoImport(7))).is_err());
+    assert_eq!(level(store.connection()), full);
+    let (_folder, path) = folder();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE people (name TEXT)").unwrap();
+    let mut without_log = Store::open(&path, Create::LedgerOnly, OPTIONS).unwrap();
+    assert_eq!(without_log.write_for_now("test", |t| Ok::<_, StoreError>(level(t))).unwrap(), full);
+}
+
+#[test]
 fn another_writer_makes_it_busy_and_nothing_else_does() {
     let (_folder, path) = folder();
     let mut store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();

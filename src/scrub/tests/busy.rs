@@ -219,7 +219,7 @@ fn what_another_commits_between_two_looks_is_not_written_over_with_what_the_file
     let mut wanted = None;
     run(&mut world, &mut scrubber, at(), |_, scrubber| {
         let Some(walking) = scrubber.running.as_ref().map(|running| &running.walking) else { return };
-        if wanted.is_none() && walking.in_file.is_some() {
+        if wanted.is_none() && !walking.mended.is_empty() {
             // As long as before, beside the hole of row 900: the first page is not touched, and the log keeps it.
             application.0.execute_batch("UPDATE log SET line = replace(line, '0', 'x') WHERE rowid BETWEEN 899 AND 902").unwrap();
             wanted = Some(lines(&application.0));
