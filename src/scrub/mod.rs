@@ -42,7 +42,7 @@ use self::roots::Owners;
 use self::walk::{Images, NoRows, Slice, Stop, Tally, Tell};
 use crate::domain::ImportId;
 use crate::store::ledger::{self, ScrubRow};
-use crate::store::{Doing, Living, LogKeeper, Store, StoreError};
+use crate::store::{Checkpoint, Doing, Living, LogKeeper, Store, StoreError};
 
 pub use content::Found;
 pub use needles::ID_BYTES_MIN;
@@ -364,26 +364,29 @@ impl Scrubber {
         self.look_and_bring_back(store, running, go_on)
     }
 
-    /// Looks at the next pages while another thread brings the log back, which waits for the disk. The log is back, or as far as readers
-    /// let it, before anything is written again, so that it does not grow.
+    /// Looks at the next pages while another thread brings the log back, which waits for the disk. Nothing is mended before that has
+    /// ended, so that the log begins anew, if no one else needs it.
     fn look_and_bring_back(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
-        let keeper = match running.log_keeper.take() {
-            Some(keeper) => Some(keeper),
-            None => store.log_keeper()?,
-        };
-        let Some(mut keeper) = keeper else {
-            store.bring_back()?;
+        let mended = running.walking.left;
+        let Some(mut keeper) = running.log_keeper.take().or_else(|| store.log_keeper()) else {
+            let brought = store.bring_back()?;
+            running.walking.in_file = mended.filter(|_| brought.is_whole());
             return self.look(store, running, go_on);
         };
         let keeping = &mut keeper;
         let (looked, brought) = thread::scope(|scope| {
             let thread = thread::Builder::new().name("log".to_owned()).spawn_scoped(scope, move || keeping.bring_back());
             let looked = self.look(store, running, go_on);
-            // Where no thread is to be had the log waits for a later commit.
             (looked, thread.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))))
         });
         running.log_keeper = Some(keeper);
-        brought.ok().transpose().and(looked)
+        let brought = match brought {
+            Ok(brought) => brought,
+            // No thread is to be had.
+            Err(_) => store.bring_back(),
+        };
+        running.walking.in_file = mended.filter(|_| brought.as_ref().is_ok_and(Checkpoint::is_whole));
+        brought.and(looked)
     }
 
     /// Looks at the mended pages again, in the file: the log was brought back into it.

@@ -132,6 +132,8 @@ pub struct Store {
     // Closed before `sweep` runs: fields drop in this order.
     connection: Connection,
     busy: Duration,
+    /// Whether a commit may not be durable, because a setting was lowered for one and is not back yet.
+    lowered: bool,
     _sweep: Option<Sweep>,
 }
 
@@ -191,7 +193,7 @@ impl Store {
         }
         set(&connection, "synchronous", "FULL", "2")?;
         set(&connection, "wal_autocheckpoint", LOG_FRAMES, LOG_FRAMES)?;
-        let mut store = Self { connection, busy: Duration::from_millis(options.busy_ms), _sweep: None };
+        let mut store = Self { connection, busy: Duration::from_millis(options.busy_ms), lowered: false, _sweep: None };
         store.write("make the tables", |transaction| {
             refuse_persist(transaction, path)?;
             if let Some(name) = ledger::name_taken(transaction)? {
@@ -218,7 +220,7 @@ impl Store {
         let sweep = (!beside(path, "-wal").exists()).then(|| Sweep(path.to_owned()));
         let connection = connect(path, flags)?;
         settings(&connection, options)?;
-        Ok(Self { connection, busy: Duration::from_millis(options.busy_ms), _sweep: sweep })
+        Ok(Self { connection, busy: Duration::from_millis(options.busy_ms), lowered: false, _sweep: sweep })
     }
 
     /// Leaves the declared keys to whoever deletes by a plan, who looks in each chunk for what still refers to what is gone.
@@ -253,10 +255,27 @@ impl Store {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.be_durable()?;
+        self.transact(doing, work)
+    }
+
+    fn transact<T, E: From<StoreError>>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
         let done = work(&transaction)?;
         transaction.commit().doing(doing)?;
         Ok(done)
+    }
+
+    fn be_durable(&mut self) -> Result<(), StoreError> {
+        if self.lowered {
+            set(&self.connection, "synchronous", "FULL", "2")?;
+            self.lowered = false;
+        }
+        Ok(())
     }
 
     /// As [`Self::write`], but the commit does not go on to bring the log's pages back into the database: that keeps no writer out, and
@@ -287,15 +306,15 @@ impl Store {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        if read(&self.connection, "journal_mode")? != "wal" {
+        if !has_log(&self.connection)? {
             return self.write(doing, work);
         }
+        self.lowered = true;
         set(&self.connection, "synchronous", "NORMAL", "1")?;
-        let done = catch_unwind(AssertUnwindSafe(|| self.write(doing, work)));
-        let durable_again = set(&self.connection, "synchronous", "FULL", "2");
-        let done = done.unwrap_or_else(|panic| resume_unwind(panic))?;
-        durable_again?;
-        Ok(done)
+        let done = catch_unwind(AssertUnwindSafe(|| self.transact(doing, work)));
+        // What was committed stands. Where the setting does not take, it is raised before anything else is written.
+        let _ = self.be_durable();
+        done.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
     /// Brings back into the database what the log holds and no reader is in the way of. Keeps nobody out, and empties no log.
@@ -307,17 +326,16 @@ impl Store {
     }
 
     /// Another connection to the same store, which only brings the log back, on another thread while this one is at other work.
-    /// `None`: the store has no name by which it could be opened again.
-    ///
-    /// # Errors
-    /// [`StoreError`]: the file, SQLite, or a setting that did not take.
-    pub fn log_keeper(&self) -> Result<Option<LogKeeper>, StoreError> {
-        let Some(path) = self.connection.path().filter(|path| !path.is_empty()) else { return Ok(None) };
+    /// `None`: there is no log, or no other connection to be had.
+    #[must_use]
+    pub fn log_keeper(&self) -> Option<LogKeeper> {
+        let path = self.connection.path().filter(|path| !path.is_empty() && has_log(&self.connection).unwrap_or_default())?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = connect(Path::new(path), flags)?;
-        settings(&connection, Options { cache_bytes: 0, busy_ms: 0 })?;
-        set(&connection, "synchronous", "FULL", "2")?;
-        Ok(Some(LogKeeper(connection)))
+        let connection = connect(Path::new(path), flags).ok()?;
+        let busy_ms = u64::try_from(self.busy.as_millis()).unwrap_or(u64::MAX);
+        settings(&connection, Options { cache_bytes: 0, busy_ms }).ok()?;
+        set(&connection, "synchronous", "FULL", "2").ok()?;
+        has_log(&connection).unwrap_or_default().then_some(LogKeeper(connection))
     }
 
     /// Empties the write-ahead log into the database, if no reader is in the way.
@@ -429,6 +447,10 @@ fn read(connection: &Connection, pragma: &'static str) -> Result<String, StoreEr
     Ok(found)
 }
 
+fn has_log(connection: &Connection) -> Result<bool, StoreError> {
+    Ok(read(connection, "journal_mode")? == "wal")
+}
+
 fn no_answer(error: rusqlite::Error) -> Result<(), rusqlite::Error> {
     if matches!(error, rusqlite::Error::QueryReturnedNoRows) { Ok(()) } else { Err(error) }
 }
@@ -437,7 +459,7 @@ fn no_answer(error: rusqlite::Error) -> Result<(), rusqlite::Error> {
 /// so no one's journal in use, a journal whose header was cleared is one that was kept. (A hot one was rolled back before. A writer
 /// that was killed before it synced its journal leaves one too, with a header in it: the next writer deletes that.)
 fn refuse_persist(transaction: &Transaction<'_>, path: &Path) -> Result<(), StoreError> {
-    if read(transaction, "journal_mode")? == "wal" {
+    if has_log(transaction)? {
         return Ok(());
     }
     let mut header = [0; JOURNAL_HEADER_BYTES];

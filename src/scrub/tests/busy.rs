@@ -230,6 +230,25 @@ fn what_another_commits_between_two_looks_is_not_written_over_with_what_the_file
 }
 
 #[test]
+fn mended_pages_are_looked_at_again_in_the_file_wherever_the_last_of_them_was() {
+    for row in [6, 1490] {
+        let mut world = busy_world();
+        let application = Application::of(&world);
+        application.0.execute_batch(&format!("DELETE FROM log WHERE rowid = {row}; PRAGMA wal_checkpoint(TRUNCATE)")).unwrap();
+        world.import(&["ann@x.example"]);
+        let (mut scrubber, mut again) = (world.scrubber(), 0);
+        let ended = run(&mut world, &mut scrubber, at(), |_, scrubber| {
+            let Some(walking) = scrubber.running.as_ref().map(|running| &running.walking) else { return };
+            if walking.passed && walking.dirty.is_empty() && !walking.mended.is_empty() && !walking.verified {
+                again += 1;
+                assert!(walking.in_file.is_some() && walking.in_file == walking.left, "row {row}");
+            }
+        });
+        assert!(ended.clean() && again > 0, "row {row}");
+    }
+}
+
+#[test]
 fn what_another_commits_during_a_look_that_is_noted_is_not_written_over() {
     let mut world = World::new(
         "PRAGMA page_size = 512; PRAGMA journal_mode = WAL; CREATE TABLE log (line TEXT);
