@@ -1,7 +1,9 @@
-//! Reads `NAME.sha256`: the output of `sha256sum`, of `sha256sum --tag`, or the bare digest.
+//! Reads `NAME.sha256`: the output of `sha256sum`, of a file or of what it was fed, of `sha256sum --tag`, or the bare digest.
 
 use std::fmt;
 use std::io::{self, Read};
+
+use encoding_rs_io::DecodeReaderBytes;
 
 use crate::domain::FileName;
 
@@ -23,7 +25,10 @@ impl Checksum {
         if text.len() as u64 > CHECKSUM_BYTES_MAX {
             return Ok(None);
         }
-        Ok(std::str::from_utf8(&text).ok().and_then(|text| Self::parse(text, name)))
+        // PowerShell's `>` writes UTF-16, with a mark that says so.
+        let mut plain = Vec::new();
+        DecodeReaderBytes::new(&*text).read_to_end(&mut plain)?;
+        Ok(std::str::from_utf8(&plain).ok().and_then(|text| Self::parse(text, name)))
     }
 
     /// As [`Checksum::read`], from text. Two lines of one name that differ say nothing.
@@ -50,7 +55,8 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// `HEX  NAME`, `HEX *NAME`, `SHA256 (NAME) = HEX`, `HEX`; a leading `\` says that the name is escaped.
+/// `HEX  NAME`, `HEX *NAME`, `SHA256 (NAME) = HEX`, `HEX`; a leading `\` says that the name is escaped. The name `-` is no name:
+/// `sha256sum` was fed the file.
 fn line_parts(line: &str) -> Option<([u8; 32], Option<String>)> {
     let (escaped, line) = line.strip_prefix('\\').map_or((false, line), |rest| (true, rest));
     let (digest, file) = match line.strip_prefix("SHA256 (").and_then(|rest| rest.rsplit_once(") = ")) {
@@ -60,6 +66,7 @@ fn line_parts(line: &str) -> Option<([u8; 32], Option<String>)> {
             None => (line, None),
         },
     };
+    let file = file.filter(|file| *file != "-");
     let mut bytes = [0; 32];
     hex::decode_to_slice(digest, &mut bytes).ok()?;
     // Of the escapes, only that of the backslash can stand in a valid name.
@@ -84,6 +91,10 @@ mod tests {
         check(&format!("{}\n", A.to_uppercase()), Some(A));
         check(&format!("{A}  out/june.csv\n"), Some(A));
         check(&format!("SHA256 (june.csv) = {A}\n"), Some(A));
+        check(&format!("{A}  -\n"), Some(A));
+        check(&format!("SHA256 (-) = {A}\n"), Some(A));
+        check(&format!("{A}  -\n{B}  -\n"), None);
+        check(&format!("{A}  x-\n"), None);
         check(&format!("{B}  july.csv\n{A}  june.csv\n"), Some(A));
         check(&format!("{A}  june.csv\n{A}  june.csv\n"), Some(A));
         check(&format!("{A}  june.csv\n{B}  june.csv\n"), None);
@@ -91,6 +102,16 @@ mod tests {
         check(&format!("{}  june.csv\n", &A[1..]), None);
         check("", None);
         check("not a digest\n", None);
+    }
+
+    #[test]
+    fn reads_what_powershell_makes_of_it() {
+        let name = FileName::parse("june.csv").expect("valid");
+        let wide = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let read = |bytes: Vec<u8>| Checksum::read(&*bytes, &name).expect("read").map(|sum| sum.to_string());
+        assert_eq!(read(wide(&format!("\u{feff}{A}  june.csv\r\n"))).as_deref(), Some(A));
+        assert_eq!(read(wide(&format!("{A}  june.csv\r\n"))), None, "nothing says what that is");
+        assert_eq!(read([A.as_bytes(), b"  j\xfcne.csv"].concat()), None);
     }
 
     #[test]
