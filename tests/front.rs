@@ -5,6 +5,7 @@ use std::process::Command;
 use crate::support::Ran;
 use crate::world::World;
 
+mod changed;
 mod instructions;
 mod login;
 mod offered;

@@ -98,6 +98,17 @@ impl TenantTree {
         result
     }
 
+    /// Tells that a file which was delivered is one no more, because its sender wished so: nothing else would say where it went.
+    fn tell_change(&self, (drop, name): (DropFolder, &FileName), change: &str) {
+        info!(file = %name, folder = drop.as_str(), change, "delivered file changed by its sender");
+        self.sender.tell(&format!("{} /{}/{name} {change}", jiff::Timestamp::now(), drop.as_str()));
+    }
+
+    /// Whether a delivered file of the name waits to be taken.
+    fn waits(&self, drop: DropFolder, name: &FileName) -> Result<bool, Refusal> {
+        self.sender.folders.is_pending(drop, name).map_err(refusal)
+    }
+
     fn key(&self, drop: DropFolder, name: &FileName) -> Key {
         (self.sender.tenant.clone(), drop, name.clone())
     }
@@ -167,14 +178,27 @@ impl TenantTree {
             return Err(Refusal::failure("already taken"));
         }
         let status = waiting_status(to.0);
+        let moves = from != to && self.waits(from.0, &from.1)?;
+        let mut replaces = false;
         let rename = |replace| self.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, &status);
         // Even where it may replace, a file that waits to be claimed is first given the time for that.
         let may_wait = from != to && to.1.kind() != NameKind::Temporary;
         let renamed = match if may_wait { self.wait_while_pending(|| rename(Replace::Never)) } else { rename(Replace::Never) } {
-            Err(SpoolError::Exists) if overwrite == Overwrite::Asked => rename(Replace::OwnPending),
+            Err(SpoolError::Exists) if overwrite == Overwrite::Asked => {
+                replaces = self.waits(to.0, &to.1)?;
+                rename(Replace::OwnPending)
+            }
             renamed => renamed,
         };
-        match renamed.map_err(refusal)? {
+        let renamed = renamed.map_err(refusal)?;
+        let whole = |(drop, name): &(DropFolder, FileName)| format!("/{}/{name}", drop.as_str());
+        if replaces {
+            self.tell_change((to.0, &to.1), &format!("replaced before it was taken, by {}", whole(&from)));
+        }
+        if moves {
+            self.tell_change((from.0, &from.1), &format!("renamed before it was taken, to {}", whole(&to)));
+        }
+        match renamed {
             Renamed::Kept => {}
             Renamed::Delivered(delivered) => {
                 // A time that was set before the rename goes with the file.
@@ -188,6 +212,35 @@ impl TenantTree {
             self.receiving.taken.forget(&self.key(from.0, &from.1), Instant::now());
         }
         Ok(())
+    }
+
+    fn remove_place(&self, path: &[u8]) -> Result<(), Refusal> {
+        match Place::of(path) {
+            Place::Upload(drop, name) => {
+                let waits = self.waits(drop, &name)?;
+                match self.sender.folders.remove(drop, &name) {
+                    Ok(()) => {
+                        if waits {
+                            self.tell_change((drop, &name), "removed before it was taken");
+                        }
+                        self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
+                        Ok(())
+                    }
+                    Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
+                        // WinSCP and rclone, before they rename what was sent anew. Anybody else would believe that the list is withdrawn.
+                        if !self.is_sent_anew(drop, &name)? {
+                            return Err(Refusal::failure("already taken"));
+                        }
+                        self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
+                        Ok(())
+                    }
+                    Err(error) => Err(refusal(error)),
+                }
+            }
+            Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),
+            Place::Root | Place::Drop(_) => Err(Refusal::denied("it is a folder")),
+            Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
+        }
     }
 
     fn readme_attributes(&self) -> Attributes {
@@ -359,25 +412,10 @@ impl Tree for TenantTree {
     }
 
     fn remove(&mut self, path: &[u8]) -> Result<(), Refusal> {
-        match Place::of(path) {
-            Place::Upload(drop, name) => match self.sender.folders.remove(drop, &name) {
-                Ok(()) => {
-                    self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
-                    Ok(())
-                }
-                Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
-                    // WinSCP and rclone, before they rename what was sent anew. Anybody else would believe that the list is withdrawn.
-                    if !self.is_sent_anew(drop, &name)? {
-                        return Err(Refusal::failure("already taken"));
-                    }
-                    self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
-                    Ok(())
-                }
-                Err(error) => Err(refusal(error)),
-            },
-            Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),
-            Place::Root | Place::Drop(_) => Err(Refusal::denied("it is a folder")),
-            Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
+        match self.remove_place(path) {
+            // Many clients ask for the removal of what may not be there.
+            Err(refusal) if refusal.code == Code::NoSuchFile => Err(refusal),
+            removed => self.tell_refused("removal", path, removed),
         }
     }
 

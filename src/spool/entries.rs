@@ -83,6 +83,14 @@ impl Folders {
         staged_entry(&self.staging(drop)?, &self.notes()?, name)
     }
 
+    /// Whether a delivered file of the name waits to be claimed.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn is_pending(&self, drop: DropFolder, name: &FileName) -> Result<bool, SpoolError> {
+        Ok(name.kind() != NameKind::Temporary && self.drop_folder(drop)?.stat(name.as_str())?.is_some())
+    }
+
     /// Whether there is a partial of the name, or one that is being written, beside what may be pending.
     ///
     /// # Errors
