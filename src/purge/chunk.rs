@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, params_from_iter};
 
 use super::accounts::{Accounts, Kept};
 use super::detach::Detaching;
@@ -12,7 +12,7 @@ use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
 use super::terms::{CHUNK, EMPTIED, name};
 use super::{Engine, PurgeError};
-use crate::domain::{Identity, IdentityKey, ImportId, State};
+use crate::domain::{Identity, IdentityKey, ImportId, State, TenantName};
 use crate::store::ledger::{self, ImportRow, Progress, Suppression, SuppressionKind, Target};
 use crate::store::{Doing, Key, Store, StoreError};
 
@@ -115,7 +115,7 @@ impl Engine {
             // A trigger on what has gone since may have written an address down where the plan finds addresses, and another on that.
             self.change_until_settled(transaction, row, last, &mut total)?;
         }
-        self.verify(transaction)?;
+        self.verify(transaction, &row.tenant)?;
         for suppression in &survivors.suppressions {
             total.suppressed += u64::from(ledger::suppress(transaction, &row.tenant, *suppression, row.id, at)?);
         }
@@ -163,14 +163,27 @@ impl Engine {
         Err(PurgeError::Unsettled)
     }
 
-    /// Whether anything refers to what is gone by now: whoever deletes by a plan does not have SQLite look row by row.
-    fn verify(&self, transaction: &Transaction<'_>) -> Result<(), PurgeError> {
+    /// Whether anything refers to what is gone by now: whoever deletes by a plan does not have SQLite look row by row. Where there are
+    /// triggers, also whether anything is left that was to be deleted or written over: one can keep it from happening, or undo it.
+    fn verify(&self, transaction: &Transaction<'_>, tenant: &TenantName) -> Result<(), PurgeError> {
         let doing = "look for references to what is gone";
         let finds = |sql: &str| transaction.prepare_cached(sql).and_then(|mut look| look.exists([])).doing(doing);
         let triggers = finds("SELECT 1 FROM main.sqlite_schema WHERE type = 'trigger'")?;
         for look in self.steps.verify.iter().filter(|look| triggers || !look.by_trigger) {
             if finds(&look.find)? {
                 return Err(PurgeError::StillReferred(look.table.clone()));
+            }
+        }
+        for rule in self.steps.rules.iter().filter(|_| triggers) {
+            let is_left = |sql: &str, parameters: &[&str]| {
+                let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+                let left = transaction.prepare_cached(sql).and_then(|mut look| look.query_row(params_from_iter(parameters), count));
+                left.map(|left| left > 0).doing("look for what a trigger kept")
+            };
+            let doomed = rule.doomed.as_ref().map_or(Ok(false), |doomed| is_left(&doomed.count, &[]))?;
+            let overwritten = || rule.overwrite.as_ref().map_or(Ok(false), |overwrite| is_left(&overwrite.count, &[tenant.as_str()]));
+            if doomed || overwritten()? {
+                return Err(PurgeError::StillThere(rule.table.clone()));
             }
         }
         Ok(())

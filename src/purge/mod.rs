@@ -86,6 +86,11 @@ pub enum PurgeError {
     /// After a chunk's deletions something still referred to what they took. They were rolled back.
     #[error("rows of \"{0}\" would refer to rows that are gone: a trigger, or a key that the plan does not have")]
     StillReferred(String),
+    /// After a chunk something was still there that was to be deleted or written over. The chunk was rolled back.
+    #[error(
+        "rows of \"{0}\" are as they were: a trigger kept them from being deleted or written over, or undid it; change the trigger, or keep the table in the plan"
+    )]
+    StillThere(String),
     /// Accepted triggers write down again what the plan deletes. The chunk was rolled back.
     #[error(
         "accepted triggers write rows down again as often as the plan deletes them; change the triggers, or keep their table in the plan"

@@ -209,6 +209,30 @@ fn a_chain_of_accepted_triggers_is_followed_to_its_end_and_a_circle_of_them_is_r
 }
 
 #[test]
+fn what_a_trigger_keeps_from_being_written_over_or_deleted_stops_the_chunk() {
+    let over = "[[table]]\nname = 'bills'\naction = 'overwrite'\nset = [{ column = 'name', to = { text = 'gone' } }]
+        edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]\n";
+    let gone = "[[table]]\nname = 'bills'\naction = 'delete'\ntenant = 'owner'\nmatch = [{ column = 'mail' }]\n";
+    for (plan, trigger) in [
+        (over, "BEFORE UPDATE ON bills BEGIN SELECT RAISE(IGNORE); END"),
+        (over, "AFTER UPDATE ON bills BEGIN UPDATE bills SET name = old.name WHERE n = old.n; END"),
+        (gone, "BEFORE DELETE ON bills BEGIN SELECT RAISE(IGNORE); END"),
+    ] {
+        let sql = format!(
+            "CREATE TABLE bills (n INTEGER PRIMARY KEY, person INTEGER, owner TEXT, mail TEXT, name TEXT);
+             INSERT INTO bills VALUES (7, 1, 'acme', 'one@x.example', 'One Person');
+             CREATE TRIGGER locked {trigger};"
+        );
+        let world = world(&sql, &format!("{plan}[accepted]\ntriggers = ['locked']"));
+        let import = world.begin(&world.matched(&rows(&["one@x.example"]), Settings::default()));
+        let before = (world.dump("people"), world.dump("bills"));
+        let failed = world.engine.chunk(&mut world.open(), import, 10, at(1));
+        assert!(matches!(&failed, Err(PurgeError::StillThere(table)) if table == "bills"), "{trigger}: {failed:?}");
+        assert_eq!((world.dump("people"), world.dump("bills")), before);
+    }
+}
+
+#[test]
 fn another_tenants_subject_that_refers_to_who_goes_stops_the_chunk() {
     let sql = "ALTER TABLE people ADD COLUMN friend INTEGER; UPDATE people SET friend = 1 WHERE id = 4;";
     let world = world(sql, "edges = [{ columns = ['friend'], parent = 'people', parent_columns = ['id'] }]");
