@@ -19,8 +19,11 @@ use crate::store::ledger::{self, ImportRow};
 /// The stable code of an import that waits for its plan.
 const REASON: &str = "plan_does_not_fit";
 
-/// Tries after which an import whose deletions have begun has failed. With the back-off, about two minutes.
-const TRIES: u32 = 8;
+/// Longest rest between two looks whether the plan fits again, which cost a few milliseconds each.
+pub(super) const MISFIT_REST_MAX: Duration = Duration::from_secs(15);
+
+/// Tries after which an import whose deletions have begun has failed. With the back-off, about a minute.
+const TRIES: u32 = 9;
 
 /// How long the application is remembered after it was seen to write.
 const OTHERS_FOR: Duration = Duration::from_secs(30);
@@ -92,7 +95,7 @@ impl Pipeline {
         }
         match &told {
             Some(cause) => {
-                let hint = "receiving goes on; purging will by itself once it fits; see all that is in the way with: expunged plan check";
+                let hint = "receiving goes on; see all that is in the way with: expunged plan check; purging goes on by itself once the database is mended, and once a mended plan is reloaded by SIGHUP (systemctl reload expunged)";
                 error!(cause, hint, "purging paused: the erasure plan cannot be worked by");
             }
             None => info!("purging goes on: the erasure plan fits"),
@@ -130,7 +133,7 @@ impl Pipeline {
             return Ok(Some(Step::Over));
         }
         if row.reason.as_deref() != Some(REASON) {
-            let told = "the operator's database has changed; this goes on by itself once that is mended";
+            let told = "the operator's erasure plan does not fit their database; this goes on by itself once that is mended";
             self.store.write("note an import's state", |tx| ledger::set_state(tx, row.id, row.state, Some(REASON), Some(told)))?;
             *row = ledger::require(self.store.connection(), row.id)?;
             self.publish(&folders, row, row.state, None)?;

@@ -56,7 +56,7 @@ use crate::scrub::Scrubber;
 use crate::spool::{Delivered, DropFolder, Spool};
 use crate::store::{Store, ledger};
 
-use self::fit::Fitting;
+use self::fit::{Fitting, MISFIT_REST_MAX};
 use self::import::{Running, Step};
 use self::rush::Rush;
 use self::scrubbing::Scrubbing;
@@ -321,6 +321,7 @@ impl Pipeline {
                 self.engine = engine;
                 self.fitting.forget_plan();
                 self.tell_fit();
+                self.turns.end_rests();
             }
             Wake::Stop => return true,
         }
@@ -433,7 +434,7 @@ impl Pipeline {
                     Ok(false) => {}
                     Err(cause) => warn!(%tenant, import = import.0, cause = %cause.chain(), "attempt not counted"),
                 }
-                let longest = self.options.rest_max;
+                let longest = if fault.misfit() { self.options.rest_max.min(MISFIT_REST_MAX) } else { self.options.rest_max };
                 let mut rest = Duration::ZERO;
                 self.turns.rest(&tenant, |faults| {
                     rest = Duration::from_millis(250).saturating_mul(1 << faults.min(20)).min(longest);

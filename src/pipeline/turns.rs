@@ -78,6 +78,11 @@ impl Turns {
         faults
     }
 
+    /// Nobody rests any longer: what they rested for may be mended. If it is not, they rest as long as before.
+    pub(super) fn end_rests(&mut self) {
+        self.queues.values_mut().for_each(|queue| queue.not_before = None);
+    }
+
     /// Whether some tenant may have its turn now.
     pub(super) fn ready(&self, now: Instant) -> bool {
         self.queues.values().any(|queue| queue.not_before.is_none_or(|at| at <= now))
@@ -157,6 +162,9 @@ mod tests {
         assert_eq!(turns.next_at(), Some(now + Duration::from_secs(9)));
         turns.done(&tenant("b"));
         assert_eq!(turns.next(now), None);
+        turns.end_rests();
+        assert_eq!(turns.next(now).map(|t| t.1), Some(ImportId(1)));
+        turns.rest(&tenant("a"), |faults| now + Duration::from_secs(if faults == 2 { 9 } else { 0 }));
         assert_eq!(turns.next(now + Duration::from_secs(9)).map(|t| t.1), Some(ImportId(1)));
     }
 }
