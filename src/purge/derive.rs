@@ -124,7 +124,8 @@ fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressCo
     let is_fixed = |column: &String| table.column(column).is_none_or(|column| column.not_null);
     // One that cannot be null may be the tenant's, and then it stays.
     let fixed: BTreeSet<_> = keys.iter().flat_map(|key| own(key)).filter(is_fixed).collect();
-    let nullable = fixed.len() <= 1 && keys.iter().all(|key| own(key).iter().any(|column| !is_fixed(column)));
+    let is_made = |key: &ForeignKey| own(key).iter().any(|column| table.column(column).is_some_and(|column| column.generated));
+    let nullable = fixed.len() <= 1 && keys.iter().all(|key| own(key).iter().any(|column| !is_fixed(column)) && !is_made(key));
     let mut comment = Comment::default();
     let mut rule = Rule::new(&table.name, Action::Delete, Vec::new());
     if keys.iter().all(nulls) {
@@ -167,7 +168,8 @@ fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressCo
                 .push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));
         }
         // Whoever answered someone who goes stays, as long as the schema lets their row stand by itself.
-        let can_be_null = |key: &ForeignKey| own(key).iter().any(|column| !is_fixed(column)) && !own(key).iter().any(is_fixed);
+        let can_be_null =
+            |key: &ForeignKey| own(key).iter().any(|column| !is_fixed(column)) && !own(key).iter().any(is_fixed) && !is_made(key);
         let itself = |key: &ForeignKey| (table.name == key.parent && can_be_null(key)).then_some(Action::Detach);
         let only_some = keys.iter().filter(|key| !nullable && !join_table && can_be_null(key) && itself(key).is_none() && !nulls(key));
         for key in only_some {

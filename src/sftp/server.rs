@@ -258,11 +258,21 @@ async fn live(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admis
             Ending::Revoked => info!(?ending, "session cut"),
             _ => debug!(?ending, "session cut"),
         },
-        ended = connection => if let Err(error) = ended {
-            debug!(%error, "connection lost");
+        ended = connection => match ended {
+            Ok(()) => {}
+            Err(error @ russh::Error::NoCommonAlgo { .. }) => {
+                let hint = "what is offered: expunged serve --check-config; legacy_clients = true and an RSA host key offer more to old clients";
+                // What a stranger sends may be long.
+                let cause: String = error.to_string().chars().take(TOLD_CHARACTERS_MAX).collect();
+                info!(cause, hint, "client and server have no algorithm in common");
+            }
+            Err(error) => debug!(%error, "connection lost"),
         },
     }
 }
+
+/// Most of what is told of a stranger's list of algorithms.
+const TOLD_CHARACTERS_MAX: usize = 400;
 
 /// The SSH side of every connection.
 fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {

@@ -44,6 +44,8 @@ fn an_old_client_gets_in_only_where_it_is_asked_for() {
     for kex in kexes {
         old(&world, kex).exits(255);
     }
+    let told = world.log();
+    assert!(told.contains("client and server have no algorithm in common") && told.contains("legacy_clients = true"), "{told}");
     world.stop();
     world.set("sftp", "legacy_clients", "true");
     world.start();

@@ -65,6 +65,16 @@ fn a_column_that_is_named_after_a_table_and_its_key_is_a_choice_and_reaches_furt
     assert_eq!(text, format!("{posts}{replies}"));
 }
 
+#[test]
+fn a_generated_column_is_no_reference_that_can_be_set_to_null() {
+    let text = derived(
+        "INSERT INTO people VALUES (1, NULL); CREATE TABLE files (id INTEGER PRIMARY KEY, of_id INTEGER, of_type TEXT,
+            person_id INTEGER AS (CASE of_type WHEN 'Person' THEN of_id END));
+        INSERT INTO files VALUES (1, 1, 'Person')",
+    );
+    assert!(text.starts_with("[[table]]\nname = \"files\"\naction = \"CHOOSE: delete | overwrite | keep\"\n"), "{text}");
+}
+
 /// The derived plan's comments.
 fn told(sql: &str, subject: &str) -> String {
     let c = Connection::open_in_memory().unwrap();
