@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::Engine;
-use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy, Value};
+use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Set, Tenancy, Value};
 use super::sample::address_columns;
 use super::shape::{Shape, count_rows, rows, same, scans};
 use crate::store::{StoreError, ledger};
@@ -155,6 +155,7 @@ impl<'a> Look<'a> {
                     self.can_be_null(&rule.table, std::slice::from_ref(&set.column), "set to null");
                 }
             }
+            self.can_be_the_same(rule);
         }
         self.keys_agree()?;
         self.declared_keys();
@@ -198,6 +199,23 @@ impl<'a> Look<'a> {
         if let Some(column) = fixed {
             self.misfit(format!("\"{table}\".\"{column}\" cannot be null, so it cannot be {what}"));
         }
+    }
+
+    /// A fixed value stands once in what is unique: the second row that is overwritten would be refused.
+    fn can_be_the_same(&mut self, rule: &Rule) {
+        let is_fixed = |column: &String| {
+            let fixed = |set: &Set| set.path.is_none() && matches!(set.to, Value::Text(_) | Value::Number(_));
+            rule.sets.iter().any(|set| same(&set.column, column) && fixed(set))
+        };
+        let uniques = self.shape.table(&rule.table).map_or(&[][..], |table| &table.uniques);
+        let Some(unique) = uniques.iter().find(|unique| unique.iter().all(is_fixed)) else { return };
+        let (table, columns) = (&rule.table, unique.join("\", \""));
+        let what = format!("\"{table}\" has \"{columns}\" unique, and would have the same value there in each row that is overwritten");
+        self.found.push(Finding {
+            kind: FindingKind::Misfit,
+            what,
+            mend: Some("write \"hash\" or \"null\" there, or delete these rows".to_owned()),
+        });
     }
 
     fn triggers(&mut self) {

@@ -153,6 +153,22 @@ fn a_stand_in_must_be_there_and_a_hash_refers_to_nobody() {
 }
 
 #[test]
+fn a_fixed_value_cannot_stand_in_what_is_unique() {
+    let sql = "CREATE TABLE cards (n INTEGER PRIMARY KEY, person INTEGER, nick TEXT UNIQUE, no TEXT, UNIQUE (person, no)); CREATE INDEX p ON cards (person)";
+    let plan = |set: &str| {
+        format!(
+            "[[table]]\nname = 'cards'\naction = 'overwrite'\nset = [{set}]
+             edges = [{{ columns = ['person'], parent = 'people', parent_columns = ['id'] }}]"
+        )
+    };
+    let told = misfit(sql, &plan("{ column = 'nick', to = { text = 'gone' } }"));
+    assert!(told.starts_with("\"cards\" has \"nick\" unique, and would have the same value there"), "{told}");
+    for set in ["{ column = 'nick', to = 'hash' }", "{ column = 'nick', to = 'null' }", "{ column = 'no', to = { text = 'gone' } }"] {
+        assert_eq!(misfit(sql, &plan(set)), "", "{set}");
+    }
+}
+
+#[test]
 fn a_generated_column_can_be_read_and_cannot_be_changed() {
     let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, person INTEGER AS (json_extract(body, '$.person')));";
     let plan = |words: &str| {
