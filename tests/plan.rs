@@ -140,11 +140,11 @@ fn a_table_is_shown_though_its_number_and_name_are_part_of_anothers() {
     plan += &rule("sent", "match = [{ column = 'm' }]");
     plan += &rule("of sent data", &by("sent data", "id"));
     (3..=10).for_each(|n| plan += &rule(&format!("t{n}"), &by("people", "id")));
-    plan += &rule("sent data", &by("people", "id"));
+    plan += &rule("sent data", &format!("{}\nmatch = [{{ column = 'm' }}]", by("people", "id")));
     world.write("plan.toml", &plan);
     let shown = world.expunged(["plan", "show", "--plan", "plan.toml"]).exits(0).stdout;
     assert!(shown.contains("\n1. sent: delete, by address in m\n"), "{shown}");
-    assert!(shown.contains("11. sent data (p): delete\n   └─ 2. of sent data (p): delete\n"), "{shown}");
+    assert!(shown.contains("11. sent data (p): delete, also by address in m\n   └─ 2. of sent data (p): delete\n"), "{shown}");
 }
 
 #[test]

@@ -210,7 +210,16 @@ fn tree(steps: &[WorkStep], table: &str, indent: &str, above: &mut Vec<String>, 
         let last = at + 1 == hanging.len();
         let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
         let again = told.contains(&child.order);
-        let line = format!("{indent}{branch}{}. {} ({}): {}", child.order, child.table, edge.columns.join(", "), edge.deed);
+        let mut line = format!("{indent}{branch}{}. {} ({}): {}", child.order, child.table, edge.columns.join(", "), edge.deed);
+        if !again && !child.by_address.is_empty() {
+            // What is done to rows that no key leads to, but an address.
+            line.push_str(
+                &child
+                    .deed
+                    .strip_prefix(edge.deed.as_str())
+                    .map_or_else(|| format!("; {}", child.deed), |by_address| format!(", also{}", by_address.trim_start_matches(','))),
+            );
+        }
         lines.push(if again && !above.contains(&child.table) { format!("{line}, as above") } else { line });
         if !again && !above.contains(&child.table) {
             tree(steps, &child.table, &format!("{indent}{below}"), above, told, lines);

@@ -51,8 +51,9 @@ impl Look<'_> {
             let (Some(one), Some(other)) = (self.column(table, here), self.column(parent, there)) else { continue };
             if one.likeness != other.likeness {
                 let why = format!("{}, {}", one.compares_as(), other.compares_as());
+                let example = if one.likeness.kind == other.likeness.kind { "'a' and 'A'" } else { "7 and '007'" };
                 self.misfit(format!(
-                    "\"{table}\".\"{here}\" and \"{parent}\".\"{there}\" compare otherwise ({why}): 7 and '007' could be one there and two \
+                    "\"{table}\".\"{here}\" and \"{parent}\".\"{there}\" compare otherwise ({why}): {example} could be one there and two \
                      here; make them of one type and one collation"
                 ));
             }
