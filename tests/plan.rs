@@ -126,6 +126,8 @@ fn the_order_of_work_is_shown_as_a_tree_and_the_built_in_plan_as_its_own_text() 
     let text = world.run(&["plan", "show", "--toml"]).exits(0).stdout;
     world.write("again.toml", &text);
     assert_eq!(world.run(&["plan", "show", "--toml", "--plan", "again.toml"]).exits(0).stdout, text);
+    let ran = world.run(&["plan", "show", "--plan", "gone.toml"]).exits(1);
+    assert!(ran.stderr.contains("cannot read the plan \"gone.toml\"") && ran.stderr.contains("expunged plan derive"), "{ran}");
     let builtin = support::World::initialised();
     builtin.expunged(["plan", "show", "--toml"]).exits(0).says("name = \"referrals\"\naction = \"detach\"");
     builtin.expunged(["load", "--help"]);

@@ -76,6 +76,9 @@ pub(super) fn failure(error: StartError) -> Failure {
     match error {
         StartError::Locked(_) => failure.hint("stop it first; commands reach it while it runs"),
         StartError::File { .. } => failure.hint("make a data folder with: expunged init DIR"),
+        StartError::PlanFile { .. } => {
+            failure.hint("the config names it with store.plan, commands with --plan; write one with: expunged plan derive")
+        }
         StartError::Signer(_) | StartError::HostKey(..) => {
             failure.hint("nothing was deleted; mend the first of the host keys: reports and scrub receipts are signed with it")
         }

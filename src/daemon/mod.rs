@@ -69,6 +69,14 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The plan's file cannot be read.
+    #[error("cannot read the plan \"{}\"", path.display())]
+    PlanFile {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A key that `init` makes cannot be used.
     #[error(transparent)]
     Secret(#[from] SecretError),

@@ -28,7 +28,7 @@ pub fn engine(config: &Config) -> Result<Engine, StartError> {
 /// The configured plan: the file's, or the built-in one.
 ///
 /// # Errors
-/// [`StartError::File`] and [`StartError::PlanText`].
+/// [`StartError::PlanFile`] and [`StartError::PlanText`].
 pub fn plan(config: &Config) -> Result<Plan, StartError> {
     config.store.plan.as_deref().map_or_else(|| Ok(Plan::builtin()), read_plan)
 }
@@ -36,9 +36,9 @@ pub fn plan(config: &Config) -> Result<Plan, StartError> {
 /// Reads a plan.
 ///
 /// # Errors
-/// [`StartError::File`] and [`StartError::PlanText`].
+/// [`StartError::PlanFile`] and [`StartError::PlanText`].
 pub fn read_plan(path: &Path) -> Result<Plan, StartError> {
-    let text = std::fs::read_to_string(path).map_err(|source| StartError::File { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| StartError::PlanFile { path: path.to_owned(), source })?;
     Plan::parse(&text).map_err(|faults| StartError::PlanText { path: path.to_owned(), faults })
 }
 
