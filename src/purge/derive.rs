@@ -284,7 +284,12 @@ fn head(
             found.parent,
             found.seen()
         ));
+        let is_made = shape.table(&found.table).and_then(|table| table.column(&found.column)).is_some_and(|column| column.generated);
         lines.push(match &found.by_another {
+            // What is made from it can be read, and not set to null.
+            _ if of_subject && (is_made || found.by_another.is_some()) => {
+                "  No plan sets it to null: have the application clear it, and name it in [accepted] columns.".to_owned()
+            }
             None if of_subject => "  To set it to null when that person goes, give [subject] an edge for it.".to_owned(),
             None => "  If it is one, give its table a rule with an edge for it; if not, name it in [accepted] columns.".to_owned(),
             Some(other) => format!("  For an edge, make a column that it can follow, and derive again: {}", other.make),

@@ -75,6 +75,17 @@ fn a_generated_column_is_no_reference_that_can_be_set_to_null() {
     assert!(text.starts_with("[[table]]\nname = \"files\"\naction = \"CHOOSE: delete | overwrite | keep\"\n"), "{text}");
 }
 
+#[test]
+fn a_persons_own_reference_to_one_table_or_another_is_left_to_the_application() {
+    let sql = "CREATE TABLE users (id INTEGER PRIMARY KEY, mail TEXT, invited_by_id INTEGER, invited_by_type TEXT);
+        INSERT INTO users VALUES (1, 'ann@x.example', NULL, NULL), (2, 'bob@x.example', 1, 'User');";
+    let made = "ALTER TABLE users ADD COLUMN invited_by_id_user_id INTEGER AS (CASE invited_by_type WHEN 'User' THEN invited_by_id END);";
+    for sql in [sql.to_owned(), format!("{sql}{made}")] {
+        let told = told(&sql, "users");
+        assert!(told.contains("No plan sets it to null: have the application clear it") && !told.contains("derive again"), "{told}");
+    }
+}
+
 /// The derived plan's comments.
 fn told(sql: &str, subject: &str) -> String {
     let c = Connection::open_in_memory().unwrap();
