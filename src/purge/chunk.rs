@@ -111,8 +111,8 @@ impl Engine {
             }
             total.removed.add(&accounts.rule.table, accounts.delete()?);
         }
-        if self.steps.by_address && !self.plan.accepted.triggers.is_empty() {
-            // A trigger on what has gone since may have written an address down where the plan finds addresses, and another on that.
+        if !self.plan.accepted.triggers.is_empty() {
+            // A trigger may have written down where the plan finds it what has gone since, and another trigger on that.
             self.change_until_settled(transaction, row, last, &mut total)?;
         }
         self.verify(transaction, &row.tenant)?;
@@ -156,7 +156,9 @@ impl Engine {
         for _ in 0..TRIGGER_ROUNDS_MAX {
             let before = total.clone();
             self.change_tables(transaction, row, last, total)?;
-            if *total == before {
+            // What is written over and over is looked for at the end.
+            let overwritten = before.overwritten.clone();
+            if (Progress { overwritten, ..total.clone() }) == before {
                 return Ok(());
             }
         }

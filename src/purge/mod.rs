@@ -88,7 +88,7 @@ pub enum PurgeError {
     StillReferred(String),
     /// After a chunk something was still there that was to be deleted or written over. The chunk was rolled back.
     #[error(
-        "rows of \"{0}\" are as they were: a trigger kept them from being deleted or written over, or undid it; change the trigger, or keep the table in the plan"
+        "rows of \"{0}\" are not as the plan says: a trigger kept them from being deleted or written over, or changed them again; change the trigger, or take what it changes out of the plan"
     )]
     StillThere(String),
     /// Accepted triggers write down again what the plan deletes. The chunk was rolled back.

@@ -78,14 +78,15 @@ pub(super) fn holds_numbers(connection: &Connection, table: &Table, column: &str
 /// Reads rows at both ends of a table, no more of them than it has.
 pub(super) fn some(table: &Table, columns: &str) -> String {
     let from = in_main(&table.name);
-    let mut key: Vec<_> = table.primary_key().iter().map(|column| format!("{} DESC", name(column))).collect();
+    let mut key: Vec<_> = table.primary_key().iter().map(|column| name(column)).collect();
     if key.is_empty() {
-        key.push("rowid DESC".to_owned());
+        key.push("rowid".to_owned());
     }
+    let (first, last) = (key.join(", "), key.iter().map(|column| format!("{column} DESC")).collect::<Vec<_>>().join(", "));
     // Between no rows, where the first end is all of it, and as many as at the first.
     let rest = format!("(SELECT max(count(*) - {ROWS}, 0) FROM (SELECT 1 FROM {from} LIMIT 2 * {ROWS}))");
     format!(
-        "SELECT * FROM (SELECT {columns} FROM {from} LIMIT {ROWS}) UNION ALL SELECT * FROM (SELECT {columns} FROM {from} ORDER BY {} LIMIT {rest})",
-        key.join(", ")
+        "SELECT * FROM (SELECT {columns} FROM {from} ORDER BY {first} LIMIT {ROWS})
+         UNION ALL SELECT * FROM (SELECT {columns} FROM {from} ORDER BY {last} LIMIT {rest})"
     )
 }

@@ -104,11 +104,6 @@ impl TenantTree {
         self.sender.tell(&format!("{} /{}/{name} {change}", jiff::Timestamp::now(), drop.as_str()));
     }
 
-    /// Whether a delivered file of the name waits to be taken.
-    fn waits(&self, drop: DropFolder, name: &FileName) -> Result<bool, Refusal> {
-        self.sender.folders.is_pending(drop, name).map_err(refusal)
-    }
-
     fn key(&self, drop: DropFolder, name: &FileName) -> Key {
         (self.sender.tenant.clone(), drop, name.clone())
     }
@@ -178,27 +173,22 @@ impl TenantTree {
             return Err(Refusal::failure("already taken"));
         }
         let status = waiting_status(to.0);
-        let moves = from != to && self.waits(from.0, &from.1)?;
-        let mut replaces = false;
         let rename = |replace| self.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, &status);
         // Even where it may replace, a file that waits to be claimed is first given the time for that.
         let may_wait = from != to && to.1.kind() != NameKind::Temporary;
         let renamed = match if may_wait { self.wait_while_pending(|| rename(Replace::Never)) } else { rename(Replace::Never) } {
-            Err(SpoolError::Exists) if overwrite == Overwrite::Asked => {
-                replaces = self.waits(to.0, &to.1)?;
-                rename(Replace::OwnPending)
-            }
+            Err(SpoolError::Exists) if overwrite == Overwrite::Asked => rename(Replace::OwnPending),
             renamed => renamed,
         };
-        let renamed = renamed.map_err(refusal)?;
+        let moved = renamed.map_err(refusal)?;
         let whole = |(drop, name): &(DropFolder, FileName)| format!("/{}/{name}", drop.as_str());
-        if replaces {
+        if moved.replaced {
             self.tell_change((to.0, &to.1), &format!("replaced before it was taken, by {}", whole(&from)));
         }
-        if moves {
+        if moved.waited {
             self.tell_change((from.0, &from.1), &format!("renamed before it was taken, to {}", whole(&to)));
         }
-        match renamed {
+        match moved.renamed {
             Renamed::Kept => {}
             Renamed::Delivered(delivered) => {
                 // A time that was set before the rename goes with the file.
@@ -217,10 +207,9 @@ impl TenantTree {
     fn remove_place(&self, path: &[u8]) -> Result<(), Refusal> {
         match Place::of(path) {
             Place::Upload(drop, name) => {
-                let waits = self.waits(drop, &name)?;
                 match self.sender.folders.remove(drop, &name) {
-                    Ok(()) => {
-                        if waits {
+                    Ok(waited) => {
+                        if waited {
                             self.tell_change((drop, &name), "removed before it was taken");
                         }
                         self.receiving.taken.forget(&self.key(drop, &name), Instant::now());

@@ -53,6 +53,17 @@ pub enum Renamed {
     Delivered(super::Delivered),
 }
 
+/// A rename, and what it did to files that were delivered and waited.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Moved {
+    /// Where it lies now.
+    pub renamed: Renamed,
+    /// It was such a file itself.
+    pub waited: bool,
+    /// Such a file stood under the new name, and is gone.
+    pub replaced: bool,
+}
+
 impl Entry {
     pub(super) fn file(name: &str, size: u64, mtime_s: i128) -> Self {
         Self { name: name.to_owned(), size, mtime_s: i64::try_from(mtime_s).unwrap_or_default(), is_dir: false }
@@ -81,14 +92,6 @@ impl Folders {
             return Ok(Entry::of(name.as_str(), &stat).filter(|entry| !entry.is_dir));
         }
         staged_entry(&self.staging(drop)?, &self.notes()?, name)
-    }
-
-    /// Whether a delivered file of the name waits to be claimed.
-    ///
-    /// # Errors
-    /// The medium's.
-    pub fn is_pending(&self, drop: DropFolder, name: &FileName) -> Result<bool, SpoolError> {
-        Ok(name.kind() != NameKind::Temporary && self.drop_folder(drop)?.stat(name.as_str())?.is_some())
     }
 
     /// Whether there is a partial of the name, or one that is being written, beside what may be pending.
@@ -137,11 +140,11 @@ impl Folders {
     }
 
     /// Removes a pending file or a partial, and its status. Durable on return: a file that was withdrawn does not come
-    /// back.
+    /// back. True: it was pending.
     ///
     /// # Errors
     /// [`SpoolError::NotFound`] if there is neither; claimed files are out of reach.
-    pub fn remove(&self, drop: DropFolder, name: &FileName) -> Result<(), SpoolError> {
+    pub fn remove(&self, drop: DropFolder, name: &FileName) -> Result<bool, SpoolError> {
         self.writers().with(&(drop, name.clone()), |turn| {
             let (folder, staging, notes) = (self.drop_folder(drop)?, self.staging(drop)?, self.notes()?);
             let pending = if name.kind() == NameKind::Temporary { None } else { folder.stat(name.as_str())? };
@@ -149,14 +152,21 @@ impl Folders {
             if pending.is_none() && partial.is_none() {
                 return Err(SpoolError::NotFound);
             }
+            let mut withdrawn = false;
             if let Some(stat) = pending {
-                folder.unlink(name.as_str())?;
-                folder.sync()?;
-                notes.remove(dir::identity(&stat).1)?;
-                self.remove_status(name)?;
+                withdrawn = folder.unlink(name.as_str())?;
+                if withdrawn {
+                    folder.sync()?;
+                    notes.remove(dir::identity(&stat).1)?;
+                    self.remove_status(name)?;
+                } else if partial.is_none() {
+                    // The claim was quicker.
+                    return Err(SpoolError::NotFound);
+                }
             }
             turn.end();
-            self.remove_staged(&staging, &notes, name)
+            self.remove_staged(&staging, &notes, name)?;
+            Ok(withdrawn)
         })
     }
 

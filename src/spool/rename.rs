@@ -5,7 +5,7 @@ use std::io;
 use super::dir::{self, Dir};
 use super::notes::Notes;
 use super::writers::{Key, Turn};
-use super::{Delivered, DropFolder, Folders, Renamed, Replace, SpoolError};
+use super::{Delivered, DropFolder, Folders, Moved, Renamed, Replace, SpoolError};
 use crate::domain::{FileName, NameKind};
 
 impl Folders {
@@ -21,13 +21,13 @@ impl Folders {
         to: (DropFolder, &FileName),
         replace: Replace,
         waiting_status: &[u8],
-    ) -> Result<Renamed, SpoolError> {
+    ) -> Result<Moved, SpoolError> {
         let (from, to) = ((from.0, from.1.clone()), (to.0, to.1.clone()));
         if from == to {
             return match (self.stat(from.0, &from.1)?, replace) {
                 (None, _) => Err(SpoolError::NotFound),
                 (Some(_), Replace::Never) => Err(SpoolError::Exists),
-                (Some(_), Replace::OwnPending) => Ok(Renamed::Kept),
+                (Some(_), Replace::OwnPending) => Ok(Moved { renamed: Renamed::Kept, waited: false, replaced: false }),
             };
         }
         self.writers().with_both(&from, &to, |from_turn, to_turn| {
@@ -74,7 +74,7 @@ struct Rename<'a> {
 }
 
 impl Rename<'_> {
-    fn to_staging(&self, from_turn: &mut Turn, to_turn: &mut Turn) -> Result<Renamed, SpoolError> {
+    fn to_staging(&self, from_turn: &mut Turn, to_turn: &mut Turn) -> Result<Moved, SpoolError> {
         let staging = self.folders.staging(self.to.0)?;
         self.put(&staging)?;
         from_turn.end();
@@ -84,10 +84,10 @@ impl Rename<'_> {
             self.found.dir.sync()?;
             self.folders.remove_status(&self.from.1)?;
         }
-        Ok(Renamed::Kept)
+        Ok(Moved { renamed: Renamed::Kept, waited: self.found.pending, replaced: false })
     }
 
-    fn deliver(&self, from_turn: &mut Turn, to_turn: &mut Turn, waiting_status: &[u8]) -> Result<Renamed, SpoolError> {
+    fn deliver(&self, from_turn: &mut Turn, to_turn: &mut Turn, waiting_status: &[u8]) -> Result<Moved, SpoolError> {
         let (drop, name) = self.to;
         let folder = self.folders.drop_folder(*drop)?;
         if self.replace == Replace::Never && folder.stat(name.as_str())?.is_some() {
@@ -97,7 +97,7 @@ impl Rename<'_> {
             self.complete(from_turn)?;
         }
         self.folders.publish_status(name, waiting_status)?;
-        self.put(&folder)?;
+        let replaced = self.put(&folder)?;
         folder.sync()?;
         if self.found.pending {
             self.found.dir.sync()?;
@@ -114,7 +114,8 @@ impl Rename<'_> {
         let stat = folder.stat(name.as_str())?.filter(|stat| dir::identity(stat).1 == self.found.inode);
         let (device, inode) = stat.as_ref().map_or((0, self.found.inode), dir::identity);
         let (size, mtime_ns) = stat.as_ref().map_or((0, 0), |stat| (dir::size(stat), dir::mtime_ns(stat)));
-        Ok(Renamed::Delivered(Delivered { drop: *drop, name: name.clone(), device, inode, size, mtime_ns }))
+        let renamed = Renamed::Delivered(Delivered { drop: *drop, name: name.clone(), device, inode, size, mtime_ns });
+        Ok(Moved { renamed, waited: self.found.pending, replaced })
     }
 
     /// A partial is delivered only if nobody writes it, no byte is missing, and all are on disk.
@@ -135,12 +136,13 @@ impl Rename<'_> {
         Ok(())
     }
 
-    fn put(&self, folder: &Dir) -> Result<(), SpoolError> {
+    /// Whether it replaced something.
+    fn put(&self, folder: &Dir) -> Result<bool, SpoolError> {
         let (from, to) = (self.from.1.as_str(), self.to.1.as_str());
         match self.replace {
             Replace::Never => match self.found.dir.move_to(from, folder, to) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(SpoolError::Exists),
-                moved => Ok(moved?),
+                moved => Ok(moved.map(|()| false)?),
             },
             Replace::OwnPending => {
                 let replaced = folder.stat(to)?;
@@ -148,10 +150,10 @@ impl Rename<'_> {
                     return Err(SpoolError::NotAFile);
                 }
                 self.found.dir.move_over(from, folder, to)?;
-                if let Some(stat) = replaced {
-                    self.notes.remove(dir::identity(&stat).1)?;
+                if let Some(stat) = &replaced {
+                    self.notes.remove(dir::identity(stat).1)?;
                 }
-                Ok(())
+                Ok(replaced.is_some())
             }
         }
     }

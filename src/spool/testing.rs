@@ -66,7 +66,7 @@ impl World {
     }
 
     pub(super) fn rename(&self, from: &str, to: &str, replace: Replace) -> Result<Renamed, SpoolError> {
-        self.folders.rename((DropFolder::Inbox, &name(from)), (DropFolder::Inbox, &name(to)), replace, WAITING)
+        self.folders.rename((DropFolder::Inbox, &name(from)), (DropFolder::Inbox, &name(to)), replace, WAITING).map(|moved| moved.renamed)
     }
 
     pub(super) fn size(&self, text: &str) -> Option<u64> {

@@ -13,7 +13,7 @@ fn a_waiting_file_that_is_renamed_replaced_or_removed_is_told_of_and_so_is_one_t
     let (first, second) = (first.display(), second.display());
     world.sftp("acme", &format!("put {first} june.csv\nput {second} x.part\nrename x.part june.csv\n")).exits(0);
     assert_eq!(std::fs::read_to_string(world.folder("acme", "inbox").join("june.csv")).expect("read"), "Customer Email\nbob@x.example\n");
-    world.sftp("acme", "rename june.csv july.csv\nrm july.csv\n").exits(0);
+    world.sftp("acme", "rename june.csv june.csv\nrename june.csv july.csv\nrm july.csv\n").exits(0);
     // Nobody is told of what was never delivered, nor of what is not there.
     world.sftp("acme", &format!("put {first} y.part\nrename y.part z.part\nrm z.part\n-rm nothing.csv\n")).exits(0);
     let sum = world.write("sum", "c077aa77434c21aa56ff152932e5ae87d0888d832564c2e55264293f7fa716b2  -\n");

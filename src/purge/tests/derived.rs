@@ -76,6 +76,23 @@ fn a_generated_column_is_no_reference_that_can_be_set_to_null() {
 }
 
 #[test]
+fn rows_are_looked_at_once_at_both_ends_of_a_table() {
+    let people = "CREATE TABLE users (id INTEGER PRIMARY KEY, mail TEXT); INSERT INTO users VALUES (1, 'ann@x.example');";
+    let list = |rows: u32, mail: u32| {
+        let list = format!(
+            "CREATE TABLE list (n INTEGER PRIMARY KEY, line TEXT); CREATE INDEX l ON list (line);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+             INSERT INTO list SELECT i, iif(i = {mail}, 'z@x.example', 'a' || i) FROM n;"
+        );
+        told(&format!("{people}{list}"), "users")
+    };
+    for (rows, mail, looked_at) in [(1, 1, 1), (40, 3, 40), (1_100, 50, 1_100), (1_100, 1_050, 1_100), (5_000, 4_500, 2_000)] {
+        let told = list(rows, mail);
+        assert!(told.contains(&format!("(1 of {looked_at} rows looked at)")), "{rows} {told}");
+    }
+}
+
+#[test]
 fn a_persons_own_reference_to_one_table_or_another_is_left_to_the_application() {
     let sql = "CREATE TABLE users (id INTEGER PRIMARY KEY, mail TEXT, invited_by_id INTEGER, invited_by_type TEXT);
         INSERT INTO users VALUES (1, 'ann@x.example', NULL, NULL), (2, 'bob@x.example', 1, 'User');";

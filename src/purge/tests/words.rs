@@ -233,6 +233,20 @@ fn what_a_trigger_keeps_from_being_written_over_or_deleted_stops_the_chunk() {
 }
 
 #[test]
+fn what_an_accepted_trigger_writes_down_below_a_row_that_is_overwritten_goes_too() {
+    let sql = "CREATE TABLE bills (n INTEGER PRIMARY KEY, person INTEGER, name TEXT); INSERT INTO bills VALUES (7, 1, 'One Person'), (8, 2, 'Two');
+        CREATE TABLE bill_log (n INTEGER PRIMARY KEY, bill INTEGER, what TEXT); INSERT INTO bill_log VALUES (1, 7, 'made'), (2, 8, 'made');
+        CREATE TRIGGER logged AFTER UPDATE ON bills BEGIN INSERT INTO bill_log (bill, what) VALUES (new.n, old.name); END;";
+    let plan = "[[table]]\nname = 'bills'\naction = 'overwrite'\nset = [{ column = 'name', to = { text = 'gone' } }]
+        edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]
+        [[table]]\nname = 'bill_log'\naction = 'delete'\nedges = [{ columns = ['bill'], parent = 'bills', parent_columns = ['n'] }]
+        [accepted]\ntriggers = ['logged']";
+    let world = world(sql, plan);
+    world.purge(&world.matched(&rows(&["one@x.example"]), Settings::default()), 10);
+    assert_eq!(world.dump("bills") + &world.dump("bill_log"), "bills|7|1|gone\nbills|8|2|Two\nbill_log|2|8|made\n");
+}
+
+#[test]
 fn another_tenants_subject_that_refers_to_who_goes_stops_the_chunk() {
     let sql = "ALTER TABLE people ADD COLUMN friend INTEGER; UPDATE people SET friend = 1 WHERE id = 4;";
     let world = world(sql, "edges = [{ columns = ['friend'], parent = 'people', parent_columns = ['id'] }]");
