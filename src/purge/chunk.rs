@@ -176,7 +176,10 @@ impl Engine {
                 return Err(PurgeError::StillReferred(look.table.clone()));
             }
         }
-        for rule in self.steps.rules.iter().filter(|_| triggers) {
+        if !triggers {
+            return Ok(());
+        }
+        for rule in &self.steps.rules {
             let is_left = |sql: &str, parameters: &[&str]| {
                 let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
                 let left = transaction.prepare_cached(sql).and_then(|mut look| look.query_row(params_from_iter(parameters), count));

@@ -124,7 +124,7 @@ fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressCo
     let is_fixed = |column: &String| table.column(column).is_none_or(|column| column.not_null);
     // One that cannot be null may be the tenant's, and then it stays.
     let fixed: BTreeSet<_> = keys.iter().flat_map(|key| own(key)).filter(is_fixed).collect();
-    let is_made = |key: &ForeignKey| own(key).iter().any(|column| table.column(column).is_some_and(|column| column.generated));
+    let is_made = |key: &ForeignKey| own(key).iter().any(|column| table.is_generated(column));
     let nullable = fixed.len() <= 1 && keys.iter().all(|key| own(key).iter().any(|column| !is_fixed(column)) && !is_made(key));
     let mut comment = Comment::default();
     let mut rule = Rule::new(&table.name, Action::Delete, Vec::new());
@@ -263,8 +263,7 @@ fn head(
         ));
     }
     let made = |found: &Undeclared, edge: &Edge| {
-        let generated =
-            |column: &String| shape.table(&found.table).and_then(|table| table.column(column)).is_some_and(|column| column.generated);
+        let generated = |column: &String| shape.table(&found.table).is_some_and(|table| table.is_generated(column));
         edge.parent == found.parent && edge.columns.iter().any(generated)
     };
     let known = |found: &Undeclared| {
@@ -284,7 +283,7 @@ fn head(
             found.parent,
             found.seen()
         ));
-        let is_made = shape.table(&found.table).and_then(|table| table.column(&found.column)).is_some_and(|column| column.generated);
+        let is_made = shape.table(&found.table).is_some_and(|table| table.is_generated(&found.column));
         lines.push(match &found.by_another {
             // What is made from it can be read, and not set to null.
             _ if of_subject && (is_made || found.by_another.is_some()) => {

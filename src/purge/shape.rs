@@ -230,6 +230,11 @@ impl Table {
         key.into_iter().map(|column| column.name.clone()).collect()
     }
 
+    /// Whether a column is made from others, so that it can be read and not written.
+    pub(super) fn is_generated(&self, column: &str) -> bool {
+        self.column(column).is_some_and(|column| column.generated)
+    }
+
     /// Whether no two rows have the same values in these columns.
     pub(super) fn is_unique(&self, columns: &[String]) -> bool {
         self.uniques.iter().any(|unique| unique.iter().all(|one| columns.iter().any(|column| same(column, one))))

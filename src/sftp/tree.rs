@@ -208,23 +208,18 @@ impl TenantTree {
         match Place::of(path) {
             Place::Upload(drop, name) => {
                 match self.sender.folders.remove(drop, &name) {
-                    Ok(waited) => {
-                        if waited {
-                            self.tell_change((drop, &name), "removed before it was taken");
-                        }
-                        self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
-                        Ok(())
-                    }
+                    Ok(true) => self.tell_change((drop, &name), "removed before it was taken"),
+                    Ok(false) => {}
+                    // WinSCP and rclone, before they rename what was sent anew. Anybody else would believe that the list is withdrawn.
                     Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
-                        // WinSCP and rclone, before they rename what was sent anew. Anybody else would believe that the list is withdrawn.
                         if !self.is_sent_anew(drop, &name)? {
                             return Err(Refusal::failure("already taken"));
                         }
-                        self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
-                        Ok(())
                     }
-                    Err(error) => Err(refusal(error)),
+                    Err(error) => return Err(refusal(error)),
                 }
+                self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
+                Ok(())
             }
             Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),
             Place::Root | Place::Drop(_) => Err(Refusal::denied("it is a folder")),

@@ -187,7 +187,7 @@ impl<'a> Look<'a> {
 
     fn can_be_changed(&mut self, table: &str, columns: &[String], what: &str) {
         let found = self.shape.table(table);
-        let computed = columns.iter().find(|column| found.and_then(|table| table.column(column)).is_some_and(|column| column.generated));
+        let computed = columns.iter().find(|column| found.is_some_and(|table| table.is_generated(column)));
         if let Some(column) = computed {
             self.misfit(format!("\"{table}\".\"{column}\" is a generated column, so it cannot be {what}"));
         }

@@ -41,7 +41,7 @@ impl Look<'_> {
         let follows = |columns: &[String]| {
             let table = self.shape.table(&found.table);
             // Made from the column, and an edge follows it in the column's place.
-            let made = |column: &String| table.and_then(|table| table.column(column)).is_some_and(|column| column.generated);
+            let made = |column: &String| table.is_some_and(|table| table.is_generated(column));
             columns.iter().any(|column| is(column) || made(column))
         };
         let rule = plan.rules.iter().find(|rule| same(&rule.table, &found.table));
