@@ -48,13 +48,24 @@ fn after_many_kinds_of_input_no_address_stands_where_it_should_not() {
     world
         .sftp("acme", &format!("-put {} ann@acme.example.csv\n-rm person1@acme.example\n-ls person1@acme.example\n", local.display()))
         .exits(0);
+    for at in ["%40", "\u{ff20}", "\u{fe6b}"] {
+        let name = format!("ann{at}acme.example.csv");
+        world.sftp("acme", &format!("-put {} {name}\n-mkdir {name}\n-rename a.csv {name}\n", local.display())).exits(0);
+        std::fs::write(world.folder("acme", "inbox").join(&name), "Customer Email\n").expect("writable");
+    }
+    world.eventually("the files moved in are told of", || (world.log().matches("file not taken").count() >= 3).then_some(()));
     let by_hand = world.run_with_input(&["purge", "--tenant", "acme", "--email", "--yes", "1"], "person15@acme.example\n").exits(0);
     world.run_with_input(&["purge", "--tenant", "acme", "--email", "--yes", "1"], "person15@@acme.example\n").exits(6);
+    world.sender("acme").typing("ann%40acme.example").puts(world.address(), &local, "x.csv");
+    world.eventually("the login is told of", || world.log().contains("login refused").then_some(()));
     world.stop();
 
     let needle = "@acme.example";
     assert!(!world.log().contains(needle) && !by_hand.stdout.contains(needle) && !by_hand.stderr.contains(needle), "{}", world.log());
-    assert!(!world.log().contains("%40"), "{}", world.log());
+    for at in ["%40", "\u{ff20}", "\u{fe6b}", "\\u{ff20}", "\\u{fe6b}"] {
+        assert!(!world.log().contains(at), "{}", world.log());
+        assert_eq!(holding(&world, "acme", "status", &format!("ann{at}")), Vec::<String>::new());
+    }
     assert_eq!(holding(&world, "acme", "status", needle), Vec::<String>::new());
     for folder in ["archive", "rejected"] {
         let told: Vec<String> = holding(&world, "acme", folder, needle)

@@ -367,6 +367,11 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
+    /// The same, who types another login.
+    pub(crate) fn typing(self, login: &str) -> Self {
+        Self { tenant: login.to_owned(), ..self }
+    }
+
     /// The system's `sftp` in batch mode, not yet started; it reads its batch from standard input.
     pub(crate) fn sftp(&self, address: SocketAddr, args: &[&str]) -> Command {
         let mut command = Command::new("sftp");

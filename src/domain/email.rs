@@ -71,6 +71,12 @@ impl fmt::Debug for Email {
     }
 }
 
+/// Whether a text may hold an address, as far as its `@` tells: in the widths that fold to it, or as URLs write it.
+#[must_use]
+pub fn may_hold_address(text: &str) -> bool {
+    text.contains(['@', '\u{FF20}', '\u{FE6B}']) || text.contains("%40")
+}
+
 fn split(text: &str) -> Result<(&str, &str), EmailError> {
     let (local, domain) = text.split_once('@').ok_or(EmailError)?;
     if domain.contains('@') { Err(EmailError) } else { Ok((local, domain)) }

@@ -11,7 +11,7 @@ mod outcome;
 mod subject;
 
 pub use counts::Counts;
-pub use email::{EMAIL_BYTES_MAX, Email, EmailError};
+pub use email::{EMAIL_BYTES_MAX, Email, EmailError, may_hold_address};
 pub use identity::{Identity, IdentityKey};
 pub use import::{Dialect, FileState, ImportId, Mode, Rejection, State};
 pub use names::{FILE_NAME_BYTES_MAX, FileName, FileNameError, Format, NameKind, TENANT_NAME_BYTES_MAX, TenantName, TenantNameError};

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::email::may_hold_address;
+
 /// Longest upload name, in bytes: 255 less a 20-digit import id, `-` and `.report.json.sig`.
 pub const FILE_NAME_BYTES_MAX: usize = 218;
 
@@ -133,7 +135,7 @@ impl FileName {
             "" | "." | ".." => Err(FileNameError::Empty),
             _ if text.len() > FILE_NAME_BYTES_MAX => Err(FileNameError::TooLong),
             _ if text.contains('/') => Err(FileNameError::Separator),
-            _ if text.contains(['@', '\u{FF20}', '\u{FE6B}']) || text.contains("%40") => Err(FileNameError::At),
+            _ if may_hold_address(text) => Err(FileNameError::At),
             _ if text.chars().any(unprintable) => Err(FileNameError::Control),
             _ => Ok(Self(text.to_owned())),
         }

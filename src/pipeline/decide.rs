@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Fault;
 use super::hold::rejected_report;
 use super::reported::report;
-use crate::domain::{ImportId, State, TenantName};
+use crate::domain::{ImportId, State, TenantName, may_hold_address};
 use crate::purge::{Ending, Engine, PurgeError, untouched};
 use crate::store::StoreError;
 use crate::store::ledger::{self, Decision, ImportRow};
@@ -76,7 +76,7 @@ impl DecideRequest {
 /// Whether a reason may be kept: an address has no place in the ledger.
 #[must_use]
 pub fn may_be_kept(why: &str) -> bool {
-    !why.contains(['@', '\u{FF20}', '\u{FE6B}']) && !why.chars().any(char::is_control) && why.len() <= WHY_BYTES_MAX
+    !may_hold_address(why) && !why.chars().any(char::is_control) && why.len() <= WHY_BYTES_MAX
 }
 
 /// Longest reason that is kept.

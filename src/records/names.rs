@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::domain::Rejection;
+use crate::domain::{Rejection, may_hold_address};
 
 /// Most names that a message lists, and most characters that it shows of each.
 pub(super) const SHOWN_NAMES_MAX: usize = 8;
@@ -141,7 +141,7 @@ pub(super) fn found<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String
 
 /// Whether names are a person's values rather: a list without its header. None of them could be shown.
 pub(super) fn are_values(names: &[&str]) -> bool {
-    !names.is_empty() && !names.iter().any(|name| is_showable(name)) || names.iter().any(|name| name.contains('@'))
+    !names.is_empty() && !names.iter().any(|name| is_showable(name)) || names.iter().any(|name| may_hold_address(name))
 }
 
 /// A name in quotes, escaped and cut.

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::domain::{IdentityKey, Outcome, Reason, TenantName};
+use crate::domain::{IdentityKey, Outcome, Reason, TenantName, may_hold_address};
 
 /// Writes `NAME.results.csv`.
 pub struct ResultsWriter<W: io::Write> {
@@ -87,7 +87,7 @@ impl<W: io::Write> ResultsWriter<W> {
     }
 
     fn shown<'v>(&self, value: &'v str) -> Cow<'v, str> {
-        if could_be_address(value) {
+        if may_hold_address(value) {
             return Cow::Owned(self.key.text(&self.tenant, value).to_string());
         }
         let formula = value.starts_with(['=', '+', '-', '@', '\t', '\r', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}']);
@@ -98,9 +98,4 @@ impl<W: io::Write> ResultsWriter<W> {
         let visible = value.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c });
         Cow::Owned(formula.then_some('\'').into_iter().chain(visible).collect())
     }
-}
-
-/// An `@`, in the widths that fold to it, or as URLs write it.
-fn could_be_address(value: &str) -> bool {
-    value.contains(['@', '\u{FF20}', '\u{FE6B}']) || value.contains("%40")
 }

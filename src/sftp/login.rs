@@ -16,7 +16,7 @@ use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
 use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
-use crate::domain::TenantName;
+use crate::domain::{TenantName, may_hold_address};
 use crate::sftp::access::AllowedKey;
 use crate::sftp::engine::Engine;
 use crate::sftp::password::PasswordHash;
@@ -311,8 +311,8 @@ impl Drop for Login {
             _ => Offence::Silent,
         };
         if tried {
-            // One with an `@` may be a customer's address, typed into the wrong field.
-            let login = if login.contains('@') { "?" } else { login };
+            // It may be a customer's address, typed into the wrong field.
+            let login = if may_hold_address(login) { "?" } else { login };
             info!(login, tries = self.refused, reason, "login refused");
         }
         if let Some(barred) = self.shared.penalties.add(session.source(), offence, Instant::now()) {

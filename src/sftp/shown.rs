@@ -4,7 +4,7 @@
 
 use tracing::warn;
 
-use crate::domain::FileState;
+use crate::domain::{FileState, may_hold_address};
 use crate::report::Status;
 use crate::sftp::engine::Entry;
 use crate::sftp::place::absolute;
@@ -43,13 +43,13 @@ pub(super) fn too_large(bytes_max: u64) -> Refusal {
     Refusal::failure(format!("an upload may have {bytes_max} bytes at most"))
 }
 
-/// A path as it may be told: one that holds an `@` may hold an address.
+/// A path as it may be told: without an address.
 pub(super) fn shown(path: &[u8]) -> String {
     let path = telemetry::printable(&String::from_utf8_lossy(&absolute(path)));
-    match path.split_once('@') {
-        Some(_) => format!("{}/?", path.split('/').take(2).filter(|part| !part.contains('@')).collect::<Vec<_>>().join("/")),
-        None => path.chars().take(PATH_CHARS_MAX).collect(),
+    if may_hold_address(&path) {
+        return format!("{}/?", path.split('/').take(2).filter(|part| !may_hold_address(part)).collect::<Vec<_>>().join("/"));
     }
+    path.chars().take(PATH_CHARS_MAX).collect()
 }
 
 /// Seconds since 1970 as version 3 carries them.
@@ -93,6 +93,8 @@ mod tests {
         check(b"june.csv", "/inbox/june.csv");
         check(b"/inbox/ann@x.example.csv", "/inbox/?");
         check(b"/ann@x.example/y.csv", "/?");
+        check(b"/inbox/ann%40x.example.csv", "/inbox/?");
+        check("bob\u{ff20}x.example.csv".as_bytes(), "/inbox/?");
         check(b"a\nb\x1b[0m", "/inbox/a\\nb\\u{1b}[0m");
         check(b"\xff", "/inbox/\u{fffd}");
         assert_eq!(shown(&[b'a'; 4000]).len(), 300);

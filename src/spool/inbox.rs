@@ -12,7 +12,7 @@ use rustix::fs::Stat;
 use super::claimed::{self, ClaimedFile};
 use super::dir::{self, Dir};
 use super::{Checksum, DropFolder, Folders, SpoolError};
-use crate::domain::{FileName, FileNameError, ImportId, NameKind};
+use crate::domain::{FileName, FileNameError, ImportId, NameKind, may_hold_address};
 
 /// A complete file that nobody has claimed, as it was when it was listed.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -229,14 +229,15 @@ fn not_a_file(stat: &Stat) -> Option<Problem> {
     }
 }
 
-/// A name that is not valid, for the operator's eyes. One with an `@` may be an address: it is told by inode number.
+/// A name that is not valid, for the operator's eyes. One that may hold an address is told by inode number.
 fn shown(folder: &Dir, raw: &[u8]) -> String {
-    if !raw.contains(&b'@') {
-        let text: String = String::from_utf8_lossy(raw).escape_default().collect();
+    let text = String::from_utf8_lossy(raw);
+    if !may_hold_address(&text) {
+        let text: String = text.escape_default().collect();
         return Shortened(&text).to_string();
     }
     let found = std::str::from_utf8(raw).ok().and_then(|name| folder.stat(name).ok().flatten());
-    found.map_or_else(|| "(a name with \"@\")".to_owned(), |stat| format!("(inode {})", dir::identity(&stat).1))
+    found.map_or_else(|| "(a name that may hold an address)".to_owned(), |stat| format!("(inode {})", dir::identity(&stat).1))
 }
 
 struct Shortened<'a>(&'a str);
