@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::import::Step;
 use super::{Fault, Pipeline};
 use crate::domain::{ImportId, State};
-use crate::purge::{Ending, Fit, PlanError, PurgeError};
+use crate::purge::{Fit, PlanError, PurgeError};
 use crate::store::StoreError;
 use crate::store::ledger::{self, ImportRow};
 
@@ -87,11 +87,21 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The same, told to the log where that is news. The daemon starts all the same.
+    /// The same, told to the log where that is news. The daemon starts all the same: each import looks again.
     pub fn tell_fit(&mut self) {
-        let told = self.fit().err().map(|error| error.to_string());
+        if let Err(error) = self.news_of_fit() {
+            warn!(cause = %Fault::from(error).chain(), "plan not looked at: the store cannot be read");
+        }
+    }
+
+    fn news_of_fit(&mut self) -> Result<(), StoreError> {
+        let told = match self.fit() {
+            Ok(()) => None,
+            Err(PlanError::Store(error)) => return Err(error),
+            Err(misfit) => Some(misfit.to_string()),
+        };
         if told == self.fitting.told {
-            return;
+            return Ok(());
         }
         match &told {
             Some(cause) => {
@@ -101,6 +111,7 @@ impl Pipeline {
             None => info!("purging goes on: the erasure plan fits"),
         }
         self.fitting.told = told;
+        Ok(())
     }
 
     /// Lets an import's next slice run only while the plan fits. `None`: it may; the row is as it stands by now.
@@ -112,7 +123,7 @@ impl Pipeline {
         if fits && self.fitting.told.is_none() && row.reason.as_deref() != Some(REASON) {
             return Ok(None);
         }
-        self.tell_fit();
+        self.news_of_fit()?;
         let Some(why) = self.fitting.told.clone() else {
             self.fitting.tries.remove(&row.id);
             if row.reason.as_deref() == Some(REASON) {
@@ -121,22 +132,19 @@ impl Pipeline {
             }
             return Ok(None);
         };
-        let folders = self.spool.tenant(&row.tenant)?;
         let tries = self.fitting.tries.entry(row.id).or_insert(0);
         *tries += 1;
         if row.state == State::Purging && *tries >= TRIES {
             self.fitting.tries.remove(&row.id);
-            let ending = Ending::Failed { reason: REASON.to_owned(), message: why };
-            let ended = self.engine.finish(&mut self.store, row.id, &ending, Self::now(), |_| String::new())?;
-            error!(tenant = %row.tenant, import = row.id.0, reason = REASON, "import failed");
-            self.publish(&folders, &ended.import, State::Failed, None)?;
-            return Ok(Some(Step::Over));
+            error!(tenant = %row.tenant, import = row.id.0, cause = why, "import given up");
+            self.fail(&row.tenant, row.id, REASON)?;
+            return Ok(Some(Step::More));
         }
         if row.reason.as_deref() != Some(REASON) {
             let told = "the operator's erasure plan does not fit their database; this goes on by itself once that is mended";
             self.store.write("note an import's state", |tx| ledger::set_state(tx, row.id, row.state, Some(REASON), Some(told)))?;
             *row = ledger::require(self.store.connection(), row.id)?;
-            self.publish(&folders, row, row.state, None)?;
+            self.publish(&self.spool.tenant(&row.tenant)?, row, row.state, None)?;
         }
         Err(Fault::Purge(PurgeError::Plan(PlanError::DoesNotFit(why))))
     }
@@ -211,6 +219,7 @@ mod tests {
         let matched = engine.match_rows(store.connection(), &tenant, Settings::default(), Timestamp::UNIX_EPOCH, rows).expect("matched");
         engine.begin(store, import, &matched).expect("begun");
         engine.chunk(store, import, 1, Timestamp::UNIX_EPOCH).expect("a chunk");
+        std::fs::write(folder.path().join("tenants/acme/processing/1-june.csv"), "accountId,id\na,1\na,2\n").expect("the claimed file");
         (folder, pipeline, import)
     }
 
@@ -225,11 +234,15 @@ mod tests {
         for _ in 1..TRIES {
             assert!(pipeline.step(import).expect_err("a misfit").misfit());
         }
-        assert_eq!(pipeline.step(import).expect("failed"), Step::Over);
+        assert_eq!(pipeline.step(import).expect("failed"), Step::More);
+        assert_eq!(pipeline.step(import).expect("set aside"), Step::Over);
         let row = ledger::require(pipeline.store.connection(), import).expect("a row");
         assert_eq!((row.state, row.reason.as_deref()), (State::Failed, Some(REASON)));
         let message = row.message.expect("a message");
-        assert!(message.starts_with("the plan does not fit the database: table \"notes\" is not there"), "{message}");
+        assert!(!message.contains("notes"), "the operator's tables are not the sender's business: {message}");
+        let held = folder.path().join("tenants/acme/held/1970-01-01");
+        let report = std::fs::read_to_string(held.join("1-june.csv.report.json")).expect("its report");
+        assert!(report.contains(REASON) && held.join("1-june.csv").exists(), "{report}");
         assert_eq!(row.progress.removed.get("people"), 1);
         let left: i64 = pipeline.store.connection().query_row("SELECT count(*) FROM people", [], |row| row.get(0)).expect("a count");
         assert_eq!(left, 1);
@@ -277,6 +290,15 @@ mod tests {
             row.state = State::Received;
             assert!(pipeline.paused(&mut row).expect_err("rows in the way").misfit(), "the next import: {after}");
         }
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_read_is_not_taken_for_a_misfit() {
+        let (folder, mut pipeline, _) = world();
+        let other = Connection::open(folder.path().join("app.db")).expect("a database");
+        other.execute_batch("BEGIN EXCLUSIVE").expect("a lock");
+        assert!(pipeline.news_of_fit().expect_err("held by another").busy());
+        assert_eq!(pipeline.fitting.told, None);
     }
 
     #[test]

@@ -138,11 +138,17 @@ impl Pipeline {
         if attempts < self.options.attempts_max || !matches!(row.state, State::Received | State::Checking | State::Purging) {
             return Ok(false);
         }
-        let message = self.with_contact(&row.tenant, "not the file's fault; it waits for the operator, who was told");
-        let ending = Ending::Failed { reason: fault.code().to_owned(), message };
+        self.fail(&row.tenant, import, fault.code())?;
+        Ok(true)
+    }
+
+    /// Ends an import by a fault of ours: its next slice sets it aside, where it waits for a person.
+    pub(super) fn fail(&mut self, tenant: &TenantName, import: ImportId, reason: &str) -> Result<(), Fault> {
+        let message = self.with_contact(tenant, "not the file's fault; it waits for the operator, who was told");
+        let ending = Ending::Failed { reason: reason.to_owned(), message };
         let keep = self.options.originals_days;
         self.engine.finish(&mut self.store, import, &ending, Self::now(), |ended| report(ended, keep).to_json())?;
-        Ok(true)
+        Ok(())
     }
 
     fn with_contact(&self, tenant: &TenantName, sentence: &str) -> String {
