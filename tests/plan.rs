@@ -229,6 +229,7 @@ fn a_plan_for_one_tenant_rejects_anothers_file_and_a_participant_file_that_it_ha
     world.put("other", "june.csv", "Customer Email\nperson1@mail.example\n");
     let report = world.report("other", "june.csv");
     assert_eq!((&report["status"], &report["reason"]), (&serde_json::json!("rejected"), &serde_json::json!("plan_cannot_serve")));
+    assert!(!report.to_string().contains("serves the tenant"), "{report}");
     world.put("acme", "june.csv", "accountId,id\na,b\n");
     assert_eq!(world.report("acme", "june.csv")["reason"], "plan_cannot_serve");
     assert_eq!(count(&c, "SELECT count(*) FROM Customer"), 60);

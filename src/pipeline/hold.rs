@@ -151,7 +151,7 @@ impl Pipeline {
         Ok(())
     }
 
-    fn with_contact(&self, tenant: &TenantName, sentence: &str) -> String {
+    pub(super) fn with_contact(&self, tenant: &TenantName, sentence: &str) -> String {
         let contact = &self.rules(tenant).contact;
         if contact.is_empty() { sentence.to_owned() } else { format!("{sentence}; contact: {contact}") }
     }

@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek, Write};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::hold::remark;
 use super::pace::Pace;
@@ -111,8 +111,14 @@ impl Pipeline {
             }
             Err(MatchError::Input(ReadError::Medium(error))) => return Err(error.into()),
             // No other try would serve it.
-            Err(MatchError::Purge(error @ (PurgeError::CannotServe(_) | PurgeError::AnotherTenants { .. }))) => {
-                return self.reject(row, &FileFacts { dialect, ..facts }, &Rejection::new("plan_cannot_serve", error.to_string()));
+            Err(MatchError::Purge(PurgeError::CannotServe(why))) => {
+                return self.reject(row, &FileFacts { dialect, ..facts }, &Rejection::new("plan_cannot_serve", why));
+            }
+            Err(MatchError::Purge(error @ PurgeError::AnotherTenants { .. })) => {
+                // Whose it is, is not this tenant's business.
+                error!(tenant = %row.tenant, import = row.id.0, cause = %error, "import cannot be served");
+                let told = self.with_contact(&row.tenant, "the operator's erasure plan does not serve this tenant");
+                return self.reject(row, &FileFacts { dialect, ..facts }, &Rejection::new("plan_cannot_serve", told));
             }
             Err(MatchError::Purge(error)) => return Err(error.into()),
         };
