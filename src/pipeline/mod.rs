@@ -165,6 +165,8 @@ pub struct Pipeline {
     warned: Warned,
     /// Folders that cannot be watched, likewise.
     unwatchable: BTreeSet<(TenantName, DropFolder)>,
+    /// Tenants of whom the ledger may have an import that no queue has: looked at before their next scan.
+    astray: BTreeSet<TenantName>,
     fitting: Fitting,
     scan_at: Instant,
     requests_at: Instant,
@@ -206,6 +208,7 @@ impl Pipeline {
             ripe_at: BTreeMap::new(),
             warned: Warned::default(),
             unwatchable: BTreeSet::new(),
+            astray: BTreeSet::new(),
             fitting: Fitting::default(),
             scan_at: now + options.scan_interval,
             requests_at: now,
@@ -360,6 +363,7 @@ impl Pipeline {
             if let Err(fault) = self.look_after_holds() {
                 warn!(cause = %fault.chain(), "holds not looked after");
             }
+            self.astray.extend(self.tenants.keys().cloned());
         }
         let ripe: Vec<TenantName> = self.ripe_at.iter().filter(|(_, at)| **at <= now).map(|(tenant, _)| tenant.clone()).collect();
         self.changed.extend(ripe);
@@ -371,7 +375,7 @@ impl Pipeline {
         if now >= self.requests_at {
             self.requests_at = now + REQUESTS_EVERY;
             if let Err(fault) = self.take_requests() {
-                warn!(cause = %fault.chain(), "requests not read");
+                warn!(cause = %fault.chain(), "requests not taken up");
             }
         }
     }

@@ -4,7 +4,7 @@ use tracing::{info, warn};
 
 use super::import::file_name;
 use super::{Fault, Pipeline, requests};
-use crate::domain::{State, TenantName};
+use crate::domain::{ImportId, State, TenantName};
 use crate::spool::{DropFolder, Folders};
 use crate::store::ledger::{self, ImportRow, Origin};
 
@@ -52,27 +52,50 @@ impl Pipeline {
         self.spool.create_tenant(tenant)?;
         let folders = self.spool.tenant(tenant)?;
         for row in ledger::unarchived(self.store.connection(), tenant)? {
-            if self.never_claimed(&folders, &row)? {
-                // Its checksum may have been claimed before it.
-                for sidecar in folders.claimed()?.into_iter().filter(|file| file.import() == row.id) {
-                    sidecar.put_back(DropFolder::of_mode(row.mode))?;
-                }
-                self.store.write("take back an import", |tx| ledger::withdraw(tx, row.id))?;
-                found.withdrawn += 1;
-                continue;
-            }
-            // One that waits for a person is pushed as well: a kill may have come before its file's move.
-            let waits = matches!(row.state, State::Held | State::Failed);
-            if !waits
-                && let Err(fault) = self.owned_file(&folders, &row).map(drop)
-                && !row.state.ended()
-            {
-                warn!(%tenant, import = row.id.0, cause = %fault.chain(), "claimed file missing");
-            }
-            self.turns.push(tenant, row.id);
-            found.resumed += usize::from(!waits);
+            self.recover_import(&folders, &row, found)?;
         }
         self.put_back_strangers(tenant, &folders, found)
+    }
+
+    /// The same for the imports of one tenant that a fault kept from their place in the queue.
+    pub(super) fn recover_strays(&mut self, tenant: &TenantName) -> Result<(), Fault> {
+        let queued = self.turns.queued(tenant);
+        for import in ledger::in_work(self.store.connection(), tenant)?.into_iter().filter(|import| !queued.contains(import)) {
+            let mut found = Recovered::default();
+            let row = ledger::require(self.store.connection(), import)?;
+            self.recover_import(&self.spool.tenant(tenant)?, &row, &mut found)?;
+            info!(%tenant, import = import.0, file = row.file, goes_on = found.resumed > 0, "import brought into agreement");
+        }
+        Ok(())
+    }
+
+    /// The same for one import.
+    pub(super) fn take_up(&mut self, import: ImportId) -> Result<(), Fault> {
+        let row = ledger::require(self.store.connection(), import)?;
+        self.recover_import(&self.spool.tenant(&row.tenant)?, &row, &mut Recovered::default())
+    }
+
+    fn recover_import(&mut self, folders: &Folders, row: &ImportRow, found: &mut Recovered) -> Result<(), Fault> {
+        if self.never_claimed(folders, row)? {
+            // Its checksum may have been claimed before it.
+            for sidecar in folders.claimed()?.into_iter().filter(|file| file.import() == row.id) {
+                sidecar.put_back(DropFolder::of_mode(row.mode))?;
+            }
+            self.store.write("take back an import", |tx| ledger::withdraw(tx, row.id))?;
+            found.withdrawn += 1;
+            return Ok(());
+        }
+        // One that waits for a person is pushed as well: a kill may have come before its file's move.
+        let waits = matches!(row.state, State::Held | State::Failed);
+        if !waits
+            && let Err(fault) = self.owned_file(folders, row).map(drop)
+            && !row.state.ended()
+        {
+            warn!(tenant = %row.tenant, import = row.id.0, cause = %fault.chain(), "claimed file missing");
+        }
+        self.turns.push(&row.tenant, row.id);
+        found.resumed += usize::from(!waits);
+        Ok(())
     }
 
     /// A row whose file did not come: the kill fell between the ledger's row and the move.
@@ -108,5 +131,44 @@ impl Pipeline {
             found.put_back += usize::from(back);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::World;
+    use super::*;
+
+    impl World {
+        /// What a fault of the disk would do: nothing can be claimed until it is given back.
+        fn take_processing_away(&self) {
+            std::fs::rename(self.processing(), self.folder.path().join("aside")).expect("moved");
+            std::fs::write(self.processing(), "").expect("written");
+        }
+
+        fn give_processing_back(&self) {
+            std::fs::remove_file(self.processing()).expect("removed");
+            std::fs::rename(self.folder.path().join("aside"), self.processing()).expect("moved");
+        }
+
+        fn processing(&self) -> std::path::PathBuf {
+            self.folder.path().join("tenants/acme/processing")
+        }
+    }
+
+    #[test]
+    fn a_claim_that_fails_leaves_one_import_at_most_and_none_once_the_folders_are_mended() {
+        let mut world = World::new();
+        std::fs::write(world.folder.path().join("tenants/acme/inbox/june.csv"), "Customer Email\nann@x.example\n").expect("written");
+        world.take_processing_away();
+        for _ in 0..3 {
+            world.pipeline.take_files(&world.tenant).expect_err("nothing can be claimed");
+            assert!(ledger::in_work(world.pipeline.store.connection(), &world.tenant).expect("read").len() <= 1);
+        }
+        world.give_processing_back();
+        world.pipeline.take_files(&world.tenant).expect("taken");
+        let left = ledger::in_work(world.pipeline.store.connection(), &world.tenant).expect("read");
+        assert_eq!(left.len(), 1, "the file's own");
+        assert_eq!(world.pipeline.turns.queued(&world.tenant), left.into_iter().collect());
     }
 }

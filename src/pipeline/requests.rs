@@ -54,15 +54,13 @@ impl Pipeline {
         if ledger::open_requests(self.store.connection())?.is_empty() {
             return Ok(());
         }
+        let mut untaken = Ok(());
         while let Some(taken) = self.take_request()? {
             match taken {
                 Taken::Purge(request, import) => {
                     info!(tenant = %request.tenant, import = import.0, "request taken");
-                    let folders = self.spool.tenant(&request.tenant)?;
-                    let row = ledger::require(self.store.connection(), import)?;
-                    if adopt(self, &folders, &row, &request)? {
-                        self.turns.push(&request.tenant, import);
-                    }
+                    // Where that fails the next scan tries again; the requests after it need not wait.
+                    untaken = untaken.and(self.take_up(import));
                 }
                 Taken::Decided(request, tenant, by) => {
                     let import = request.import;
@@ -85,7 +83,7 @@ impl Pipeline {
                 }
             }
         }
-        Ok(())
+        untaken
     }
 
     /// Removes lists that no request needs: those of commands that were killed before they had asked. A command that is about
@@ -236,10 +234,12 @@ pub(super) fn forget_list(pipeline: &Pipeline, row: &ImportRow) -> Result<(), Fa
 
 fn adopt(pipeline: &mut Pipeline, folders: &Folders, row: &ImportRow, request: &PurgeRequest) -> Result<bool, Fault> {
     let path = pipeline.requests_dir.join(request.stored.as_str());
-    let Ok(file) = File::open(&path) else {
-        warn!(tenant = %row.tenant, import = row.id.0, "request without its file");
-        pipeline.store.write("take back an import", |tx| ledger::withdraw(tx, row.id))?;
-        return Ok(false);
+    let file = match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            warn!(tenant = %row.tenant, import = row.id.0, "request without its file");
+            return Ok(false);
+        }
+        opened => opened?,
     };
     folders.adopt(row.id, &file_name(row)?, file)?;
     fs::remove_file(&path)?;

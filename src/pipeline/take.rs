@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::settle::{Place, Stamp};
 use super::vouch::Vouching;
 use super::{Fault, Pipeline};
-use crate::domain::{FileName, FileState, Mode, Settings, State, TenantName};
+use crate::domain::{FileName, FileState, ImportId, Mode, Settings, State, TenantName};
 use crate::report::Status;
 use crate::spool::{DropFolder, Folders, InboxFile, Scan, Sidecar, SpoolError};
 use crate::store::ledger::{self, NewImport, Origin};
@@ -20,6 +20,10 @@ impl Pipeline {
             info!(%tenant, "folders watched anew");
             // Before the scan: what comes after it is heard, what came before it is seen.
             self.watch_tenant(tenant);
+        }
+        if self.astray.contains(tenant) {
+            self.recover_strays(tenant)?;
+            self.astray.remove(tenant);
         }
         let folders = self.spool.tenant(tenant)?;
         for drop in DropFolder::ALL {
@@ -118,6 +122,22 @@ impl Pipeline {
         let began = Instant::now();
         let import = self.store.write("note an import", |tx| ledger::insert(tx, &new))?;
         self.rush.committed(began.elapsed());
+        let moved = self.move_in(tenant, folders, file, vouching, import);
+        if moved.is_err() && self.take_up(import).is_err() {
+            self.astray.insert(tenant.clone());
+        }
+        moved
+    }
+
+    /// What follows the ledger's row. After an error the file is where it was, or claimed and in no queue.
+    fn move_in(
+        &mut self,
+        tenant: &TenantName,
+        folders: &Folders,
+        file: &InboxFile,
+        vouching: Option<&Vouching>,
+        import: ImportId,
+    ) -> Result<(), Fault> {
         if let Some(vouching) = vouching {
             // Under the same import; gone by now is as good as here.
             folders.claim(&vouching.sidecar.file, import)?;
@@ -144,7 +164,7 @@ impl Pipeline {
             folders.remove_status_of_claimed(&vouching.sidecar.file.name)?;
         }
         let vouched = vouching.map(|_| true);
-        info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = new.mode.as_str(), with_checksum = vouched, "file received");
+        info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = file.drop.mode().as_str(), with_checksum = vouched, "file received");
         self.turns.push(tenant, import);
         // From now on the status is this file's, however long it is queued: an earlier import of the name says no more.
         let row = ledger::require(self.store.connection(), import)?;
@@ -201,7 +221,7 @@ impl Pipeline {
     }
 }
 
-fn put_back_sidecar(folders: &Folders, file: &InboxFile, import: crate::domain::ImportId) -> Result<(), Fault> {
+fn put_back_sidecar(folders: &Folders, file: &InboxFile, import: ImportId) -> Result<(), Fault> {
     for claimed in folders.claimed()?.into_iter().filter(|claimed| claimed.import() == import) {
         claimed.put_back(file.drop)?;
     }

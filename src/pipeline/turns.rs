@@ -1,6 +1,6 @@
 //! Whose turn it is: one import a tenant at a time, in order of id, and tenants take turns slice by slice.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Instant;
 
 use crate::domain::{ImportId, TenantName};
@@ -34,6 +34,11 @@ impl Turns {
             let at = queue.imports.iter().skip(first).position(|other| *other > import).map_or(queue.imports.len(), |at| first + at);
             queue.imports.insert(at, import);
         }
+    }
+
+    /// A tenant's imports that have their place.
+    pub(super) fn queued(&self, tenant: &TenantName) -> HashSet<ImportId> {
+        self.queues.get(tenant).map(|queue| queue.imports.iter().copied().collect()).unwrap_or_default()
     }
 
     /// The next tenant's first import. The tenant goes to the end of the line.

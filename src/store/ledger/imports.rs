@@ -144,6 +144,18 @@ pub fn unarchived(connection: &Connection, tenant: &TenantName) -> Result<Vec<Im
     select(connection, "WHERE tenant = ?1 AND archived = 0 ORDER BY id", [tenant.as_str()])
 }
 
+/// A tenant's imports that are to go on by themselves, in order of id: not archived, and not waiting for a person.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn in_work(connection: &Connection, tenant: &TenantName) -> Result<Vec<ImportId>, StoreError> {
+    let sql = "SELECT id FROM expunged_imports WHERE tenant = ?1 AND archived = 0 AND state NOT IN ('held', 'failed') ORDER BY id";
+    let doing = "look for imports that go on";
+    let mut found = connection.prepare_cached(sql).doing(doing)?;
+    let ids = found.query_map([tenant.as_str()], |row| row.get(0).map(ImportId)).doing(doing)?;
+    ids.collect::<Result<_, _>>().doing(doing)
+}
+
 /// Whether a newer import of the same name and kind (purge or check, sent or given to a command) tells the name's status.
 ///
 /// # Errors
