@@ -109,6 +109,19 @@ fn reads_every_way_to_name_a_module() {
     check("use super::store::X;", 1, &["store"]);
 }
 
+#[test]
+fn looks_at_all_of_a_file_but_its_inline_tests() {
+    let check = |text: &str, expected: &str| assert_eq!(product(text), expected, "{text}");
+    check("use a;\n#[cfg(test)]\nmod tests {\n    use b;\n}\n", "use a;");
+    check("use a;\n#[cfg(test)]\nmod tests;\nuse b;\n", "use a;\n#[cfg(test)]\nmod tests;\nuse b;");
+    check(
+        "#[cfg(test)]\nmod testing;\n#[cfg(test)]\nmod tests;\nuse a;\n#[cfg(test)]\nmod more {\n",
+        "#[cfg(test)]\nmod testing;\n#[cfg(test)]\nmod tests;\nuse a;",
+    );
+    check("#[cfg(test)]\nimpl A {}\nmod inner {\n    use a;\n}\n", "#[cfg(test)]\nimpl A {}\nmod inner {\n    use a;\n}");
+    check("use a; // and not b\n", "use a; ");
+}
+
 fn layers() -> impl Iterator<Item = (&'static str, u8)> {
     LAYERS.into_iter().chain([TELEMETRY])
 }
@@ -167,10 +180,11 @@ fn code(line: &str) -> &str {
     line.split("//").next().unwrap_or(line)
 }
 
-/// A file without its tests, which stand last.
+/// A file without its inline tests, which stand last. Tests that are only declared are files of their own.
 fn product(text: &str) -> String {
-    let product = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(text);
-    product.lines().map(code).collect::<Vec<_>>().join("\n")
+    let lines: Vec<&str> = text.lines().map(code).collect();
+    let tests = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{'));
+    lines[..tests.unwrap_or(lines.len())].join("\n")
 }
 
 /// The module at the root that a file belongs to, and how deep the file is.
