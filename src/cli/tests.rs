@@ -24,6 +24,15 @@ fn leaves(command: &clap::Command, found: &mut Vec<clap::Command>) {
     }
 }
 
+/// A command line as a shell takes it apart. Quotes in the examples hold no quotes.
+fn words(arguments: &str) -> Vec<String> {
+    let mut words = vec!["expunged".to_owned()];
+    for (n, part) in arguments.split('\'').enumerate() {
+        if n % 2 == 1 { words.push(part.to_owned()) } else { words.extend(part.split_whitespace().map(str::to_owned)) }
+    }
+    words
+}
+
 #[test]
 fn every_command_tells_its_exit_codes_and_every_argument_has_a_sentence() {
     Cli::command().debug_assert();
@@ -51,18 +60,29 @@ fn the_examples_in_the_helps_parse() {
     for command in commands {
         let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         for line in after.lines().filter_map(|line| line.trim().strip_prefix("expunged ")) {
-            let line = line.split("   ").next().unwrap_or(line);
-            let mut words: Vec<String> = vec!["expunged".to_owned()];
-            // Quotes in the examples hold no quotes.
-            for (n, part) in line.split('\'').enumerate() {
-                if n % 2 == 1 { words.push(part.to_owned()) } else { words.extend(part.split_whitespace().map(str::to_owned)) }
-            }
+            let words = words(line.split("   ").next().unwrap_or(line));
             let parsed = Rest::try_parse_from(&words).map(|_| ()).or_else(|_| Cli::try_parse_from(&words).map(|_| ()));
             assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
             examples += 1;
         }
     }
     assert!(examples >= 12, "{examples}");
+}
+
+#[test]
+fn the_commands_in_the_readmes_console_blocks_parse() {
+    const RUNS: [&str; 3] = ["expunged ", "sudo -u expunged expunged ", "cargo run --release -- "];
+    let (mut commands, mut inside) = (0, false);
+    for line in include_str!("../../README.md").lines() {
+        if let Some(kind) = line.trim_start().strip_prefix("```") {
+            inside = matches!(kind, "console" | "sh");
+        } else if let Some(arguments) = RUNS.iter().find_map(|run| line.strip_prefix(run)).filter(|_| inside) {
+            let parsed = Cli::try_parse_from(words(arguments));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+            commands += 1;
+        }
+    }
+    assert!(commands >= 10, "{commands}: the blocks are not found");
 }
 
 #[test]
