@@ -10,6 +10,7 @@ mod checksums;
 mod cli;
 mod cut;
 mod dialects;
+mod durable;
 mod exemptions;
 mod front;
 mod gzip;
