@@ -6,7 +6,8 @@ use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use crate::people;
-use crate::world::World;
+use crate::support::have;
+use crate::world::{World, children, signal};
 
 fn world(settle_seconds: &str) -> World {
     let mut world = World::new();
@@ -103,6 +104,32 @@ fn files_that_came_while_the_daemon_was_down_are_purged_at_its_start() {
     for n in 0..3 {
         assert_eq!(world.report("acme", &format!("night{n}.csv"))["rows"]["deleted"], 1);
     }
+}
+
+#[test]
+fn where_no_event_comes_the_timer_finds_files() {
+    if !have("strace") {
+        return;
+    }
+    let mut world = world("0");
+    world.stop();
+    world.set("pipeline", "scan_interval_seconds", "1");
+    world.start_by(|world| {
+        let serve = world.command(&["serve"]);
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=inotify_add_watch", "-e", "inject=inotify_add_watch:error=ENOSPC"]);
+        command.arg(serve.get_program()).args(serve.get_args());
+        command
+    });
+    world.wait_for_address();
+    assert!(world.log().contains("folder not watched: the timer finds its files"), "{}", world.log());
+    for n in 0..2 {
+        let local = world.write("moved", one(n));
+        world.move_in(&local, "acme", &format!("unseen{n}.csv"));
+        assert_eq!(world.report("acme", &format!("unseen{n}.csv"))["rows"]["deleted"], 1);
+    }
+    signal("TERM", &children(world.pid()));
+    assert_eq!(world.wait().code(), Some(0));
 }
 
 #[test]
