@@ -91,8 +91,9 @@ fn what_is_put_into_check_is_rehearsed_and_nobody_is_deleted() {
 }
 
 #[test]
-fn a_file_that_names_another_tenants_customers_finds_nobody() {
+fn no_tenant_can_see_name_fill_up_or_delete_what_is_anothers() {
     let mut world = World::new();
+    world.set("tenant_defaults", "pending_files_max", "1");
     for tenant in ["acme", "acme-2"] {
         world.tenant(tenant);
         people::load(&world, tenant, 6);
@@ -102,13 +103,23 @@ fn a_file_that_names_another_tenants_customers_finds_nobody() {
     world.put("acme-2", "theirs.csv", people::email_csv("acme", 0..6));
     let report = world.report("acme-2", "theirs.csv");
     assert_eq!((&report["rows"]["read"], &report["rows"]["not_found"]), (&6.into(), &6.into()));
-    people::same(&people::rows(&world, "acme"), &before, || "the other tenant is whole".to_owned());
-    for path in ["/../acme/inbox/x.csv", "/acme/x.csv", "../../acme/inbox/x.csv", "/archive/x.csv", "/x.csv"] {
-        let local = world.write("x.csv", people::email_csv("acme", [0]));
-        world.sftp("acme-2", &format!("put {} {path}\n", local.display())).exits(1);
+
+    world.put("acme", "june.csv.part", people::email_csv("acme", [0]));
+    let local = world.write("x.csv", people::email_csv("acme", [0]));
+    let there = ["/../acme/inbox/june.csv.part", "/acme/june.csv.part", "../../acme/inbox/june.csv.part", "june.csv.part"];
+    let seen = there.map(|path| [format!("ls {path}"), format!("get {path} got"), format!("rm {path}"), format!("rename {path} x.part")]);
+    let named = ["/../acme/inbox/x.csv", "/acme/x.csv", "../../acme/inbox/x.csv", "/archive/x.csv", "/x.csv"];
+    let named = named.map(|path| format!("put {} {path}", local.display()));
+    for request in seen.into_iter().flatten().chain(named) {
+        world.sftp("acme-2", &format!("{request}\n")).exits(1);
     }
-    assert!(world.files("acme", "inbox").is_empty() && world.files("acme", "staging").is_empty());
-    people::same(&people::rows(&world, "acme"), &before, || "nobody was purged".to_owned());
+    assert_eq!((world.files("acme", "inbox"), world.files("acme", "staging")), (vec![], vec!["inbox/june.csv.part".to_owned()]));
+
+    world.put("acme-2", "full.part", "x");
+    world.sftp("acme-2", &format!("put {} more.part\n", local.display())).exits(1);
+    people::same(&people::rows(&world, "acme"), &before, || "the other tenant is whole".to_owned());
+    world.sftp("acme", "rename june.csv.part june.csv\n").exits(0);
+    assert_eq!(world.report("acme", "june.csv")["rows"]["deleted"], 1, "one tenant's limit is not the other's");
 }
 
 #[test]
