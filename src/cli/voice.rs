@@ -4,6 +4,7 @@
 //! output can be piped. A reader who goes away (`| head`) ends the output quietly. Colour stands only on a terminal, and
 //! `NO_COLOR` turns it off. Control characters in what is printed are escaped: names come from other people.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -131,8 +132,24 @@ impl Terminal {
 pub(super) fn guard_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        // A literal holds nothing of the data; a formatted message may.
-        let words = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("the message is withheld");
+        let words = words_of_panic(panic.payload());
         let _ = writeln!(io::stderr().lock(), "error: a defect in expunged at {place}: {words}");
     }));
+}
+
+/// A literal holds nothing of the data; a formatted message may.
+fn words_of_panic(payload: &dyn Any) -> &'static str {
+    payload.downcast_ref::<&'static str>().copied().unwrap_or("the message is withheld")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_says_its_literal_and_withholds_what_may_hold_a_value() {
+        assert_eq!(words_of_panic(&"a row without a line"), "a row without a line");
+        assert_eq!(words_of_panic(&String::from("no such customer: ann@x.example")), "the message is withheld");
+        assert_eq!(words_of_panic(&7), "the message is withheld");
+    }
 }
