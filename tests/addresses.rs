@@ -13,7 +13,7 @@ fn holding(world: &World, tenant: &str, folder: &str, needle: &str) -> Vec<Strin
 }
 
 #[test]
-fn after_many_kinds_of_input_no_address_stands_where_it_should_not() {
+fn no_address_leaves_by_a_side_door() {
     let mut world = World::new();
     world.set("pipeline", "settle_seconds", "0");
     world.set("log", "level", "\"debug\"");
