@@ -40,6 +40,41 @@ fn each_option_of_the_sample_has_a_sentence_above_it() {
 }
 
 #[test]
+fn every_limit_is_named_with_its_unit_and_has_bounds_itself() {
+    const UNITS: [&str; 17] = [
+        "attempts",
+        "bytes",
+        "checks",
+        "columns",
+        "customers",
+        "days",
+        "files",
+        "handles",
+        "hours",
+        "lines",
+        "mib",
+        "milliseconds",
+        "minutes",
+        "percent",
+        "rows",
+        "seconds",
+        "sessions",
+    ];
+    let mut numbers = 0;
+    for (section, options) in Config::defaults(Path::new("c.toml"), Path::new("/home")).sections() {
+        options.each(&mut |key, slot| {
+            if matches!(slot, option::Slot::Number(..)) {
+                assert!(key.split('_').any(|word| UNITS.contains(&word)), "{section}.{key} has no unit");
+                let told = faults(&format!("[{section}]\n{key} = {}\n", i64::MAX));
+                assert!(told.contains(&format!("{section}.{key}: found")) && told.contains("expected a whole number from"), "{told}");
+                numbers += 1;
+            }
+        });
+    }
+    assert!(numbers >= 40, "{numbers}");
+}
+
+#[test]
 fn names_every_fault_in_one_run() {
     let text = "data_dir = 3\nlisen = 1\n[sftp]\nlisten = [\"0.0.0.0\"]\nsessions_max = 0\nidle_seconds = 5\n\n[log]\nlevel = \"loud\"\n[import]\n";
     assert_eq!(
