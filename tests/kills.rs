@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::people;
 use crate::signatures::every_signature_holds;
 use crate::support::have;
-use crate::world::{EXPUNGED, World, children, signal};
+use crate::world::{EXPUNGED, World, children, rows_with_an_outcome, signal};
 
 /// The calls after which something is durable or has another name.
 const CALLS: [&str; 7] = ["fsync", "fdatasync", "rename", "renameat", "renameat2", "unlinkat", "ftruncate"];
@@ -137,12 +137,29 @@ pub(super) fn killed(world: &mut World, mut ended: impl FnMut(&World) -> bool) -
 /// After a kill: another start finds everything, and leaves what an undisturbed run leaves.
 pub(super) fn ends_as(world: &mut World, files: &[&str], expected: &Left, after: &str) {
     every_signature_holds(world);
+    each_list_stands_in_one_folder_beside_its_report(world);
     world.start();
     world.eventually("all files end", || all_ended(world, files).then_some(()));
     world.stop();
     let found = left(world);
     assert_eq!(found.files, expected.files, "after {after}\n{}", world.picture());
     people::same(&found.store, &expected.store, || format!("after {after}\n{}", world.picture()));
+}
+
+/// Asserts that a list which was claimed is in one folder only, and that its report is there where that is its last one or it is held.
+fn each_list_stands_in_one_folder_beside_its_report(world: &World) {
+    let mut seen = BTreeMap::new();
+    for folder in ["processing", "held", "archive", "rejected"] {
+        let files = world.files("acme", folder);
+        let hidden = |name: &String| name.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+        for name in files.iter().filter(|name| name.ends_with(".csv") && !name.ends_with(".results.csv") && !hidden(name)) {
+            let report = format!("{name}.report.json");
+            assert!(folder == "processing" || files.contains(&report), "{folder}/{name} without its report\n{}", world.picture());
+            let list = name.rsplit('/').next().expect("a name").to_owned();
+            let other = seen.insert(list, folder);
+            assert!(other.is_none(), "{name} in {other:?} and {folder}\n{}", world.picture());
+        }
+    }
 }
 
 fn undisturbed(prepared: &World) -> Left {
@@ -439,10 +456,7 @@ fn killed_at_random_moments_while_files_stream_in_it_does_everything_once() {
         for file in archived.iter().filter(|name| name.ends_with(".report.json")) {
             let text = std::fs::read_to_string(world.folder(tenant, "archive").join(file)).expect("text");
             let report: serde_json::Value = serde_json::from_str(&text).expect("a report is whole");
-            let rows = report["rows"].as_object().expect("counts");
-            let read = rows["read"].as_u64().expect("a number");
-            let sum: u64 = rows.iter().filter(|(outcome, _)| *outcome != "read").filter_map(|(_, count)| count.as_u64()).sum();
-            assert_eq!((read, sum), (5, 5), "{context}: {file}");
+            assert_eq!((&report["rows"]["read"], rows_with_an_outcome(&report)), (&5.into(), 5), "{context}: {file}");
         }
         assert!(world.files(tenant, "rejected").is_empty(), "{context}: {:?}", world.files(tenant, "rejected"));
     }

@@ -276,7 +276,7 @@ impl World {
         Some(serde_json::from_str(&text).expect("a status is always whole JSON"))
     }
 
-    /// Waits until the import of this name has ended, and gives its report.
+    /// Waits until the import of this name has ended, and gives its report. The outcomes of each add up to the rows read.
     pub(crate) fn report(&self, tenant: &str, name: &str) -> serde_json::Value {
         let path = self.eventually(&format!("the report of {name}"), || {
             let status = self.status(tenant, name)?;
@@ -285,7 +285,9 @@ impl World {
         });
         let text = fs::read_to_string(self.home().join("data/tenants").join(tenant).join(path.trim_start_matches('/')))
             .expect("the report is there");
-        serde_json::from_str(&text).expect("a report is whole JSON")
+        let report: serde_json::Value = serde_json::from_str(&text).expect("a report is whole JSON");
+        assert_eq!(report["rows"]["read"], rows_with_an_outcome(&report), "{report:#}");
+        report
     }
 
     /// One value out of the store.
@@ -409,6 +411,12 @@ fn ssh_options(address: SocketAddr, key: &Path) -> Vec<String> {
         args.extend(["-o".into(), option.into()]);
     }
     args
+}
+
+/// How many rows of a report are deleted, invalid or anything else that a row can become.
+pub(crate) fn rows_with_an_outcome(report: &serde_json::Value) -> u64 {
+    let rows = report["rows"].as_object().expect("counts");
+    rows.iter().filter(|(outcome, _)| *outcome != "read").filter_map(|(_, count)| count.as_u64()).sum()
 }
 
 /// The processes that this one started.
