@@ -1,5 +1,5 @@
 //! The picture in `src/lib.rs` is a fact: modules use lower layers only, and what is below the rim neither waits nor
-//! knows the time, the environment or chance.
+//! knows the time, the environment or chance. What it says must hold is held by tests.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -93,6 +93,24 @@ fn nothing_below_the_rim_waits_or_knows_the_time() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn each_of_the_twelve_invariants_names_the_tests_that_hold_it() {
+    let there = tests();
+    let text = std::fs::read_to_string(src().join("lib.rs")).unwrap();
+    let list = text.split("//! What must hold").nth(1).expect("the list of what must hold");
+    let list: String = list.lines().skip(1).map_while(|line| line.strip_prefix("//!")).map(|line| format!("{line}\n")).collect();
+    let mut invariants = 0;
+    for invariant in list.split("**").skip(1).collect::<Vec<_>>().chunks(2) {
+        let named: Vec<&str> = invariant[1].split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty(), "\"{}\" names no test", invariant[0]);
+        for name in named {
+            assert!(there.contains(name), "\"{}\": no test {name}", invariant[0]);
+        }
+        invariants += 1;
+    }
+    assert_eq!(invariants, 12);
 }
 
 #[test]
@@ -197,25 +215,45 @@ fn module_of(file: &Path) -> (String, usize) {
     (parts[0].clone(), parts.len())
 }
 
+/// The names of all tests, in the library and here.
+fn tests() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for file in sources().into_iter().chain(below(&root().join("tests"))) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        let tests = lines.windows(2).filter(|pair| pair[0] == "#[test]" || pair[0].starts_with("#[tokio::test"));
+        found.extend(tests.filter_map(|pair| first(pair[1].trim_start_matches("async ").strip_prefix("fn ")?)));
+    }
+    found
+}
+
 /// Every source file but the root.
 fn sources() -> Vec<PathBuf> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).expect("a folder of src") {
-            let path = entry.expect("an entry of src").path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|end| end == "rs") && path != src().join("lib.rs") {
-                found.push(path);
-            }
+    let mut found = below(&src());
+    found.retain(|path| *path != src().join("lib.rs"));
+    assert!(found.len() > 5, "{found:?}");
+    found
+}
+
+/// The Rust files below a folder, sorted.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder of the project") {
+        let path = entry.expect("an entry of it").path();
+        if path.is_dir() {
+            found.extend(below(&path));
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            found.push(path);
         }
     }
-    let mut found = Vec::new();
-    walk(&src(), &mut found);
-    assert!(found.len() > 5, "{found:?}");
     found.sort();
     found
 }
 
 fn src() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+    root().join("src")
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
