@@ -142,13 +142,13 @@ mod tests {
     impl World {
         /// What a fault of the disk would do: nothing can be claimed until it is given back.
         fn take_processing_away(&self) {
-            std::fs::rename(self.processing(), self.folder.path().join("aside")).expect("moved");
+            std::fs::remove_dir(self.processing()).expect("empty");
             std::fs::write(self.processing(), "").expect("written");
         }
 
         fn give_processing_back(&self) {
             std::fs::remove_file(self.processing()).expect("removed");
-            std::fs::rename(self.folder.path().join("aside"), self.processing()).expect("moved");
+            std::fs::create_dir(self.processing()).expect("made");
         }
 
         fn processing(&self) -> std::path::PathBuf {

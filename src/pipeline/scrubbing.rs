@@ -62,6 +62,8 @@ pub(super) struct Scrubbing {
     /// Requests that the next scrub answers, and those that the open one does.
     asked: Vec<i64>,
     serving: Vec<i64>,
+    /// One that has ended and whose receipts and answers may not all be out.
+    untold: Option<i64>,
 }
 
 impl Scrubbing {
@@ -76,6 +78,7 @@ impl Scrubbing {
             first_until: None,
             asked: Vec::new(),
             serving: Vec::new(),
+            untold: None,
         }
     }
 
@@ -226,6 +229,7 @@ impl Pipeline {
     /// The next slice of a scrub, begun if one is asked for or due.
     pub(super) fn scrub_step(&mut self) -> Result<Step, Fault> {
         let at = Self::now();
+        self.tell_end_of_scrub()?;
         if !self.scrubbing.open {
             let wish = if self.scrubbing.asked.is_empty() { Wish::IfWaiting } else { Wish::Anyway };
             if !self.scrubbing.scrubber.begin(&mut self.store, wish, at)? {
@@ -245,7 +249,7 @@ impl Pipeline {
     }
 
     fn end_scrub(&mut self, ended: &Ended) -> Result<(), Fault> {
-        let (structure, at) = (&ended.structure, Self::now());
+        let structure = &ended.structure;
         let clean = ended.clean();
         info!(
             scrub = ended.scrub,
@@ -273,13 +277,22 @@ impl Pipeline {
                 "scrub not clean"
             );
         }
+        self.scrubbing.untold = Some(ended.scrub);
+        self.tell_end_of_scrub()
+    }
+
+    /// Files the receipts of a scrub that has ended, and answers those who asked for it. What fails is done before the next slice.
+    fn tell_end_of_scrub(&mut self) -> Result<(), Fault> {
+        let Some(scrub) = self.scrubbing.untold else { return Ok(()) };
         self.file_receipts();
-        let result = ledger::scrub(self.store.connection(), ended.scrub)?.and_then(|row| row.result).unwrap_or_default();
+        let result = ledger::scrub(self.store.connection(), scrub)?.and_then(|row| row.result).unwrap_or_default();
         let result: serde_json::Value = serde_json::from_str(&result).unwrap_or_default();
-        let serving = std::mem::take(&mut self.scrubbing.serving);
+        let (serving, at) = (&self.scrubbing.serving, Self::now());
         self.store.write("answer a request", |tx| {
             serving.iter().try_for_each(|request| ledger::finish_request(tx, *request, &result, at).map(|_| ()))
         })?;
+        self.scrubbing.serving.clear();
+        self.scrubbing.untold = None;
         // The receipts went through the log; its pages hold nobody.
         self.store.checkpoint()?;
         Ok(())

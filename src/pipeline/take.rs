@@ -1,5 +1,6 @@
 //! Taking files: what lies in the drop folders, what has settled, and the claim.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
@@ -33,12 +34,13 @@ impl Pipeline {
                 self.changed.insert(tenant.clone());
             }
             self.tell_problems(tenant, drop, &scan);
-            let shown = |name: &FileName| scan.files.iter().chain(scan.sidecars.iter().map(|s| &s.file)).any(|file| file.name == *name);
-            self.settling.retain(tenant, drop, shown);
+            let files: HashSet<&FileName> = scan.files.iter().map(|file| &file.name).collect();
+            let sidecars: HashSet<&FileName> = scan.sidecars.iter().map(|sidecar| &sidecar.file.name).collect();
+            self.settling.retain(tenant, drop, |name| files.contains(name) || sidecars.contains(name));
             for file in &scan.files {
                 self.consider(tenant, &folders, file, &scan.sidecars)?;
             }
-            for sidecar in scan.sidecars.iter().filter(|s| !scan.files.iter().any(|file| file.name == s.vouches_for)) {
+            for sidecar in scan.sidecars.iter().filter(|sidecar| !files.contains(&sidecar.vouches_for)) {
                 self.consider_orphan(tenant, &folders, sidecar)?;
             }
         }

@@ -97,7 +97,12 @@ impl Rename<'_> {
             self.complete(from_turn)?;
         }
         self.folders.publish_status(name, waiting_status)?;
-        let replaced = self.put(&folder)?;
+        let replaced = self.put(&folder).inspect_err(|_| {
+            // Nothing waits, unless another file of the name does.
+            if folder.stat(name.as_str()).is_ok_and(|found| !found.as_ref().is_some_and(dir::is_file)) {
+                let _ = self.folders.remove_status(name);
+            }
+        })?;
         folder.sync()?;
         if self.found.pending {
             self.found.dir.sync()?;

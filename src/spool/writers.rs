@@ -42,8 +42,9 @@ impl Writers {
     /// Forgets a slot that nobody else has in hand.
     pub(super) fn release(&self, key: &Key, slot: Arc<Slot>) {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        // The map's and the caller's; under the map's lock nobody can get another.
-        if Arc::strong_count(&slot) == 2 {
+        drop(slot);
+        // The map's own; under its lock nobody can get another.
+        if slots.get(key).is_some_and(|slot| Arc::strong_count(slot) == 1) {
             slots.remove(key);
         }
     }
@@ -102,5 +103,22 @@ impl Turn {
     /// Nobody writes now.
     pub(super) fn end(&mut self) {
         self.writer = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_two_let_go_at_once_is_forgotten() {
+        let writers = Writers::default();
+        let key = (DropFolder::Inbox, FileName::parse("june.csv").expect("valid"));
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..20_000).for_each(|_| writers.with(&key, |_| ())));
+            }
+        });
+        assert_eq!(writers.len(), 0);
     }
 }

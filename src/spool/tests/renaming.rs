@@ -73,6 +73,15 @@ fn a_posix_rename_replaces_what_waits_and_nothing_that_is_claimed() {
 }
 
 #[test]
+fn a_rename_that_fails_leaves_no_word_of_a_file_that_waits() {
+    let world = World::new();
+    world.put(DropFolder::Inbox, "june.part", b"a\n");
+    std::fs::create_dir(world.path("inbox/june.csv")).expect("made");
+    assert_eq!(world.rename("june.part", "june.csv", Replace::OwnPending).expect_err("a folder").kind(), ErrorKind::NotAFile);
+    assert_eq!(world.tree("status"), [""; 0]);
+}
+
+#[test]
 fn a_pending_file_goes_back_to_staging_and_between_the_drop_folders() {
     let world = World::new();
     world.put(DropFolder::Inbox, "june.csv", b"a\n");
