@@ -1,10 +1,12 @@
-//! What has been kept long enough: day by day, out of `archive` and `rejected`.
+//! What has been kept long enough: day by day, out of `archive` and `rejected`, and the statuses that tell of it.
 
 use std::collections::HashSet;
 
 use jiff::civil::Date;
 
-use super::{End, Folders, SIGNATURE, SpoolError};
+use super::status::status_name;
+use super::{End, Folders, SIGNATURE, SpoolError, dir};
+use crate::domain::FileName;
 
 /// What a day's folder loses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,6 +56,24 @@ impl Folders {
         }
         Ok(removed)
     }
+
+    /// Removes the statuses that were last written before this second of 1970's and that are `over`, as their text tells; how many.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn expire_statuses(&self, before_s: i64, over: impl Fn(&[u8]) -> bool) -> Result<u64, SpoolError> {
+        let folder = self.folder("status")?;
+        let mut removed = 0;
+        for raw in folder.names()? {
+            let name = std::str::from_utf8(&raw).ok().and_then(|name| FileName::parse(name.strip_suffix(".json")?).ok());
+            let Some(name) = name else { continue };
+            let written = folder.stat(&status_name(&name))?.map(|stat| dir::mtime_ns(&stat) / 1_000_000_000);
+            if written.is_some_and(|at| at < i128::from(before_s)) && self.read_status(&name)?.is_some_and(|json| over(&json)) {
+                removed += u64::from(self.unless_one_waits(&name, || self.remove_status(&name))?);
+            }
+        }
+        Ok(removed)
+    }
 }
 
 /// Companions that hold no id and no address.
@@ -92,5 +112,19 @@ mod tests {
         assert!(at.join("2-july.report.json.report.json").exists());
         assert_eq!(folders.expire(End::Archive, day, Expired::Everything).expect("done"), 5);
         assert!(!at.exists() && folders.days(End::Archive).expect("read").is_empty());
+    }
+
+    #[test]
+    fn a_status_goes_when_it_is_old_and_over_and_nothing_of_its_name_waits() {
+        let world = World::new();
+        let folders = world.spool.tenant(&world.tenant).expect("there");
+        for (name, json) in [("june.csv.json", "over"), ("july.csv.json", "held"), ("may.csv.json", "over"), ("recent.log", "over")] {
+            std::fs::write(world.path("status").join(name), json).expect("written");
+        }
+        std::fs::write(world.path("inbox/may.csv"), "").expect("written");
+        let over = |json: &[u8]| json == b"over";
+        assert_eq!(folders.expire_statuses(0, over).expect("done"), 0, "too new");
+        assert_eq!(folders.expire_statuses(i64::MAX, over).expect("done"), 1);
+        assert_eq!(world.tree("status"), ["july.csv.json", "may.csv.json", "recent.log"]);
     }
 }

@@ -30,7 +30,7 @@ impl Folders {
         self.unless_one_waits(name, || self.publish_status(name, json))
     }
 
-    fn unless_one_waits(&self, name: &FileName, tell: impl FnOnce() -> Result<(), SpoolError>) -> Result<bool, SpoolError> {
+    pub(super) fn unless_one_waits(&self, name: &FileName, tell: impl FnOnce() -> Result<(), SpoolError>) -> Result<bool, SpoolError> {
         let [inbox, check] = DropFolder::ALL.map(|drop| (drop, name.clone()));
         // A close tells and delivers with its name's slot locked: here either both are seen or neither.
         self.writers().with_both(&inbox, &check, |_, _| {
@@ -68,7 +68,7 @@ impl Folders {
         }
     }
 
-    /// Removes `status/NAME.json`: of a file that was withdrawn, or one that has expired.
+    /// Removes `status/NAME.json`: of a file that was withdrawn, or whose report has expired.
     ///
     /// # Errors
     /// The medium's.
@@ -99,7 +99,7 @@ impl Folders {
     }
 }
 
-fn status_name(name: &FileName) -> String {
+pub(super) fn status_name(name: &FileName) -> String {
     format!("{name}.json")
 }
 
