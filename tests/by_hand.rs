@@ -90,6 +90,16 @@ fn people_are_purged_by_hand_beside_a_running_daemon() {
 }
 
 #[test]
+fn a_list_by_hand_that_fails_says_that_it_stands_and_how_to_end_it() {
+    let world = world();
+    world.change("CREATE TRIGGER broken BEFORE UPDATE OF cursor ON expunged_imports WHEN new.cursor IS NOT NULL BEGIN SELECT RAISE(ABORT, 'no'); END");
+    let list = world.write("list.csv", people::email_csv("acme", [0]));
+    let failed = world.run(&["purge", list.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"]).exits(1);
+    failed.warns("import 1 is not over: the daemon goes on with it").warns("expunged imports cancel 1");
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM expunged_imports WHERE state = 'purging'"), 1);
+}
+
+#[test]
 fn a_check_by_hand_counts_and_leaves_no_trace() {
     let world = world();
     let list = world.write("list.csv", people::email_csv("acme", [0, 1, 77]) + "bad\n");

@@ -35,6 +35,7 @@ fn a_store_that_another_writer_holds_delays_purges_and_neither_uploads_nor_the_s
     assert!(after.matches("import delayed").count() <= 2, "the other tenants' imports did not wait for the lock as well\n{log}");
     assert!(after.contains("daemon stopped"), "{log}");
     world.start_by(|world| world.command(&["serve"]));
+    world.eventually("the start waits", || world.log().contains("start waits").then_some(()));
     other.execute_batch("COMMIT").expect("the lock is given back");
     for tenant in tenants {
         assert_eq!(world.report(tenant, "june.csv")["rows"]["deleted"], 1);

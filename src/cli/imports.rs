@@ -123,7 +123,10 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
                 reject()
             ));
         }
-        State::Failed => scene.terminal.hint(format!("try it again: {}, or end it: {}", typed(&["imports", "retry", &id]), reject())),
+        State::Failed => {
+            scene.terminal.hint(format!("why it failed stands in the daemon's log: \"import given up\" with import={id}"));
+            scene.terminal.hint(format!("try it again: {}, or end it: {}", typed(&["imports", "retry", &id]), reject()));
+        }
         _ => {}
     }
     Ok(Exit::Done)

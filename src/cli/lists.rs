@@ -12,7 +12,7 @@ use super::{Exit, Failure, Scene, files, serve, store, summary};
 use crate::config::{Config, Tenant};
 use crate::daemon::{self, ByHand, DataLock};
 use crate::domain::{FileName, ImportId, NameKind, Settings, State, TenantName};
-use crate::pipeline::{self, PurgeRequest, ReadingOf, Rehearsal, Rules};
+use crate::pipeline::{self, Fault, PurgeRequest, ReadingOf, Rehearsal, Rules, import_of};
 use crate::purge::Brake;
 use crate::report::Report;
 use crate::store::ledger::{self, ImportRow};
@@ -215,9 +215,20 @@ fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Re
         store::failure(&error)
     })?;
     if let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)? {
-        by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| Failure::failed(fault.chain()))?;
+        by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| not_over(store, id, &fault))?;
     }
     wait_for(store, id)
+}
+
+/// A fault of ours in a list by hand. What was asked for stands: whoever works on the ledger next goes on with it.
+fn not_over(store: &Store, request: i64, fault: &Fault) -> Failure {
+    let failure = Failure::failed(fault.chain());
+    match import_of(store.connection(), request) {
+        Ok(Some(ImportId(import))) => failure
+            .hint(format!("import {import} is not over: the daemon goes on with it when it starts"))
+            .hint(format!("or end it first: expunged imports cancel {import}")),
+        _ => failure.hint("nothing was deleted; the daemon takes it up when it starts"),
+    }
 }
 
 /// Without a daemon, this command would first have to do what waits before it, which nobody has confirmed here.

@@ -25,7 +25,7 @@ pub(super) fn run(scene: &Scene, args: &ServeArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Says what would be offered, then every fault. Nothing is opened but config and keys.
+/// Says what would be offered, then every fault. Nothing is opened but config, plan and keys.
 fn check_config(scene: &Scene, config: &Config) -> Result<Exit, Failure> {
     let (terminal, mut faults) = (&scene.terminal, Vec::new());
     let listen = config.sftp.listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
@@ -48,6 +48,9 @@ fn check_config(scene: &Scene, config: &Config) -> Result<Exit, Failure> {
         terminal.say(format!("passwords     {}{off}", with_password.join(" ")))?;
     }
     if let Err(error) = read_identity_key(&config.identity_key_file()) {
+        faults.push(with_cause(&error));
+    }
+    if let Err(error) = daemon::plan(config) {
         faults.push(with_cause(&error));
     }
     let sound: Vec<&str> = config.tenants.sound().map(|tenant| tenant.name.as_str()).collect();

@@ -46,7 +46,7 @@ pub(super) fn identity_key(config: &Config) -> Result<IdentityKey, Failure> {
 /// What the store said.
 pub(super) fn failure(error: &StoreError) -> Failure {
     if error.busy() {
-        return Failure::failed(format!("another command or the daemon writes to the store, for {} seconds by now", BUSY_MS / 1_000))
+        return Failure::failed("another program holds the store's lock: a command, the daemon or an application")
             .hint("nothing was changed; run the command again when it is done");
     }
     because(error)

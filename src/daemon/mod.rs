@@ -139,14 +139,15 @@ impl Daemon {
         let host_keys = read_host_keys(&config)?;
         let fingerprints = host_keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect::<Vec<_>>().join(" ");
         let spool = Spool::new(config.tenant_folders_dir());
-        let mut pipeline = pipeline(&config, spool.clone(), signer(&config)?)?;
+        let store = patiently(|| open_store(&config), StoreError::busy)?;
+        let mut pipeline = pipeline(&config, store, spool.clone(), signer(&config)?)?;
         let logins = Logins::new(host_keys.iter().map(|key| key.public_key().clone()).collect());
         logins.replace(&config, &spool);
         let (hint, hints) = mpsc::unbounded_channel();
         let server = Server::bind(options, host_keys, logins.directory(), hint)?;
         // A plan that does not fit pauses purging: senders are served all the same.
         pipeline.tell_fit();
-        pipeline.recover()?;
+        patiently(|| pipeline.recover(), pipeline::Fault::passing)?;
         Ok(Self { config, spool, pipeline, server, logins, hints, fingerprints, _lock: lock })
     }
 
@@ -257,7 +258,7 @@ impl ByHand {
             Err(StartError::Locked(_)) => return Ok(None),
             lock => lock?,
         };
-        let mut pipeline = pipeline(config, Spool::new(config.tenant_folders_dir()), signer(config)?)?;
+        let mut pipeline = pipeline(config, open_store(config)?, Spool::new(config.tenant_folders_dir()), signer(config)?)?;
         pipeline.fit()?;
         pipeline.recover()?;
         Ok(Some(Self { pipeline, _lock: lock }))
@@ -290,8 +291,27 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
     DataLock::take(&config.data_dir).map_err(fault)?.ok_or_else(|| StartError::Locked(config.data_dir.clone()))
 }
 
-fn pipeline(config: &Config, spool: Spool, sign: pipeline::Sign) -> Result<Pipeline, StartError> {
-    let store = Store::open(&config.store_file(), create(config), store_options(config))?;
+fn open_store(config: &Config) -> Result<Store, StoreError> {
+    Store::open(&config.store_file(), create(config), store_options(config))
+}
+
+/// Tries until it is not for want of the store's lock: an application may hold that for long, and a daemon that gives up is started
+/// again, over and over.
+fn patiently<T, E>(mut attempt: impl FnMut() -> Result<T, E>, passes: impl Fn(&E) -> bool) -> Result<T, E> {
+    let mut told = false;
+    loop {
+        match attempt() {
+            Err(error) if passes(&error) => {
+                if !std::mem::replace(&mut told, true) {
+                    warn!("start waits: another program holds the store's lock");
+                }
+            }
+            done => return done,
+        }
+    }
+}
+
+fn pipeline(config: &Config, store: Store, spool: Spool, sign: pipeline::Sign) -> Result<Pipeline, StartError> {
     store.leave_keys_to_a_plan()?;
     let engine = engine(config)?;
     let scrubber = Scrubber::new(&store, vault(config)?, engine.living())?;

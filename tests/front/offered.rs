@@ -24,6 +24,10 @@ fn check_config_says_what_is_offered_and_every_fault() {
         assert!(ran.stderr.contains(fault), "{fault}\n{ran}");
     }
     world.run(&["serve"]).exits(1).warns("ecdsa\" is not used here");
+    world.write("plan.toml", "[subject]\ntable = \"people\"\nkey = \"CHOOSE\"\n");
+    world.set("store", "database", &format!("{:?}", world.outside("app.db")));
+    world.set("store", "plan", &format!("{:?}", world.outside("plan.toml")));
+    world.run(&["serve", "--check-config"]).exits(2).warns("plan.toml\" is wrong");
 }
 
 #[test]
