@@ -34,13 +34,6 @@ impl Counts {
         }
     }
 
-    /// Adds each count of another.
-    pub fn add_all(&mut self, other: &Self) {
-        for (table, rows) in other.iter() {
-            self.add(table, rows);
-        }
-    }
-
     /// A table's count; zero where it is not named.
     #[must_use]
     pub fn get(&self, table: &str) -> u64 {

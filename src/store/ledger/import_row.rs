@@ -65,18 +65,6 @@ pub struct Progress {
     pub suppressed: u64,
 }
 
-impl Progress {
-    /// Adds what another chunk did.
-    pub fn add(&mut self, other: &Self) {
-        self.removed.add_all(&other.removed);
-        self.detached.add_all(&other.detached);
-        self.overwritten.add_all(&other.overwritten);
-        self.accounts_deleted += other.accounts_deleted;
-        self.accounts_preserved += other.accounts_preserved;
-        self.suppressed += other.suppressed;
-    }
-}
-
 /// An import, without its outcomes and targets.
 #[derive(Clone, Debug)]
 pub struct ImportRow {
