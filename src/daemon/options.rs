@@ -60,7 +60,7 @@ pub(super) fn sftp_options(config: &Config) -> sftp::Options {
         sessions_per_tenant_max: size(section.sessions_per_tenant_max),
         sessions_per_source_max: size(section.sessions_per_source_max),
         login_seconds: section.login_seconds_max,
-        login_tries_max: size(section.login_attempts_max),
+        login_attempts_max: size(section.login_attempts_max),
         password_login: section.password_login,
         password_checks_max: size(section.password_checks_max),
         penalties: sftp::PenaltyOptions {

@@ -145,7 +145,7 @@ impl Login {
 
     /// Whether its tries are used up. russh counts the first question of most clients, "none", as one, and so it is allowed one more.
     fn is_exhausted(&self) -> Option<&'static str> {
-        (self.refused >= self.shared.sessions.limits().login_tries_max).then_some("too many tries")
+        (self.refused >= self.shared.sessions.limits().login_attempts_max).then_some("too many tries")
     }
 
     /// Keeps why the last attempt led to nothing.

@@ -22,7 +22,7 @@ pub struct Options {
     /// Time to log in.
     pub login_seconds: u64,
     /// Refused attempts at logging in, in one connection.
-    pub login_tries_max: usize,
+    pub login_attempts_max: usize,
     /// Whether passwords are taken, from tenants that have one.
     pub password_login: bool,
     /// Passwords that are checked at once; each check takes 19 MiB.
@@ -67,7 +67,7 @@ impl Default for Options {
             sessions_per_source_max: 200,
             logins_pending_max: 100,
             login_seconds: 30,
-            login_tries_max: 10,
+            login_attempts_max: 10,
             password_login: false,
             password_checks_max: 2,
             login_refusal_milliseconds: 250,

@@ -287,7 +287,7 @@ fn ssh_config(options: &Options, keys: Vec<PrivateKey>) -> Config {
         maximum_packet_size: 65_535,
         channel_buffer_size: 1000,
         preferred: algorithms::preferred(options.legacy_clients),
-        max_auth_attempts: options.login_tries_max + 1,
+        max_auth_attempts: options.login_attempts_max + 1,
         // While keepalives are answered this runs for writes only; a second belt behind the limit on replies.
         inactivity_timeout: Some(Duration::from_secs(600)),
         keepalive_interval: Some(Duration::from_secs(options.keepalive_seconds)),

@@ -60,7 +60,7 @@ fn many_at_once_are_checked_one_after_the_other_and_all_answered() {
 #[test]
 fn wrong_passwords_use_up_the_tries_of_a_connection() {
     run(async {
-        let world = World::with(Options { password_login: true, login_tries_max: 3, ..Options::default() });
+        let world = World::with(Options { password_login: true, login_attempts_max: 3, ..Options::default() });
         let mut handle = world.connect().await;
         for _ in 0..3 {
             assert!(!handle.authenticate_password("acme-2", "wrong").await.unwrap().success());

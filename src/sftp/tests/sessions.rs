@@ -24,7 +24,7 @@ fn a_login_needs_its_own_key_and_says_no_more_to_a_stranger() {
 #[test]
 fn the_last_of_as_many_keys_as_may_be_tried_opens_and_one_more_does_not() {
     run(async {
-        let world = World::with(Options { login_tries_max: 3, ..Options::default() });
+        let world = World::with(Options { login_attempts_max: 3, ..Options::default() });
         for asks_first in [true, false] {
             for (wrong, opens) in [(2, true), (3, false)] {
                 let mut handle = world.connect().await;
