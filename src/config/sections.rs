@@ -122,7 +122,7 @@ pub struct PipelineSection {
     pub checksum_wait_seconds: u64,
     /// Time that one chunk of deletions aims at.
     pub chunk_milliseconds: u64,
-    /// Time that sessions and imports get to end at a stop.
+    /// Time that sessions get to finish their open files at a stop. An import stops at the end of its chunk, however long that takes.
     pub drain_seconds: u64,
     /// Faults of ours after which an import waits for an operator.
     pub attempts_max: u64,

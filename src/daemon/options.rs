@@ -74,7 +74,7 @@ pub(super) fn sftp_options(config: &Config) -> sftp::Options {
         handles_per_channel_max: size(section.handles_per_session_max),
         upload_bytes_max: section.upload_bytes_max,
         free_bytes_min: section.free_bytes_min,
-        grace_seconds: config.pipeline.drain_seconds,
+        drain_seconds: config.pipeline.drain_seconds,
         ..sftp::Options::default()
     }
 }

@@ -53,8 +53,8 @@ pub struct Options {
     pub taken_seconds: u64,
     /// Taken files that STAT answers for, of all tenants.
     pub taken_max: usize,
-    /// Time for open uploads to finish when the daemon ends.
-    pub grace_seconds: u64,
+    /// Time that sessions get to finish their open files when the daemon stops.
+    pub drain_seconds: u64,
 }
 
 impl Default for Options {
@@ -83,7 +83,7 @@ impl Default for Options {
             close_wait_milliseconds: 2000,
             taken_seconds: 60,
             taken_max: 4096,
-            grace_seconds: 20,
+            drain_seconds: 20,
         }
     }
 }

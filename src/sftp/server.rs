@@ -116,7 +116,7 @@ impl Bound {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Serves until the signal; then lets open files finish for `grace_seconds`, and ends what is left.
+    /// Serves until the signal; then lets open files finish for `drain_seconds`, and ends what is left.
     ///
     /// # Errors
     /// When a listener cannot be handed to the runtime, at the start only.
@@ -134,7 +134,7 @@ impl Bound {
             let _ = accept.await;
         }
         sessions.end_unused();
-        let grace = Duration::from_secs(sessions.limits().grace_seconds);
+        let grace = Duration::from_secs(sessions.limits().drain_seconds);
         if shutdown::drain(sessions.emptied(), grace).await.is_none() {
             warn!(sessions = sessions.count(), "sessions cut at the end of the grace period");
             sessions.end_all();
