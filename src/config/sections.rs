@@ -49,8 +49,8 @@ pub struct SftpSection {
     pub idle_seconds_max: u64,
     /// Time that a client may leave a reply unread.
     pub reply_seconds_max: u64,
-    /// Open files and folders of one channel of a session.
-    pub handles_per_session_max: u64,
+    /// Open files and folders of one channel, of which a session may have several.
+    pub handles_per_channel_max: u64,
     /// Size of one upload.
     pub upload_bytes_max: u64,
     /// Days after which a partial that nobody writes goes.
@@ -78,7 +78,7 @@ impl Default for SftpSection {
             penalty_exempt_networks: PenaltyOptions::default().exempt,
             idle_seconds_max: 600,
             reply_seconds_max: 60,
-            handles_per_session_max: 64,
+            handles_per_channel_max: 64,
             upload_bytes_max: 4 << 30,
             partials_days: 30,
             free_bytes_min: 256 << 20,
@@ -104,7 +104,7 @@ impl Options for SftpSection {
         visit("penalty_exempt_networks", Slot::Networks(&mut self.penalty_exempt_networks));
         visit("idle_seconds_max", Slot::Number(&mut self.idle_seconds_max, 10..=86_400));
         visit("reply_seconds_max", Slot::Number(&mut self.reply_seconds_max, 1..=3_600));
-        visit("handles_per_session_max", Slot::Number(&mut self.handles_per_session_max, 1..=1_000));
+        visit("handles_per_channel_max", Slot::Number(&mut self.handles_per_channel_max, 1..=1_000));
         visit("upload_bytes_max", Slot::Number(&mut self.upload_bytes_max, 1..=1 << 40));
         visit("partials_days", Slot::Number(&mut self.partials_days, 1..=3_650));
         visit("free_bytes_min", Slot::Number(&mut self.free_bytes_min, 0..=1 << 50));

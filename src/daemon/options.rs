@@ -71,7 +71,7 @@ pub(super) fn sftp_options(config: &Config) -> sftp::Options {
         },
         idle_seconds: section.idle_seconds_max,
         reply_seconds: section.reply_seconds_max,
-        handles_per_channel_max: size(section.handles_per_session_max),
+        handles_per_channel_max: size(section.handles_per_channel_max),
         upload_bytes_max: section.upload_bytes_max,
         free_bytes_min: section.free_bytes_min,
         drain_seconds: config.pipeline.drain_seconds,
