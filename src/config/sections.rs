@@ -1,8 +1,9 @@
 //! The sections of a config file, each option with its default and its bounds.
 //!
-//! Plain values: numbers, texts, paths. The wiring makes each part's own options of them.
+//! Plain values: numbers, texts, paths. The wiring makes each part's own options of them; where a part has defaults of its own, they are
+//! the section's.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::option::{Options, Slot, Visit};
 use crate::domain::Settings;
 use crate::purge::Brake;
-use crate::sftp::{PenaltyOptions, Quota};
+use crate::sftp::{self, Quota};
 use crate::telemetry::{Format, Level};
 
 /// `[sftp]`: receiving.
@@ -61,27 +62,28 @@ pub struct SftpSection {
 
 impl Default for SftpSection {
     fn default() -> Self {
+        let options = sftp::Options::default();
         Self {
-            listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2022))],
+            listen: options.listen,
             public_host: String::new(),
             host_keys: Vec::new(),
-            legacy_clients: false,
-            sessions_max: 256,
-            sessions_per_tenant_max: 16,
-            sessions_per_source_max: 32,
-            login_seconds_max: 30,
-            login_attempts_max: 6,
-            password_login: false,
-            password_checks_max: 2,
-            penalty_seconds_min: 15,
-            penalty_seconds_max: 600,
-            penalty_exempt_networks: PenaltyOptions::default().exempt,
-            idle_seconds_max: 600,
-            reply_seconds_max: 60,
-            handles_per_channel_max: 64,
-            upload_bytes_max: 4 << 30,
+            legacy_clients: options.legacy_clients,
+            sessions_max: options.sessions_max as u64,
+            sessions_per_tenant_max: options.sessions_per_tenant_max as u64,
+            sessions_per_source_max: options.sessions_per_source_max as u64,
+            login_seconds_max: options.login_seconds,
+            login_attempts_max: options.login_attempts_max as u64,
+            password_login: options.password_login,
+            password_checks_max: options.password_checks_max as u64,
+            penalty_seconds_min: options.penalties.seconds_min,
+            penalty_seconds_max: options.penalties.seconds_max,
+            penalty_exempt_networks: options.penalties.exempt,
+            idle_seconds_max: options.idle_seconds,
+            reply_seconds_max: options.reply_seconds,
+            handles_per_channel_max: options.handles_per_channel_max as u64,
+            upload_bytes_max: options.upload_bytes_max,
             partials_days: 30,
-            free_bytes_min: 256 << 20,
+            free_bytes_min: options.free_bytes_min,
         }
     }
 }
@@ -139,7 +141,7 @@ impl Default for PipelineSection {
             scan_interval_seconds: 30,
             checksum_wait_seconds: 3_600,
             chunk_milliseconds: 400,
-            drain_seconds: 20,
+            drain_seconds: sftp::Options::default().drain_seconds,
             attempts_max: 10,
             hold_warn_hours: 24,
             hold_days: 14,

@@ -1,6 +1,8 @@
-//! What an operator may choose about receiving, each with its unit, and what holds if nothing is chosen.
+//! What may be chosen about receiving, each with its unit, and what holds if nothing is chosen.
+//!
+//! The config's defaults are these; what it has no name for is fixed, but for tests.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::sftp::PenaltyOptions;
 
@@ -60,26 +62,26 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            listen: vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, 2222))],
+            listen: vec![SocketAddr::from((Ipv4Addr::UNSPECIFIED, 2022))],
             legacy_clients: false,
-            sessions_max: 500,
-            sessions_per_tenant_max: 200,
-            sessions_per_source_max: 200,
+            sessions_max: 256,
+            sessions_per_tenant_max: 16,
+            sessions_per_source_max: 32,
             logins_pending_max: 100,
             login_seconds: 30,
-            login_attempts_max: 10,
+            login_attempts_max: 6,
             password_login: false,
             password_checks_max: 2,
             login_refusal_milliseconds: 250,
             penalties: PenaltyOptions::default(),
-            idle_seconds: 900,
+            idle_seconds: 600,
             reply_seconds: 60,
             keepalive_seconds: 15,
             channels_per_session_max: 4,
             handles_per_channel_max: 64,
             upload_bytes_max: 4 << 30,
             backlog_bytes_max: 8 << 20,
-            free_bytes_min: 0,
+            free_bytes_min: 256 << 20,
             close_wait_milliseconds: 2000,
             taken_seconds: 60,
             taken_max: 4096,

@@ -158,7 +158,7 @@ fn check(lines: &[String], expected: &str) {
 #[test]
 fn twenty_sessions_upload_at_once_and_every_file_arrives_whole() {
     run(async {
-        let world = Arc::new(World::new());
+        let world = Arc::new(World::with(Options { sessions_per_tenant_max: 20, ..Options::default() }));
         let uploads: Vec<_> = (0..20)
             .map(|sender| {
                 let world = Arc::clone(&world);
