@@ -3,6 +3,7 @@
 //! One event is one line, whatever its values hold: control characters come out escaped. Lines go to standard error, so
 //! that what a command prints stays clean. Nothing here knows what happened, and no field is meant for an address.
 
+use std::error::Error;
 use std::io::{self, Write};
 
 use tracing::Subscriber;
@@ -137,6 +138,13 @@ pub fn printable(text: &str) -> String {
         }
     }
     out
+}
+
+/// An error with its causes, in one clause after the other: what the field `cause` holds.
+#[must_use]
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 struct OneLine<W>(W);

@@ -5,6 +5,7 @@ use tracing::{info, warn};
 
 use crate::domain::TenantName;
 use crate::spool::{Folders, Spool, SpoolError};
+use crate::telemetry::chain;
 
 /// Removes what has expired of these tenants. One tenant's trouble is not another's.
 pub(super) fn expire_partials(spool: &Spool, tenants: &[TenantName], days: u64, now: Timestamp) {
@@ -13,7 +14,7 @@ pub(super) fn expire_partials(spool: &Spool, tenants: &[TenantName], days: u64, 
     for tenant in tenants {
         match spool.tenant(tenant).and_then(|folders| expire(tenant, &folders, before, now)) {
             Ok(()) | Err(SpoolError::NotFound) => {}
-            Err(error) => warn!(%tenant, %error, "partials not looked at"),
+            Err(error) => warn!(%tenant, cause = %chain(&error), "partials not looked at"),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::config::{Config, Faults, Tenant};
 use crate::guide::Markup;
 use crate::sftp::{Directory, Quota, TenantLogin};
 use crate::spool::Spool;
+use crate::telemetry::chain;
 
 /// Why a login leads to nothing, in words for the operator.
 const UNKNOWN: &str = "no such login";
@@ -54,8 +55,8 @@ impl Logins {
         if tenant.keys.is_empty() && !(config.sftp.password_login && tenant.password.is_some()) {
             return Err(NO_WAY_IN);
         }
-        spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name)).map_err(|cause| {
-            error!(tenant = %tenant.name, %cause, "tenant without folders cannot log in");
+        spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name)).map_err(|error| {
+            error!(tenant = %tenant.name, cause = %chain(&error), "tenant without folders cannot log in");
             NO_FOLDERS
         })?;
         Ok(Arc::new(TenantLogin {

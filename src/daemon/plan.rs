@@ -10,6 +10,7 @@ use crate::config::{Config, read_identity_key};
 use crate::pipeline::Wake;
 use crate::purge::{Engine, Plan};
 use crate::store::Create;
+use crate::telemetry::chain;
 
 /// What may be added to the store: all of the embedded one, the ledger alone in a user's own database.
 #[must_use]
@@ -52,12 +53,7 @@ impl Reload {
                 let _ = self.wakes.send(Wake::Plan(Arc::new(engine)));
             }
             Ok(_) => {}
-            Err(error) => error!(cause = %chain(&error), "erasure plan not reloaded"),
+            Err(error) => error!(cause = %chain(&error).replace('\n', "; "), "erasure plan not reloaded"),
         }
     }
-}
-
-fn chain(error: &StartError) -> String {
-    let cause = std::error::Error::source(error).map(|cause| format!(": {}", cause.to_string().replace('\n', "; ")));
-    format!("{error}{}", cause.unwrap_or_default())
 }

@@ -1,12 +1,12 @@
 //! What goes wrong on our side. The input's faults are outcomes and rejections, never a [`Fault`].
 
-use std::error::Error;
 use std::io;
 
 use crate::purge::{PlanError, PurgeError};
 use crate::scrub::ScrubError;
 use crate::spool::SpoolError;
 use crate::store::StoreError;
+use crate::telemetry;
 
 /// Something of ours failed. The import waits and is tried again: nothing is lost by it.
 #[derive(Debug, thiserror::Error)]
@@ -44,14 +44,7 @@ impl Fault {
     /// The whole cause chain in one line. Holds no address: the errors below it hold none.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
-        }
-        text
+        telemetry::chain(self)
     }
 
     /// The stable code of an import that failed by it.

@@ -15,6 +15,7 @@ use tracing::warn;
 use crate::domain::TenantName;
 use crate::sftp::wire::Refusal;
 use crate::spool::{CHECKSUM_BYTES_MAX, Folders, Pending, Received, SpoolError};
+use crate::telemetry::chain;
 
 /// Limits of one tenant.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -192,7 +193,7 @@ impl Account {
         let Some(received) = self.received else { return };
         // Counted in memory all the same; only a restart would forget it.
         if let Err(error) = folders.note_received(received) {
-            warn!(%error, "received bytes not noted");
+            warn!(cause = %chain(&error), "received bytes not noted");
         }
         self.unsaved = 0;
     }
@@ -215,7 +216,7 @@ fn too_much(text: String) -> Refusal {
 }
 
 fn unmeasured(error: SpoolError) -> Refusal {
-    warn!(%error, "folders not measured");
+    warn!(cause = %chain(&error), "folders not measured");
     Refusal::failure("the storage failed")
 }
 

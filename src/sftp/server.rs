@@ -170,7 +170,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: shutdown::
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(error) => {
                 if back_off == BACK_OFF.0 {
-                    warn!(%error, "cannot take connections");
+                    warn!(cause = %error, "cannot take connections");
                 }
                 tokio::select! {
                     () = stop.raised() => return,
@@ -199,7 +199,7 @@ fn start(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stop: &shutd
         }
     };
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "connection lost");
+        debug!(cause = %error, "connection lost");
         return Ok(());
     }
     let stream = stream.into_std()?;
@@ -238,7 +238,7 @@ fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, adm
             drop(runtime);
         };
         if let Err(error) = on_thread(run) {
-            warn!(%error, "session cut");
+            warn!(cause = %error, "session cut");
         }
     }
 }
@@ -266,7 +266,7 @@ async fn live(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admis
                 let cause: String = error.to_string().chars().take(TOLD_CHARACTERS_MAX).collect();
                 info!(cause, hint, "client and server have no algorithm in common");
             }
-            Err(error) => debug!(%error, "connection lost"),
+            Err(error) => debug!(cause = %error, "connection lost"),
         },
     }
 }

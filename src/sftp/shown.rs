@@ -74,8 +74,7 @@ pub(super) fn refusal(error: SpoolError) -> Refusal {
         _ => Code::Failure,
     };
     if matches!(error.kind(), ErrorKind::Permission | ErrorKind::NoSpace | ErrorKind::Medium) {
-        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
-        warn!(%error, cause, "file call failed");
+        warn!(cause = %telemetry::chain(&error), "file call failed");
     }
     Refusal::new(code, error.to_string())
 }

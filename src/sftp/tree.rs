@@ -22,6 +22,7 @@ use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
 use crate::spool::{self, DropFolder, Folders, ReadFolder, Renamed, Replace, SpoolError};
+use crate::telemetry::chain;
 
 const NO_FOLDERS: &str = "folders cannot be made here; put the file straight into /inbox";
 const READ_ONLY: &str = "this folder can only be read";
@@ -64,7 +65,7 @@ impl Sender {
     /// Adds a line to the log that the sender can read.
     pub(super) fn tell(&self, line: &str) {
         if let Err(error) = self.folders.append_recent(line) {
-            warn!(%error, "recent.log not written");
+            warn!(cause = %chain(&error), "recent.log not written");
         }
     }
 }
