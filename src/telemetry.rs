@@ -1,7 +1,8 @@
-//! How the daemon speaks: the names of fields, and lines of text or JSON.
+//! How the daemon speaks: lines of text or JSON.
 //!
 //! One event is one line, whatever its values hold: control characters come out escaped. Lines go to standard error, so
-//! that what a command prints stays clean. Nothing here knows what happened, and no field is meant for an address.
+//! that what a command prints stays clean. Nothing here knows what happened, and no field is meant for an address. The names of fields are those
+//! of `tests/fields.rs`.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -9,42 +10,6 @@ use std::io::{self, Write};
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-
-/// Names of fields. One name for one thing, in every line.
-pub mod field {
-    /// The tenant that something belongs to.
-    pub const TENANT: &str = "tenant";
-    /// The name of a file as its sender chose it.
-    pub const FILE: &str = "file";
-    /// The number of an import.
-    pub const IMPORT: &str = "import";
-    /// The number of a session.
-    pub const SESSION: &str = "session";
-    /// The network address that a connection came from.
-    pub const SOURCE: &str = "source";
-    /// An address that is listened on.
-    pub const LISTEN: &str = "listen";
-    /// A folder of ours.
-    pub const FOLDER: &str = "folder";
-    /// SHA-256 fingerprint of a public key.
-    pub const FINGERPRINT: &str = "fingerprint";
-    /// A size in bytes.
-    pub const BYTES: &str = "bytes";
-    /// A count of rows.
-    pub const ROWS: &str = "rows";
-    /// A line of a file, from 1.
-    pub const LINE: &str = "line";
-    /// A stable code for why.
-    pub const REASON: &str = "reason";
-    /// How something ended.
-    pub const STATE: &str = "state";
-    /// How long something took, in milliseconds.
-    pub const MILLISECONDS: &str = "ms";
-    /// What went wrong, with its causes.
-    pub const ERROR: &str = "error";
-    /// What the operator may do about it.
-    pub const HINT: &str = "hint";
-}
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -205,7 +170,7 @@ mod tests {
     fn one_event_is_one_line_without_control_characters() {
         for format in Format::ALL {
             let hostile = "a\nb\x1b[31m\r\u{9b}c\u{202e}";
-            let got = lines(format, Level::Info, || tracing::info!({ field::FILE } = %hostile, { field::BYTES } = 7, "upload delivered"));
+            let got = lines(format, Level::Info, || tracing::info!(file = %hostile, bytes = 7, "upload delivered"));
             assert_eq!(got.len(), 1, "{got:?}");
             assert!(!got[0].chars().any(|c| c.is_control() || c == '\u{202e}'), "{got:?}");
             assert!(got[0].contains("upload delivered"), "{got:?}");
@@ -215,8 +180,8 @@ mod tests {
     #[test]
     fn json_lines_hold_the_fields_and_the_tenant_of_their_span() {
         let got = lines(Format::Json, Level::Info, || {
-            let _span = tracing::info_span!("session", { field::TENANT } = "acme").entered();
-            tracing::info!({ field::ROWS } = 3, "import completed");
+            let _span = tracing::info_span!("session", tenant = "acme").entered();
+            tracing::info!(rows = 3, "import completed");
         });
         let line: serde_json::Value = serde_json::from_str(&got[0]).unwrap();
         assert_eq!(line["rows"], 3);

@@ -199,7 +199,7 @@ fn code(line: &str) -> &str {
 }
 
 /// A file without its inline tests, which stand last. Tests that are only declared are files of their own.
-fn product(text: &str) -> String {
+pub(crate) fn product(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(code).collect();
     let tests = lines.windows(2).position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{'));
     lines[..tests.unwrap_or(lines.len())].join("\n")
@@ -228,7 +228,7 @@ fn tests() -> BTreeSet<String> {
 }
 
 /// Every source file but the root.
-fn sources() -> Vec<PathBuf> {
+pub(crate) fn sources() -> Vec<PathBuf> {
     let mut found = below(&src());
     found.retain(|path| *path != src().join("lib.rs"));
     assert!(found.len() > 5, "{found:?}");

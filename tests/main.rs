@@ -12,6 +12,7 @@ mod cut;
 mod dialects;
 mod durable;
 mod exemptions;
+mod fields;
 mod front;
 mod gzip;
 mod interop;
