@@ -63,6 +63,16 @@ impl Plan {
         if rule.edges.is_empty() && rule.matches.is_empty() {
             return Err(place.wrong(format!("table \"{table}\" has no edge and no match, so no row of it is reached")));
         }
+        self.check_edges(place, rule)?;
+        check_action(place, rule)?;
+        let mut detached = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach);
+        detached.try_for_each(|edge| self.check_detached(place, table, edge))?;
+        self.check_matches(place, rule)?;
+        self.check_sets(place, rule)
+    }
+
+    fn check_edges(&self, place: Place, rule: &Rule) -> Result<(), PlanError> {
+        let table = &rule.table;
         for edge in &rule.edges {
             self.check_edge(place, table, edge)?;
             if rule.action == Action::Overwrite && edge.action == Some(Action::Delete) {
@@ -74,48 +84,26 @@ impl Plan {
                 );
             }
         }
-        if rule.action == Action::Keep && rule.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
-            return Err(place.wrong(format!("table \"{table}\" is kept without a reason")));
+        Ok(())
+    }
+
+    fn check_matches(&self, place: Place, rule: &Rule) -> Result<(), PlanError> {
+        let table = &rule.table;
+        if rule.matches.is_empty() {
+            return Ok(());
         }
-        if (rule.action == Action::Overwrite) == rule.sets.is_empty() {
-            return Err(place.wrong(format!("table \"{table}\": action = \"overwrite\" and [[table.set]] go together")));
+        match (&self.subject.tenancy, &rule.tenant) {
+            (Tenancy::Column(_), None) => {
+                return Err(place
+                    .wrong(format!("table \"{table}\" is reached by address: name its tenant column, so that no other tenant's rows go")));
+            }
+            (Tenancy::Sole(_), Some(_)) => {
+                return Err(place.wrong(format!("table \"{table}\" names a tenant column, but the subject has none")));
+            }
+            _ => {}
         }
-        if rule.action == Action::Detach {
-            if !rule.matches.is_empty() {
-                return Err(place.wrong(format!("table \"{table}\" cannot be detached by address: delete or overwrite it")));
-            }
-            if rule.orphans.is_none() && rule.edges.len() == 1 {
-                return Err(place.wrong(format!(
-                    "table \"{table}\" is detached by one key only: say orphans = \"keep\", or orphans = \"delete\" if its rows are to go"
-                )));
-            }
-            if rule.deletes_orphans() && rule.edges.iter().any(|edge| edge.parent == *table || edge.action.is_some()) {
-                return Err(
-                    place.wrong(format!("table \"{table}\": orphans = \"delete\" needs edges that are all alike and lead elsewhere"))
-                );
-            }
-        } else if rule.orphans.is_some() {
-            return Err(place.wrong(format!("table \"{table}\": orphans is a word of action = \"detach\"")));
-        }
-        rule.edges
-            .iter()
-            .filter(|edge| rule.action_of(edge) == Action::Detach)
-            .try_for_each(|edge| self.check_detached(place, table, edge))?;
-        if !rule.matches.is_empty() {
-            match (&self.subject.tenancy, &rule.tenant) {
-                (Tenancy::Column(_), None) => {
-                    return Err(place.wrong(format!(
-                        "table \"{table}\" is reached by address: name its tenant column, so that no other tenant's rows go"
-                    )));
-                }
-                (Tenancy::Sole(_), Some(_)) => {
-                    return Err(place.wrong(format!("table \"{table}\" names a tenant column, but the subject has none")));
-                }
-                _ => {}
-            }
-            if self.subject.address.is_none() {
-                return Err(place.wrong(format!("table \"{table}\" is reached by address, but the subject has no address column")));
-            }
+        if self.subject.address.is_none() {
+            return Err(place.wrong(format!("table \"{table}\" is reached by address, but the subject has no address column")));
         }
         // A match looks at every place of a list; what is written is one place, or a whole list.
         if let Some(path) = rule.matches.iter().filter_map(|m| m.path.as_ref()).find(|path| !is_json_path(&path.replace(EVERY, "[0]"))) {
@@ -123,6 +111,11 @@ impl Plan {
                 "\"{path}\" is no JSON path: write $.name, $.list for each place of a list, $.list[*].name, or $.list[0] and $.list[#-1]"
             )));
         }
+        Ok(())
+    }
+
+    fn check_sets(&self, place: Place, rule: &Rule) -> Result<(), PlanError> {
+        let table = &rule.table;
         if let Some(path) = rule.sets.iter().filter_map(|set| set.path.as_ref()).find(|path| !is_json_path(path)) {
             return Err(place.wrong(format!(
                 "\"{path}\" is no JSON path to write to: write $.name, $.list for a whole list, or $.list[0] and $.list[#-1] for one place; \
@@ -181,6 +174,39 @@ impl Rule {
     pub(super) fn leads_by(&self, edge: &Edge) -> bool {
         self.action_of(edge) != Action::Detach || self.deletes_orphans()
     }
+}
+
+/// Whether a rule has what its action needs.
+fn check_action(place: Place, rule: &Rule) -> Result<(), PlanError> {
+    let table = &rule.table;
+    if rule.action == Action::Keep && rule.reason.as_deref().is_none_or(|reason| reason.trim().is_empty()) {
+        return Err(place.wrong(format!("table \"{table}\" is kept without a reason")));
+    }
+    if (rule.action == Action::Overwrite) == rule.sets.is_empty() {
+        return Err(place.wrong(format!("table \"{table}\": action = \"overwrite\" and [[table.set]] go together")));
+    }
+    match rule.action {
+        Action::Detach => check_detach(place, rule),
+        _ if rule.orphans.is_some() => Err(place.wrong(format!("table \"{table}\": orphans is a word of action = \"detach\""))),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a table can be detached as its rule says.
+fn check_detach(place: Place, rule: &Rule) -> Result<(), PlanError> {
+    let table = &rule.table;
+    if !rule.matches.is_empty() {
+        return Err(place.wrong(format!("table \"{table}\" cannot be detached by address: delete or overwrite it")));
+    }
+    if rule.orphans.is_none() && rule.edges.len() == 1 {
+        return Err(place.wrong(format!(
+            "table \"{table}\" is detached by one key only: say orphans = \"keep\", or orphans = \"delete\" if its rows are to go"
+        )));
+    }
+    if rule.deletes_orphans() && rule.edges.iter().any(|edge| edge.parent == *table || edge.action.is_some()) {
+        return Err(place.wrong(format!("table \"{table}\": orphans = \"delete\" needs edges that are all alike and lead elsewhere")));
+    }
+    Ok(())
 }
 
 /// SQLite's own paths. It finds a fault in one only when it meets a value that leads so far.
