@@ -78,7 +78,7 @@ pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, Deri
     let mut comments = Vec::new();
     reach(&shape, &addresses, &undeclared, &mut plan, &mut comments);
     by_address(&addresses, &mut plan, &mut comments);
-    let head = head(connection, &shape, table, &addresses, &undeclared, &mut plan)?;
+    let head = head(connection, &shape, table, &addresses, &undeclared, &plan)?;
     let text = write_plan(&plan, &head, &comments);
     let sole = format!("tenancy = {{ sole = \"{open_tenant}\" }}");
     Ok(if tenant.is_some() {
@@ -112,74 +112,8 @@ fn reach(shape: &Shape, addresses: &[AddressColumn], undeclared: &[Undeclared], 
 }
 
 fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule, Comment) {
-    let keys: Vec<&ForeignKey> = table.keys.iter().filter(|key| parents.contains(&key.parent)).collect();
-    let cascades = |key: &&ForeignKey| key.on_delete == "CASCADE";
-    let own = |key: &ForeignKey| own_columns(shape, table, &keys, key);
-    let nulls = |key: &&ForeignKey| key.on_delete == "SET NULL" && !own(key).is_empty();
-    let (of_keys, primary): (Vec<_>, _) = (table.keys.iter().flat_map(|key| &key.columns).collect(), table.primary_key());
-    let in_primary = |key: &ForeignKey| key.columns.iter().all(|column| primary.iter().any(|one| same(one, column)));
-    let join_table = !primary.is_empty() && primary.iter().all(|column| of_keys.iter().any(|one| same(one, column)));
-    // A key beside those that are joined says something else of the row: who invited a member, say.
-    let beside: Vec<_> = keys.iter().filter(|key| !in_primary(key) && !cascades(key) && !nulls(key)).collect();
-    let is_fixed = |column: &String| table.column(column).is_none_or(|column| column.not_null);
-    // One that cannot be null may be the tenant's, and then it stays.
-    let fixed: BTreeSet<_> = keys.iter().flat_map(|key| own(key)).filter(is_fixed).collect();
-    let is_made = |key: &ForeignKey| own(key).iter().any(|column| table.is_generated(column));
-    let nullable = fixed.len() <= 1 && keys.iter().all(|key| own(key).iter().any(|column| !is_fixed(column)) && !is_made(key));
-    let mut comment = Comment::default();
-    let mut rule = Rule::new(&table.name, Action::Delete, Vec::new());
-    if keys.iter().all(nulls) {
-        rule.action = Action::Detach;
-        rule.orphans = Some(Orphans::Keep);
-        comment.lines.push("The schema sets these references to null; the rows stay.".to_owned());
-        rule.edges = keys.iter().map(|key| edge(key, None)).collect();
-    } else if keys.iter().all(|key| cascades(key) || nulls(key)) {
-        comment.lines.push("The schema lets these rows go with what they refer to.".to_owned());
-        rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
-    } else if join_table && beside.is_empty() && keys.iter().all(|key| key.on_delete != UNDECLARED) {
-        comment.lines.push("A join table: its rows are nothing without what they join.".to_owned());
-        rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach))).collect();
-    } else {
-        let words = ["delete", "detach", "overwrite"];
-        comment.choose = Some(words.into_iter().filter(|word| *word != "detach" || nullable).collect());
-        // A declared key leads from here for good; of others, nobody but a person knows.
-        if keys.iter().all(|key| key.on_delete == UNDECLARED) {
-            comment.choose.iter_mut().for_each(|words| words.push("keep"));
-        }
-        comment.lines.push("Delete these rows, or keep them without the person? The schema does not say.".to_owned());
-        if nullable {
-            comment.lines.push(
-                "With \"detach\", add orphans = \"keep\" or \"delete\": what becomes of a row that refers to nobody any more.".to_owned(),
-            );
-        }
-        for column in fixed.iter().filter(|_| nullable) {
-            comment.lines.push(format!(
-                "\"{column}\" cannot be null: with \"detach\", if it names the tenant, add tenant = \"{column}\", and it stays."
-            ));
-        }
-        comment.lines.push(
-            "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
-        );
-        comment.lines.push("the key to a stand-in's among them, and take out the rules of tables that only hang on this one.".to_owned());
-        for key in beside.iter().filter(|_| join_table) {
-            let columns = key.columns.join(", ");
-            comment
-                .lines
-                .push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));
-        }
-        // Whoever answered someone who goes stays, as long as the schema lets their row stand by itself.
-        let can_be_null =
-            |key: &ForeignKey| own(key).iter().any(|column| !is_fixed(column)) && !own(key).iter().any(is_fixed) && !is_made(key);
-        let itself = |key: &ForeignKey| (table.name == key.parent && can_be_null(key)).then_some(Action::Detach);
-        let only_some = keys.iter().filter(|key| !nullable && !join_table && can_be_null(key) && itself(key).is_none() && !nulls(key));
-        for key in only_some {
-            comment.lines.push(format!(
-                "\"{}\" may be null: with action = \"detach\" on its edge the row outlives whom it names there.",
-                key.columns.join(", ")
-            ));
-        }
-        rule.edges = keys.iter().map(|key| edge(key, nulls(key).then_some(Action::Detach).or(itself(key)))).collect();
-    }
+    let child = Child { shape, table, keys: table.keys.iter().filter(|key| parents.contains(&key.parent)).collect() };
+    let (rule, mut comment) = child.by_schema().unwrap_or_else(|| child.by_choice());
     if comment.choose.is_some() || rule.action == Action::Detach {
         for column in addresses.iter().filter(|found| found.table == table.name) {
             comment.lines.push(format!("Where these rows stay, so does \"{}\", which looks like addresses.", column.column));
@@ -192,6 +126,132 @@ fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressCo
         }
     }
     (rule, comment)
+}
+
+/// A table that refers to what goes.
+struct Child<'a> {
+    shape: &'a Shape,
+    table: &'a Table,
+    /// Those of its keys that lead there.
+    keys: Vec<&'a ForeignKey>,
+}
+
+impl Child<'_> {
+    /// The rule that the schema itself gives, where it does.
+    fn by_schema(&self) -> Option<(Rule, Comment)> {
+        let declared = || self.keys.iter().all(|key| key.on_delete != UNDECLARED);
+        let mut rule = Rule::new(&self.table.name, Action::Delete, self.edges(|_| None));
+        let line = if self.keys.iter().all(|key| self.nulls(key)) {
+            (rule.action, rule.orphans) = (Action::Detach, Some(Orphans::Keep));
+            rule.edges.iter_mut().for_each(|edge| edge.action = None);
+            "The schema sets these references to null; the rows stay."
+        } else if self.keys.iter().all(|key| cascades(key) || self.nulls(key)) {
+            "The schema lets these rows go with what they refer to."
+        } else if self.joins() && self.beside().next().is_none() && declared() {
+            "A join table: its rows are nothing without what they join."
+        } else {
+            return None;
+        };
+        Some((rule, Comment { lines: vec![line.to_owned()], ..Comment::default() }))
+    }
+
+    /// The rule that a person has to choose, and what there is to choose from.
+    fn by_choice(&self) -> (Rule, Comment) {
+        let (fixed, detachable) = (self.fixed(), self.detachable());
+        let mut words: Vec<_> = ["delete", "detach", "overwrite"].into_iter().filter(|word| *word != "detach" || detachable).collect();
+        // A declared key leads from here for good; of others, nobody but a person knows.
+        if self.keys.iter().all(|key| key.on_delete == UNDECLARED) {
+            words.push("keep");
+        }
+        let mut lines = vec!["Delete these rows, or keep them without the person? The schema does not say.".to_owned()];
+        if detachable {
+            lines.push(
+                "With \"detach\", add orphans = \"keep\" or \"delete\": what becomes of a row that refers to nobody any more.".to_owned(),
+            );
+            lines.extend(fixed.iter().map(|column| {
+                format!("\"{column}\" cannot be null: with \"detach\", if it names the tenant, add tenant = \"{column}\", and it stays.")
+            }));
+        }
+        lines.push(
+            "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
+        );
+        lines.push("the key to a stand-in's among them, and take out the rules of tables that only hang on this one.".to_owned());
+        for key in self.beside().filter(|_| self.joins()) {
+            let columns = key.columns.join(", ");
+            lines.push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));
+        }
+        // Whoever answered someone who goes stays, as long as the schema lets their row stand by itself.
+        let to_itself = |key: &ForeignKey| self.table.name == key.parent && self.can_be_null(key);
+        let only_some = |key: &&&ForeignKey| self.can_be_null(key) && !to_itself(key) && !self.nulls(key);
+        for key in self.keys.iter().filter(|_| !detachable && !self.joins()).filter(only_some) {
+            let columns = key.columns.join(", ");
+            lines.push(format!("\"{columns}\" may be null: with action = \"detach\" on its edge the row outlives whom it names there."));
+        }
+        let edges = self.edges(|key| to_itself(key).then_some(Action::Detach));
+        (Rule::new(&self.table.name, Action::Delete, edges), Comment { lines, choose: Some(words), ..Comment::default() })
+    }
+
+    /// An edge for each key: detached where the schema sets it to null, else with this action.
+    fn edges(&self, otherwise: impl Fn(&ForeignKey) -> Option<Action>) -> Vec<Edge> {
+        self.keys.iter().map(|key| edge(key, if self.nulls(key) { Some(Action::Detach) } else { otherwise(key) })).collect()
+    }
+
+    /// Whether the schema sets a key to null when what it refers to goes.
+    fn nulls(&self, key: &ForeignKey) -> bool {
+        key.on_delete == "SET NULL" && !self.own_columns(key).is_empty()
+    }
+
+    /// Whether the table is nothing but what joins others: each column of its primary key is in a key.
+    fn joins(&self) -> bool {
+        let of_keys = || self.table.keys.iter().flat_map(|key| &key.columns);
+        let primary = self.table.primary_key();
+        !primary.is_empty() && primary.iter().all(|column| of_keys().any(|one| same(one, column)))
+    }
+
+    /// The keys beside those that are joined, which say something else of the row: who invited a member, say.
+    fn beside(&self) -> impl Iterator<Item = &&ForeignKey> {
+        let primary = self.table.primary_key();
+        let in_primary = move |key: &ForeignKey| key.columns.iter().all(|column| primary.iter().any(|one| same(one, column)));
+        self.keys.iter().filter(move |key| !in_primary(key) && !cascades(key) && !self.nulls(key))
+    }
+
+    /// The columns that cannot be null, of those that a detachment would set to null. One that cannot may be the tenant's, and then it stays.
+    fn fixed(&self) -> BTreeSet<String> {
+        self.keys.iter().flat_map(|key| self.own_columns(key)).filter(|column| self.is_fixed(column)).collect()
+    }
+
+    /// Whether each key can be set to null, in a column at least.
+    fn detachable(&self) -> bool {
+        let can = |key: &&ForeignKey| self.own_columns(key).iter().any(|column| !self.is_fixed(column)) && !self.is_made(key);
+        self.fixed().len() <= 1 && self.keys.iter().all(can)
+    }
+
+    /// Whether one key can be set to null, in every column.
+    fn can_be_null(&self, key: &ForeignKey) -> bool {
+        let own = self.own_columns(key);
+        !own.is_empty() && !own.iter().any(|column| self.is_fixed(column)) && !self.is_made(key)
+    }
+
+    fn is_fixed(&self, column: &str) -> bool {
+        self.table.column(column).is_none_or(|column| column.not_null)
+    }
+
+    fn is_made(&self, key: &ForeignKey) -> bool {
+        self.own_columns(key).iter().any(|column| self.table.is_generated(column))
+    }
+
+    /// What would be set to null to detach a key: the columns that no other key of the table, and none to it, uses.
+    fn own_columns(&self, key: &ForeignKey) -> Vec<String> {
+        let to_it = self.shape.tables.iter().flat_map(|other| &other.keys).filter(|other| other.parent == self.table.name);
+        let others = self.keys.iter().filter(|other| edge(other, None) != edge(key, None)).flat_map(|other| &other.columns);
+        let used: Vec<_> = others.chain(to_it.flat_map(|other| &other.parent_columns)).collect();
+        key.columns.iter().filter(|column| !used.iter().any(|other| same(other, column))).cloned().collect()
+    }
+}
+
+/// Whether the schema lets a row go with what it refers to.
+fn cascades(key: &ForeignKey) -> bool {
+    key.on_delete == "CASCADE"
 }
 
 /// Tables that hold addresses and that no key reaches.
@@ -217,13 +277,14 @@ fn by_address(addresses: &[AddressColumn], plan: &mut Plan, comments: &mut Vec<C
     }
 }
 
+/// What stands above the plan: what it is, what is left to choose, and what it does not reach.
 fn head(
     connection: &Connection,
     shape: &Shape,
     table: &Table,
     addresses: &[AddressColumn],
     undeclared: &[Undeclared],
-    plan: &mut Plan,
+    plan: &Plan,
 ) -> Result<Vec<String>, DeriveError> {
     let mut lines = vec![
         format!("The erasure plan for the people of \"{}\", written from the database's own keys.", table.name),
@@ -239,6 +300,21 @@ fn head(
     }
     lines.push("For participant lists, add to [subject]: account = \"column of accountId\", id = \"column of id\".".to_owned());
     lines.push("Where a column names the tenant: tenancy = { column = \"…\" }.".to_owned());
+    say_keys(table, plan, &mut lines);
+    say_unplanned(shape, table, undeclared, plan, &mut lines);
+    say_triggers(shape, plan, &mut lines);
+    for name in &shape.virtual_tables {
+        let forgetting = shape.forgetting(name);
+        lines.push(format!(
+            "Virtual table \"{name}\": see what it holds, or that triggers keep it{forgetting}; then name it in [accepted] virtual_tables."
+        ));
+    }
+    say_scans(connection, shape, plan, &mut lines)?;
+    Ok(lines)
+}
+
+/// Says of the subject's own keys where they lead, if no rule is there, and which of them cannot be detached.
+fn say_keys(table: &Table, plan: &Plan, lines: &mut Vec<String>) {
     let said: Vec<&str> = plan.removed_tables().collect();
     for key in table.keys.iter().filter(|key| !said.contains(&key.parent.as_str())) {
         lines.push(format!(
@@ -262,6 +338,10 @@ fn head(
             edge.parent
         ));
     }
+}
+
+/// Says which columns look like keys that nobody declared and have no edge in the plan.
+fn say_unplanned(shape: &Shape, table: &Table, undeclared: &[Undeclared], plan: &Plan, lines: &mut Vec<String>) {
     let made = |found: &Undeclared, edge: &Edge| {
         let generated = |column: &String| shape.table(&found.table).is_some_and(|table| table.is_generated(column));
         edge.parent == found.parent && edge.columns.iter().any(generated)
@@ -294,17 +374,19 @@ fn head(
             Some(other) => format!("  For an edge, make a column that it can follow, and derive again: {}", other.make),
         });
     }
+}
+
+/// Says which triggers are on tables of the plan.
+fn say_triggers(shape: &Shape, plan: &Plan, lines: &mut Vec<String>) {
     let planned: Vec<String> = plan.removed_tables().map(str::to_owned).collect();
     for trigger in shape.triggers.iter().filter(|trigger| planned.iter().any(|table| same(table, &trigger.table))) {
         lines
             .push(format!("Trigger \"{}\" on \"{}\": see what it does, then name it in [accepted] triggers.", trigger.name, trigger.table));
     }
-    for name in &shape.virtual_tables {
-        let forgetting = shape.forgetting(name);
-        lines.push(format!(
-            "Virtual table \"{name}\": see what it holds, or that triggers keep it{forgetting}; then name it in [accepted] virtual_tables."
-        ));
-    }
+}
+
+/// Says by which edges no index leads.
+fn say_scans(connection: &Connection, shape: &Shape, plan: &Plan, lines: &mut Vec<String>) -> Result<(), DeriveError> {
     let edges = plan.rules.iter().flat_map(|rule| rule.edges.iter().map(|edge| (&rule.table, edge)));
     for (child, edge) in edges {
         let unreadable = shape.table(child).is_some_and(|table| !table.strangers.is_empty());
@@ -312,15 +394,7 @@ fn head(
             lines.push(format!("No index leads to \"{child}\" ({}): each chunk will read it whole.", edge.columns.join(", ")));
         }
     }
-    Ok(lines)
-}
-
-/// What would be set to null to detach a key: the columns that no other key of the table, and none to it, uses.
-fn own_columns(shape: &Shape, table: &Table, keys: &[&ForeignKey], key: &ForeignKey) -> Vec<String> {
-    let to_it = shape.tables.iter().flat_map(|other| &other.keys).filter(|other| other.parent == table.name);
-    let others = keys.iter().filter(|other| edge(other, None) != edge(key, None)).flat_map(|other| &other.columns);
-    let used: Vec<_> = others.chain(to_it.flat_map(|other| &other.parent_columns)).collect();
-    key.columns.iter().filter(|column| !used.iter().any(|other| same(other, column))).cloned().collect()
+    Ok(())
 }
 
 /// Says of a rule which of its edges nobody declared.
