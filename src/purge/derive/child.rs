@@ -1,0 +1,152 @@
+//! The rule of a table that refers to what goes, as its keys have it, or the words that a person has to choose from.
+
+use std::collections::BTreeSet;
+
+use super::edge;
+use crate::purge::plan::{Action, Comment, Edge, Orphans, Rule};
+use crate::purge::sample::AddressColumn;
+use crate::purge::shape::{ForeignKey, Shape, Table, UNDECLARED, same};
+
+/// The rule of a table that is reached by its keys to `parents`, and what is said of it.
+pub(super) fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule, Comment) {
+    let child = Child { shape, table, keys: table.keys.iter().filter(|key| parents.contains(&key.parent)).collect() };
+    let (rule, mut comment) = child.by_schema().unwrap_or_else(|| child.by_choice());
+    if comment.choose.is_some() || rule.action == Action::Detach {
+        for column in addresses.iter().filter(|found| found.table == table.name) {
+            comment.lines.push(format!("Where these rows stay, so does \"{}\", which looks like addresses.", column.column));
+            if comment.choose.is_some() {
+                comment.lines.push(format!(
+                    "With \"delete\" or \"overwrite\", match = [{{ column = \"{}\" }}] takes the rows with an address and without a key.",
+                    column.column
+                ));
+            }
+        }
+    }
+    (rule, comment)
+}
+
+/// A table that refers to what goes.
+struct Child<'a> {
+    shape: &'a Shape,
+    table: &'a Table,
+    /// Those of its keys that lead there.
+    keys: Vec<&'a ForeignKey>,
+}
+
+impl Child<'_> {
+    /// The rule that the schema itself gives, where it does.
+    fn by_schema(&self) -> Option<(Rule, Comment)> {
+        let declared = || self.keys.iter().all(|key| key.on_delete != UNDECLARED);
+        let mut rule = Rule::new(&self.table.name, Action::Delete, self.edges(|_| None));
+        let line = if self.keys.iter().all(|key| self.nulls(key)) {
+            (rule.action, rule.orphans) = (Action::Detach, Some(Orphans::Keep));
+            rule.edges.iter_mut().for_each(|edge| edge.action = None);
+            "The schema sets these references to null; the rows stay."
+        } else if self.keys.iter().all(|key| cascades(key) || self.nulls(key)) {
+            "The schema lets these rows go with what they refer to."
+        } else if self.joins() && self.beside().next().is_none() && declared() {
+            "A join table: its rows are nothing without what they join."
+        } else {
+            return None;
+        };
+        Some((rule, Comment { lines: vec![line.to_owned()], ..Comment::default() }))
+    }
+
+    /// The rule that a person has to choose, and what there is to choose from.
+    fn by_choice(&self) -> (Rule, Comment) {
+        let (fixed, detachable) = (self.fixed(), self.detachable());
+        let mut words: Vec<_> = ["delete", "detach", "overwrite"].into_iter().filter(|word| *word != "detach" || detachable).collect();
+        // A declared key leads from here for good; of others, nobody but a person knows.
+        if self.keys.iter().all(|key| key.on_delete == UNDECLARED) {
+            words.push("keep");
+        }
+        let mut lines = vec!["Delete these rows, or keep them without the person? The schema does not say.".to_owned()];
+        if detachable {
+            lines.push(
+                "With \"detach\", add orphans = \"keep\" or \"delete\": what becomes of a row that refers to nobody any more.".to_owned(),
+            );
+            lines.extend(fixed.iter().map(|column| {
+                format!("\"{column}\" cannot be null: with \"detach\", if it names the tenant, add tenant = \"{column}\", and it stays.")
+            }));
+        }
+        lines.push(
+            "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
+        );
+        lines.push("the key to a stand-in's among them, and take out the rules of tables that only hang on this one.".to_owned());
+        for key in self.beside().filter(|_| self.joins()) {
+            let columns = key.columns.join(", ");
+            lines.push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));
+        }
+        // Whoever answered someone who goes stays, as long as the schema lets their row stand by itself.
+        let to_itself = |key: &ForeignKey| self.table.name == key.parent && self.can_be_null(key);
+        let only_some = |key: &&&ForeignKey| self.can_be_null(key) && !to_itself(key) && !self.nulls(key);
+        for key in self.keys.iter().filter(|_| !detachable && !self.joins()).filter(only_some) {
+            let columns = key.columns.join(", ");
+            lines.push(format!("\"{columns}\" may be null: with action = \"detach\" on its edge the row outlives whom it names there."));
+        }
+        let edges = self.edges(|key| to_itself(key).then_some(Action::Detach));
+        (Rule::new(&self.table.name, Action::Delete, edges), Comment { lines, choose: Some(words), ..Comment::default() })
+    }
+
+    /// An edge for each key: detached where the schema sets it to null, else with this action.
+    fn edges(&self, otherwise: impl Fn(&ForeignKey) -> Option<Action>) -> Vec<Edge> {
+        self.keys.iter().map(|key| edge(key, if self.nulls(key) { Some(Action::Detach) } else { otherwise(key) })).collect()
+    }
+
+    /// Whether the schema sets a key to null when what it refers to goes.
+    fn nulls(&self, key: &ForeignKey) -> bool {
+        key.on_delete == "SET NULL" && !self.own_columns(key).is_empty()
+    }
+
+    /// Whether the table is nothing but what joins others: each column of its primary key is in a key.
+    fn joins(&self) -> bool {
+        let of_keys = || self.table.keys.iter().flat_map(|key| &key.columns);
+        let primary = self.table.primary_key();
+        !primary.is_empty() && primary.iter().all(|column| of_keys().any(|one| same(one, column)))
+    }
+
+    /// The keys beside those that are joined, which say something else of the row: who invited a member, say.
+    fn beside(&self) -> impl Iterator<Item = &&ForeignKey> {
+        let primary = self.table.primary_key();
+        let in_primary = move |key: &ForeignKey| key.columns.iter().all(|column| primary.iter().any(|one| same(one, column)));
+        self.keys.iter().filter(move |key| !in_primary(key) && !cascades(key) && !self.nulls(key))
+    }
+
+    /// The columns that cannot be null, of those that a detachment would set to null. One that cannot may be the tenant's, and then it stays.
+    fn fixed(&self) -> BTreeSet<String> {
+        self.keys.iter().flat_map(|key| self.own_columns(key)).filter(|column| self.is_fixed(column)).collect()
+    }
+
+    /// Whether each key can be set to null, in a column at least.
+    fn detachable(&self) -> bool {
+        let can = |key: &&ForeignKey| self.own_columns(key).iter().any(|column| !self.is_fixed(column)) && !self.is_made(key);
+        self.fixed().len() <= 1 && self.keys.iter().all(can)
+    }
+
+    /// Whether one key can be set to null, in every column.
+    fn can_be_null(&self, key: &ForeignKey) -> bool {
+        let own = self.own_columns(key);
+        !own.is_empty() && !own.iter().any(|column| self.is_fixed(column)) && !self.is_made(key)
+    }
+
+    fn is_fixed(&self, column: &str) -> bool {
+        self.table.column(column).is_none_or(|column| column.not_null)
+    }
+
+    fn is_made(&self, key: &ForeignKey) -> bool {
+        self.own_columns(key).iter().any(|column| self.table.is_generated(column))
+    }
+
+    /// What would be set to null to detach a key: the columns that no other key of the table, and none to it, uses.
+    fn own_columns(&self, key: &ForeignKey) -> Vec<String> {
+        let to_it = self.shape.tables.iter().flat_map(|other| &other.keys).filter(|other| other.parent == self.table.name);
+        let others = self.keys.iter().filter(|other| edge(other, None) != edge(key, None)).flat_map(|other| &other.columns);
+        let used: Vec<_> = others.chain(to_it.flat_map(|other| &other.parent_columns)).collect();
+        key.columns.iter().filter(|column| !used.iter().any(|other| same(other, column))).cloned().collect()
+    }
+}
+
+/// Whether the schema lets a row go with what it refers to.
+fn cascades(key: &ForeignKey) -> bool {
+    key.on_delete == "CASCADE"
+}
