@@ -108,9 +108,9 @@ fn still_held(people: &People<'_>) -> Result<String, PurgeError> {
         }
         Compare::Nocase | Compare::Exact => {
             let nocase = if address.compare == Compare::Nocase { " COLLATE NOCASE" } else { "" };
-            let held = people.where_clause(&format!(r#"{column} = {ADDRESSES}."address"{nocase} AND {stays}"#));
+            let noted = of("expunged_addresses", "address");
+            let held = people.where_clause(&format!("{column} = {noted}{nocase} AND {stays}"));
             format!("DELETE FROM {ADDRESSES} WHERE EXISTS (SELECT 1 FROM {from} WHERE {held})")
-                .replace(&format!("{ADDRESSES}.\""), "\"expunged_addresses\".\"")
         }
     })
 }
