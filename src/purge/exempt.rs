@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use rusqlite::{Connection, Transaction};
 
-use super::people::{People, Person};
+use super::people::{Look, People, Person};
 use super::plan::Compare;
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey};
@@ -78,7 +78,7 @@ impl Engine {
         let by_key = people.by_key();
         // Whoever shares an address counts, matched or come since.
         let by_index = matches!(people.compare(), Ok(Compare::Nocase | Compare::Exact));
-        let by_address = if by_index { people.by_address(transaction, true)? } else { String::new() };
+        let by_address = if by_index { people.by_address(transaction, Look::Whole)? } else { String::new() };
         let (mut addresses, mut named) = (HashSet::new(), HashSet::new());
         self.each_left(transaction, row, |target| {
             let mut exempt = false;

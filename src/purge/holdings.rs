@@ -57,7 +57,7 @@ impl Engine {
             return find_by_scan(&people, connection, email, people_max as usize);
         }
         let like = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-        let mut statement = connection.prepare_cached(&people.search(email.is_some())).doing(doing)?;
+        let mut statement = connection.prepare_cached(&people.search(email.as_ref())).doing(doing)?;
         let address = email.as_ref().map_or("", Email::as_str);
         let found = statement.query_map((tenant.as_str(), text, like, address, people_max), FoundPerson::read).doing(doing)?;
         Ok(found.collect::<Result<_, _>>().doing(doing)?)

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 
 use super::exempt::Exemptions;
 use super::matched::{Found, Matched, RowNote, merge, suppression};
-use super::people::People;
+use super::people::{Look, People};
 use super::plan::Compare;
 use super::{Engine, InputRow, PurgeError};
 use crate::domain::{Email, Identity, Outcome, Settings, SubjectKey, TenantName};
@@ -129,7 +129,8 @@ impl Pass<'_> {
             match subject {
                 SubjectKey::Email(email) => {
                     // Their rows lie scattered, and are read in order by the second pass.
-                    let sql = made(&mut by_address, || self.people.by_address(self.connection, exemptions.any()))?;
+                    let look = if exemptions.any() { Look::Whole } else { Look::Address };
+                    let sql = made(&mut by_address, || self.people.by_address(self.connection, look))?;
                     self.people.each(self.connection, sql, &[&email.as_str()], &mut note)?;
                 }
                 SubjectKey::Pair { account, id } => {

@@ -29,6 +29,15 @@ pub(super) struct Person {
     account_name: Option<String>,
 }
 
+/// What is read of each person.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Look {
+    /// All that identifies them.
+    Whole,
+    /// The key and the address alone, which an index on the address may hold.
+    Address,
+}
+
 impl<'a> People<'a> {
     pub(super) fn of(plan: &'a Plan, tenant: &'a TenantName) -> Result<Self, PurgeError> {
         match &plan.subject.tenancy {
@@ -104,15 +113,14 @@ impl<'a> People<'a> {
         self.select_from(&from, std::slice::from_ref(&chosen), &self.where_keys(&keys))
     }
 
-    /// Whoever has an address, where it compares by index; not `whole`: of each the key and the address alone, which an index on the
-    /// address may hold.
-    pub(super) fn by_address(&self, connection: &Connection, whole: bool) -> Result<String, PurgeError> {
+    /// Whoever has an address, where it compares by index.
+    pub(super) fn by_address(&self, connection: &Connection, look: Look) -> Result<String, PurgeError> {
         let (subject, address) = (&self.plan.subject, self.address()?);
         let (key, column) = (of(&subject.table, &subject.key), of(&subject.table, &address.column));
         let nocase = if address.compare == Compare::Nocase { " COLLATE NOCASE" } else { "" };
         let has = format!("{column} = ?2{nocase}");
         let select = |condition: String| {
-            if whole {
+            if look == Look::Whole {
                 return self.select_people(&[], &condition);
             }
             let (text, people) = (self.text(Some(&address.column)), in_main(&subject.table));
@@ -167,14 +175,14 @@ impl<'a> People<'a> {
         format!("SELECT * FROM {} WHERE {}", in_main(&self.plan.subject.table), self.where_keys(&self.in_chunk()))
     }
 
-    /// Whoever has `?2` for an id, a name like `?3`, or the address `?4`: at most `?5`, in order of key.
-    pub(super) fn search(&self, by_address: bool) -> String {
+    /// Whoever has `?2` for an id, a name like `?3`, or the address `?4` where one is sought: at most `?5`, in order of key.
+    pub(super) fn search(&self, sought: Option<&Email>) -> String {
         let subject = &self.plan.subject;
         let column = |column: &String| of(&subject.table, column);
         let id = subject.id.iter().map(|id| format!("CAST({} AS TEXT) = ?2", column(id)));
         let names: Vec<_> = subject.names.iter().map(|name| format!("coalesce({}, '')", column(name))).collect();
         let name = (!names.is_empty()).then(|| format!("{} LIKE ?3 ESCAPE '\\'", names.join(" || ' ' || ")));
-        let address = subject.address.iter().filter(|_| by_address).map(|address| match address.compare {
+        let address = subject.address.iter().filter(|_| sought.is_some()).map(|address| match address.compare {
             Compare::Nocase => format!("{} = ?4 COLLATE NOCASE", column(&address.column)),
             Compare::Exact | Compare::Normalised => format!("{} = ?4", column(&address.column)),
         });

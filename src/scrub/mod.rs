@@ -262,7 +262,7 @@ impl Scrubber {
         let enough = walking.verified || walking.mended.is_empty() || (running.progress.disturbed && !running.progress.is_last());
         if walking.passed && walking.dirty.is_empty() && enough {
             let mut progress = running.progress.clone();
-            progress.end_walk(running.needles.is_empty());
+            progress.end_walk(&running.needles);
             note(store, running.row.id, &progress)?;
             (running.progress, running.walking) = (progress, Walking::default());
         }

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::content::FoundByImport;
+use super::needles::Needles;
 use super::walk::Tally;
 use crate::domain::ImportId;
 use crate::store::{Doing, StoreError};
@@ -157,7 +158,8 @@ impl Progress {
 
     /// The last page was passed, and what was mended was looked at again. Another time through is needed unless this one saw one
     /// state of the file, all of it, and left it clean.
-    pub(super) fn end_walk(&mut self, nobody_sought: bool) {
+    pub(super) fn end_walk(&mut self, needles: &Needles) {
+        let nobody_sought = needles.is_empty();
         let last = self.is_last();
         self.walks += 1;
         self.bytes = self.tally.pages * self.page_bytes;

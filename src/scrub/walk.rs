@@ -333,7 +333,8 @@ impl Work<'_> {
             if cell.overflow != 0 {
                 whole.clear();
                 whole.extend_from_slice(local);
-                if self.chain(pages, number, cell.overflow, cell.payload_bytes, sought, &mut whole)? == Err(Malformed) {
+                let left = cell.payload_bytes - local.len();
+                if self.chain(pages, number, cell.overflow, left, sought.then_some(&mut whole))? == Err(Malformed) {
                     self.tally.malformed_pages += 1;
                     continue;
                 }
@@ -356,18 +357,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Follows a row's overflow chain to its last page, whose tail is unused.
+    /// Follows a row's overflow chain, of so many bytes, to its last page, whose tail is unused.
     fn chain(
         &mut self,
         pages: &mut Pages<'_>,
         owner: u32,
         first: u32,
-        payload: usize,
-        keep: bool,
-        whole: &mut Vec<u8>,
+        mut left: usize,
+        mut whole: Option<&mut Vec<u8>>,
     ) -> Result<Result<(), Malformed>, StoreError> {
         let capacity = pages.header.overflow_bytes();
-        let mut left = payload - whole.len();
         let mut next = first;
         let mut page = Vec::new();
         loop {
@@ -378,7 +377,7 @@ impl Work<'_> {
             pages.get(number, &mut page)?;
             next = be32(&page, 0);
             let here = left.min(capacity);
-            if keep {
+            if let Some(whole) = &mut whole {
                 whole.extend_from_slice(&page[4..4 + here]);
             }
             self.tally.overflow_pages += 1;

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use crate::domain::{IdentityKey, TenantName};
-use crate::purge::people::People;
+use crate::purge::people::{Look, People};
 use crate::purge::{Engine, FindingKind, Plan};
 
 const PEOPLE: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, code TEXT UNIQUE, team TEXT, mail TEXT);
@@ -49,7 +49,7 @@ fn people_are_looked_for_by_an_index_on_their_address_and_in_it_alone_where_it_h
             "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {{ column = 'team' }}\naddress = {{ column = '{column}', compare = '{compare}' }}"
         );
         let (plan, c) = (Plan::parse(&text).unwrap(), database(&format!("{PEOPLE}{indexes}")));
-        let sql = People::of(&plan, &tenant).unwrap().by_address(&c, false).unwrap();
+        let sql = People::of(&plan, &tenant).unwrap().by_address(&c, Look::Address).unwrap();
         c.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), ("t", "one@x.example"), |row| row.get::<_, String>("detail")).unwrap()
     };
     let found = |compare: &str, indexes: &str| found_by("mail", compare, indexes);

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::domain::{Email, Flags, IdentityKey, ImportId, Mode, Outcome, Reason, RowError, Settings, SubjectKey, TenantName};
 use crate::purge::accounts::{Accounts, Kept};
-use crate::purge::people::People;
+use crate::purge::people::{Look, People};
 use crate::purge::{Checked, Ended, Ending, Engine, InputRow, Matched, Plan};
 use crate::store::ledger::{self, NewExemption, NewImport, Origin, RowCustomers, SuppressionKind};
 use crate::store::{Create, Options, Store};
@@ -177,7 +177,7 @@ impl World {
         }
         self.engine.mark(&people, connection).unwrap();
         let mut all = vec![people.by_key(), people.delete_chunk()];
-        all.extend([true, false].map(|whole| people.by_address(connection, whole).unwrap()));
+        all.extend([Look::Whole, Look::Address].map(|look| people.by_address(connection, look).unwrap()));
         all.extend(people.by_pair());
         for sql in all.into_iter().chain(self.engine.steps.statements()) {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
