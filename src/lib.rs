@@ -72,7 +72,7 @@
 //! 11. **Nothing of a purged person is left in the store's files** once the import's scrub receipt is there:
 //!     `nothing_of_a_purged_person_is_left_in_any_file_of_the_store`,
 //!     `killed_at_every_durable_call_of_a_scrub_it_ends_with_its_receipt_and_nothing_left`.
-//! 12. **Everything has a limit**, named in the config with its unit:
+//! 12. **Everything has a limit** with its unit, in the config where an operator sets it, else a constant beside the code that keeps it:
 //!     `every_limit_is_named_with_its_unit_and_has_bounds_itself`,
 //!     `a_row_over_the_limit_is_one_bad_row`,
 //!     `a_file_over_the_limit_is_cut_and_one_at_the_limit_is_not`,
