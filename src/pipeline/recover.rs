@@ -64,7 +64,7 @@ impl Pipeline {
             let mut found = Recovered::default();
             let row = ledger::require(self.store.connection(), import)?;
             self.recover_import(&self.spool.tenant(tenant)?, &row, &mut found)?;
-            info!(%tenant, import = import.0, file = row.file, goes_on = found.resumed > 0, "import brought into agreement");
+            info!(%tenant, import = import.0, file = row.file, resumed = found.resumed, withdrawn = found.withdrawn, "import brought into agreement");
         }
         Ok(())
     }
