@@ -1,18 +1,21 @@
 //! Accounts: one goes with its last user, unless a row that took one of its users asked to keep it.
+//!
+//! A user may spell an account otherwise than its own row does, where the columns compare by a collation or as numbers. Who is meant is
+//! left to SQLite, and an account is known by its own row's spelling alone.
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
 use super::PurgeError;
-use super::people::{People, account_name, lossy_text};
-use super::plan::AccountRule;
+use super::people::{People, lossy_text};
+use super::plan::{AccountRule, Tenancy};
 use super::terms::{CHUNK, EMPTIED, in_main, name, of, tuple};
 use crate::domain::{Identity, IdentityKey, ImportId};
 use crate::store::Doing;
 use crate::store::ledger;
 
-/// The accounts of the subjects of this transaction.
+/// The accounts of the subjects of this transaction, as those spell them, and whether one of them is to `keep` it.
 const TOUCHED: &str = r#"temp."expunged_touched""#;
 
 /// Whose wish to keep an account counts.
@@ -43,12 +46,25 @@ impl Accounts<'_> {
     pub(super) fn touch(&self) -> Result<(), PurgeError> {
         let doing = "note the accounts of a chunk";
         let columns = self.cells();
-        let make = format!("CREATE TABLE IF NOT EXISTS {TOUCHED} ({columns}, PRIMARY KEY ({columns})) WITHOUT ROWID");
+        let make = format!(r#"CREATE TABLE IF NOT EXISTS {TOUCHED} ({columns}, "keep", PRIMARY KEY ({columns})) WITHOUT ROWID"#);
         self.connection.execute_batch(&make).doing(doing)?;
         self.connection.execute(&format!("DELETE FROM {TOUCHED}"), []).doing(doing)?;
-        let fill = format!("INSERT OR IGNORE INTO {TOUCHED} {}", self.people.select_chunk(&self.rule.subject_columns));
-        self.connection.prepare_cached(&fill).doing(doing)?.execute([self.people.tenant.as_str()]).doing(doing)?;
+        let named = &self.rule.subject_columns;
+        for (keep, subjects) in [(1, self.people.select_keeping(named)), (0, self.people.select_chunk(named))] {
+            let fill = format!("INSERT OR IGNORE INTO {TOUCHED} SELECT *, {keep} FROM ({subjects})");
+            self.connection.prepare_cached(&fill).doing(doing)?.execute([self.people.tenant.as_str()]).doing(doing)?;
+        }
         Ok(())
+    }
+
+    /// The touched accounts that one of the chunk's subjects wants kept.
+    pub(super) fn wanted(&self) -> Result<HashSet<Identity>, PurgeError> {
+        let doing = "read the accounts to keep";
+        let wanted = format!(r#"{} IN (SELECT {} FROM {TOUCHED} WHERE "keep")"#, tuple(&self.columns()), self.cells());
+        let sql = format!("SELECT {} FROM {} WHERE {wanted}", self.name(), in_main(&self.rule.table));
+        let mut statement = self.connection.prepare_cached(&sql).doing(doing)?;
+        let found = statement.query_map([], |row| self.identity(row)).doing(doing)?.collect::<Result<_, _>>().doing(doing)?;
+        Ok(found)
     }
 
     /// Notes the touched accounts that go: those that have no user left and that no row wants kept.
@@ -59,8 +75,8 @@ impl Accounts<'_> {
         self.connection.execute_batch(&make).doing(doing)?;
         self.connection.execute(&format!("DELETE FROM {EMPTIED}"), []).doing(doing)?;
         if self.none_kept(kept)? {
-            let columns: Vec<_> = self.rule.columns.iter().map(|column| of(&self.rule.table, column)).collect();
-            let sql = format!("INSERT INTO {EMPTIED} SELECT {} FROM {table} WHERE {}", columns.join(", "), self.emptied());
+            let columns = self.columns().join(", ");
+            let sql = format!("INSERT INTO {EMPTIED} SELECT {columns} FROM {table} WHERE {}", self.emptied());
             let deleted = self.connection.prepare_cached(&sql).doing(doing)?.execute([]).doing(doing)?;
             return Ok(Emptied { deleted: deleted as u64, preserved: 0 });
         }
@@ -80,8 +96,11 @@ impl Accounts<'_> {
 
     /// What deletes them.
     pub(super) fn delete_emptied(&self) -> String {
-        let columns: Vec<_> = self.rule.columns.iter().map(|column| of(&self.rule.table, column)).collect();
-        format!("DELETE FROM {} WHERE {} IN (SELECT * FROM {EMPTIED})", in_main(&self.rule.table), tuple(&columns))
+        format!("DELETE FROM {} WHERE {} IN (SELECT * FROM {EMPTIED})", in_main(&self.rule.table), tuple(&self.columns()))
+    }
+
+    fn columns(&self) -> Vec<String> {
+        self.rule.columns.iter().map(|column| of(&self.rule.table, column)).collect()
     }
 
     fn cells(&self) -> String {
@@ -102,16 +121,15 @@ impl Accounts<'_> {
         mut with: impl FnMut(Vec<rusqlite::types::Value>) -> Result<(), PurgeError>,
     ) -> Result<Emptied, PurgeError> {
         let doing = "read the empty accounts";
-        let table = &self.rule.table;
-        let columns: Vec<_> = self.rule.columns.iter().map(|column| of(table, column)).collect();
-        let named = account_name(self.people.plan, self.rule, table, &self.rule.columns);
-        let sql = format!("SELECT {named}, {} FROM {} WHERE {}", columns.join(", "), in_main(table), self.emptied());
+        let columns = self.columns();
+        let (table, listed) = (in_main(&self.rule.table), columns.join(", "));
+        let sql = format!("SELECT {}, {listed} FROM {table} WHERE {}", self.name(), self.emptied());
         let mut statement = self.connection.prepare_cached(&sql).doing(doing)?;
         // Read before the first is deleted: a statement must not walk a table that another changes.
         let found = statement
             .query_map([], |row| {
                 let columns = (1..=columns.len()).map(|at| row.get(at)).collect::<Result<Vec<_>, _>>()?;
-                Ok((self.key.account(self.people.tenant, &lossy_text(row, 0)?.unwrap_or_default()), columns))
+                Ok((self.identity(row)?, columns))
             })
             .doing(doing)?
             .collect::<Result<Vec<(Identity, Vec<_>)>, _>>()
@@ -134,18 +152,33 @@ impl Accounts<'_> {
 
     /// Touched, and without a user but for the chunk's. Another tenant's user counts: keeping is the safe side.
     fn emptied(&self) -> String {
-        let (table, subject) = (&self.rule.table, &self.people.plan.subject);
-        let columns: Vec<_> = self.rule.columns.iter().map(|column| of(table, column)).collect();
+        let (columns, subject) = (self.columns(), &self.people.plan.subject);
         let linked: Vec<_> = std::iter::zip(&self.rule.subject_columns, &columns)
             .map(|(link, column)| format!("{} = {column}", of(&subject.table, link)))
             .collect();
         format!(
-            "{} IN (SELECT * FROM {TOUCHED}) AND NOT EXISTS (SELECT 1 FROM {} WHERE {} AND {} NOT IN (SELECT {} FROM {CHUNK}))",
+            "{} IN (SELECT {} FROM {TOUCHED}) AND NOT EXISTS (SELECT 1 FROM {} WHERE {} AND {} NOT IN (SELECT {} FROM {CHUNK}))",
             tuple(&columns),
+            self.cells(),
             in_main(&subject.table),
             linked.join(" AND "),
             of(&subject.table, &subject.key),
             name("key"),
         )
+    }
+
+    /// What names an account, as one text: its columns but for the tenant's, joined by the unit separator.
+    fn name(&self) -> String {
+        let is_tenant = |column: &String| matches!(&self.people.plan.subject.tenancy, Tenancy::Column(tenant) if tenant == column);
+        let named: Vec<_> = std::iter::zip(self.columns(), &self.rule.subject_columns)
+            .filter(|(_, subject_column)| !is_tenant(subject_column))
+            .map(|(column, _)| format!("CAST({column} AS TEXT)"))
+            .collect();
+        if named.is_empty() { "''".to_owned() } else { named.join(" || char(31) || ") }
+    }
+
+    /// Who an account is, by that text, which comes first.
+    fn identity(&self, row: &Row<'_>) -> rusqlite::Result<Identity> {
+        Ok(self.key.account(self.people.tenant, &lossy_text(row, 0)?.unwrap_or_default()))
     }
 }

@@ -43,7 +43,7 @@ impl Engine {
         if let Some(rule) = &self.plan.account {
             let accounts = Accounts { people, rule, key: &self.key, connection: &snapshot };
             accounts.touch()?;
-            let emptied = accounts.doom(&Kept::These(&survivors.preserved))?;
+            let emptied = accounts.doom(&Kept::These(&accounts.wanted()?))?;
             progress.removed.add(&rule.table, emptied.deleted);
             (progress.accounts_deleted, progress.accounts_preserved) = (emptied.deleted, emptied.preserved);
         }

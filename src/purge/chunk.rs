@@ -1,7 +1,5 @@
 //! The second pass: the next targets in order of key, deleted and recorded in one transaction.
 
-use std::collections::HashSet;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, params_from_iter};
 
@@ -37,7 +35,6 @@ pub(super) struct Survivors {
     pub(super) gone: Vec<Key>,
     pub(super) exempt: Vec<Key>,
     pub(super) suppressions: Vec<Suppression>,
-    pub(super) preserved: HashSet<Identity>,
 }
 
 impl Engine {
@@ -84,14 +81,14 @@ impl Engine {
         for key in &survivors.gone {
             ledger::mark_gone(transaction, row.id, key)?;
         }
-        for account in &survivors.preserved {
-            ledger::preserve(transaction, row.id, account)?;
-        }
         let mut total = row.progress.clone();
         let account_rule = self.plan.account.as_ref();
         let accounts = account_rule.map(|rule| Accounts { people, rule, key: &self.key, connection: transaction });
         if let Some(accounts) = &accounts {
             accounts.touch()?;
+            for account in &accounts.wanted()? {
+                ledger::preserve(transaction, row.id, account)?;
+            }
             let emptied = accounts.doom(&Kept::Ledger(row.id))?;
             total.accounts_deleted += emptied.deleted;
             total.accounts_preserved += emptied.preserved;
@@ -230,9 +227,6 @@ impl Engine {
                 && let Some(identity) = person.pair_identity(identities, people.tenant)
             {
                 survivors.suppressions.push(Suppression { kind: SuppressionKind::Pair, identity });
-            }
-            if target.flags.preserve_empty_account {
-                survivors.preserved.extend(person.account_identity(identities, people.tenant));
             }
             Ok(true)
         })?;

@@ -79,7 +79,7 @@ impl Engine {
         let snapshot = connection.unchecked_transaction().doing("begin to read")?;
         self.lend_functions(&snapshot)?;
         empty_chunk(&snapshot, &self.plan)?;
-        snapshot.execute(&format!("INSERT INTO {CHUNK} VALUES (?1)"), [key]).doing("note the subject")?;
+        snapshot.execute(&format!("INSERT INTO {CHUNK} VALUES (?1, 0)"), [key]).doing("note the subject")?;
         let mut addresses = Vec::new();
         people.each(&snapshot, &people.by_key(), &[key], |person| {
             addresses.extend(person.email());
@@ -115,7 +115,7 @@ impl Engine {
 impl FoundPerson {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let text = |at| lossy_text(row, at);
-        let names = (5..row.as_ref().column_count()).map(text).collect::<rusqlite::Result<_>>()?;
+        let names = (4..row.as_ref().column_count()).map(text).collect::<rusqlite::Result<_>>()?;
         Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)?, names })
     }
 }

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::PurgeError;
-use super::plan::{AccountRule, Compare, Plan, Tenancy};
+use super::plan::{Compare, Plan, Tenancy};
 use super::shape::rows;
 use super::sql::by_key;
 use super::terms::{CHUNK, in_main, name, of};
@@ -25,8 +25,6 @@ pub(super) struct Person {
     address: Option<String>,
     account: Option<String>,
     id: Option<String>,
-    /// What names the account in the account's table.
-    account_name: Option<String>,
 }
 
 /// What is read of each person.
@@ -79,15 +77,13 @@ impl<'a> People<'a> {
 
     fn select_from(&self, from: &str, more: &[String], where_clause: &str) -> String {
         let subject = &self.plan.subject;
-        let account_name = self.plan.account.as_ref().map(|rule| account_name(self.plan, rule, &subject.table, &rule.subject_columns));
         let more: String = more.iter().map(|column| format!(", {column}")).collect();
         format!(
-            "SELECT {}, {}, {}, {}, {}{more} FROM {from} WHERE {where_clause}",
+            "SELECT {}, {}, {}, {}{more} FROM {from} WHERE {where_clause}",
             of(&subject.table, &subject.key),
             self.text(subject.address.as_ref().map(|address| &address.column)),
             self.text(subject.account.as_ref()),
             self.text(subject.id.as_ref()),
-            account_name.as_deref().unwrap_or("NULL"),
         )
     }
 
@@ -124,7 +120,7 @@ impl<'a> People<'a> {
                 return self.select_people(&[], &condition);
             }
             let (text, people) = (self.text(Some(&address.column)), in_main(&subject.table));
-            format!("SELECT {key}, {text}, NULL, NULL, NULL FROM {people} WHERE {condition}")
+            format!("SELECT {key}, {text}, NULL, NULL FROM {people} WHERE {condition}")
         };
         let [sql, aside] = [self.where_clause(&has), self.where_keys(&has)].map(select);
         let finds = |sql: &str| finds_by(connection, sql, &address.column);
@@ -164,10 +160,20 @@ impl<'a> People<'a> {
 
     /// The values of some columns of the chunk's subjects.
     pub(super) fn select_chunk(&self, columns: &[String]) -> String {
+        self.select_those(columns, &self.in_chunk())
+    }
+
+    /// The same of those whose account is to be kept.
+    pub(super) fn select_keeping(&self, columns: &[String]) -> String {
+        let keeping = format!(r#"{} IN (SELECT "key" FROM {CHUNK} WHERE "keep")"#, of(&self.plan.subject.table, &self.plan.subject.key));
+        self.select_those(columns, &keeping)
+    }
+
+    fn select_those(&self, columns: &[String], condition: &str) -> String {
         let table = &self.plan.subject.table;
         let columns: Vec<_> = columns.iter().map(|column| of(table, column)).collect();
         let present: String = columns.iter().map(|column| format!(" AND {column} IS NOT NULL")).collect();
-        format!("SELECT {} FROM {} WHERE {}{present}", columns.join(", "), in_main(table), self.where_keys(&self.in_chunk()))
+        format!("SELECT {} FROM {} WHERE {}{present}", columns.join(", "), in_main(table), self.where_keys(condition))
     }
 
     /// The whole rows of the chunk's subjects.
@@ -288,7 +294,7 @@ impl People<'_> {
         let mut rows = statement.query((self.tenant.as_str(), first, last)).doing(doing).map_err(PurgeError::from)?;
         let mut next = || -> Result<Option<(Key, Person)>, PurgeError> {
             let row = rows.next().doing(doing)?;
-            Ok(row.map(|row| rusqlite::Result::Ok((row.get(5)?, Person::read(row)?))).transpose().doing(doing)?)
+            Ok(row.map(|row| rusqlite::Result::Ok((row.get(4)?, Person::read(row)?))).transpose().doing(doing)?)
         };
         let mut read = next()?;
         for target in targets {
@@ -309,9 +315,9 @@ impl People<'_> {
 
     fn note_keys(&self, connection: &Connection, targets: &[Target]) -> Result<(), PurgeError> {
         let doing = "note the subjects of a chunk";
-        let mut insert = connection.prepare_cached(&format!("INSERT INTO {CHUNK} VALUES (?1)")).doing(doing)?;
+        let mut insert = connection.prepare_cached(&format!("INSERT INTO {CHUNK} VALUES (?1, ?2)")).doing(doing)?;
         for target in targets {
-            insert.execute([&target.key]).doing(doing)?;
+            insert.execute((&target.key, target.flags.preserve_empty_account)).doing(doing)?;
         }
         Ok(())
     }
@@ -323,7 +329,11 @@ impl People<'_> {
 /// otherwise copy it for each statement, and reads a child's index in its order.
 pub(super) fn empty_chunk(connection: &Connection, plan: &Plan) -> Result<(), PurgeError> {
     let doing = "make the table of a chunk's subjects";
-    let columns = if by_row_number(connection, plan)? { r#"("key" INTEGER PRIMARY KEY)"# } else { r#"("key" PRIMARY KEY) WITHOUT ROWID"# };
+    let columns = if by_row_number(connection, plan)? {
+        r#"("key" INTEGER PRIMARY KEY, "keep")"#
+    } else {
+        r#"("key" PRIMARY KEY, "keep") WITHOUT ROWID"#
+    };
     let sql = format!("CREATE TABLE {} {columns}", name("expunged_chunk"));
     let there = "SELECT sql FROM temp.sqlite_schema WHERE name = 'expunged_chunk'";
     let there: Option<String> =
@@ -362,7 +372,7 @@ impl Person {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         // Texts that are not UTF-8 are nobody whom a file could name.
         let text = |at| -> rusqlite::Result<Option<String>> { Ok(row.get_ref(at)?.as_str_or_null().ok().flatten().map(str::to_owned)) };
-        Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)?, account_name: lossy_text(row, 4)? })
+        Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)? })
     }
 
     /// Whether this is whom a row names. Settles what SQL's comparison may have let through: affinity, collation.
@@ -389,23 +399,9 @@ impl Person {
     pub(super) fn pair_identity(&self, key: &IdentityKey, tenant: &TenantName) -> Option<Identity> {
         Some(key.pair(tenant, self.account.as_deref()?, self.id.as_deref()?))
     }
-
-    pub(super) fn account_identity(&self, key: &IdentityKey, tenant: &TenantName) -> Option<Identity> {
-        self.account_name.as_deref().map(|name| key.account(tenant, name))
-    }
 }
 
 /// A text as stored; where it is not UTF-8 still the same text wherever it is read.
 pub(super) fn lossy_text(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<String>> {
     Ok(row.get_ref(at)?.as_bytes_or_null()?.map(|bytes| String::from_utf8_lossy(bytes).into_owned()))
-}
-
-/// What names an account, as one text: its columns but for the tenant's, joined by the unit separator.
-pub(super) fn account_name(plan: &Plan, rule: &AccountRule, table: &str, columns: &[String]) -> String {
-    let is_tenant = |column: &String| matches!(&plan.subject.tenancy, Tenancy::Column(tenant) if tenant == column);
-    let named: Vec<_> = std::iter::zip(columns, &rule.subject_columns)
-        .filter(|(_, subject_column)| !is_tenant(subject_column))
-        .map(|(column, _)| format!("CAST({} AS TEXT)", of(table, column)))
-        .collect();
-    if named.is_empty() { "''".to_owned() } else { named.join(" || char(31) || ") }
 }

@@ -1,6 +1,6 @@
 //! What statements are made of: names, texts, and the temporary tables that they share.
 
-/// The subjects that a transaction takes: a temporary table with one column, `key`.
+/// The subjects that a transaction takes, by `key`, and whether the row that takes one asks to `keep` its account: a temporary table.
 pub(super) const CHUNK: &str = r#"temp."expunged_chunk""#;
 
 /// The addresses that nobody has any more once those subjects are gone: `address` and `tenant`.

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod circles;
+mod collations;
 mod derived;
 mod exemptions;
 mod foreign;

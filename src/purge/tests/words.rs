@@ -14,7 +14,7 @@ INSERT INTO people VALUES (1, 'acme', 'One@x.example'), (2, 'acme', 'two@x.examp
 
 pub(super) const SUBJECT: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { column = 'owner' }\naddress = { column = 'mail' }\naccount = 'owner'\nid = 'id'\n";
 
-fn world(sql: &str, plan: &str) -> World {
+pub(super) fn world(sql: &str, plan: &str) -> World {
     let plan = Plan::parse(&format!("{SUBJECT}{plan}")).unwrap();
     assert_eq!(Plan::parse(&plan.to_text()), Ok(plan.clone()), "{}", plan.to_text());
     let engine = Engine::new(plan, IdentityKey::new([7; 32])).unwrap();

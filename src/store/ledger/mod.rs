@@ -72,6 +72,10 @@ CREATE TABLE IF NOT EXISTS expunged_targets (
     flags INTEGER NOT NULL, gone INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (import, "key")
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS expunged_kept_accounts (
+    import INTEGER NOT NULL, account BLOB NOT NULL, PRIMARY KEY (import, account)
+) STRICT, WITHOUT ROWID;
+-- Of a former program, which knew an account by whatever its users call it: no longer written.
 CREATE TABLE IF NOT EXISTS expunged_preserved_accounts (
     import INTEGER NOT NULL, account BLOB NOT NULL, PRIMARY KEY (import, account)
 ) STRICT, WITHOUT ROWID;

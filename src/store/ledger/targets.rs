@@ -165,7 +165,7 @@ pub fn row_customers(connection: &Connection, import: ImportId, rows: usize) -> 
 /// # Errors
 /// [`StoreError::Sqlite`].
 pub fn forget_targets(transaction: &Transaction<'_>, import: ImportId) -> Result<(), StoreError> {
-    for table in ["targets", "outcomes", "preserved_accounts", "detached_rows"] {
+    for table in ["targets", "outcomes", "kept_accounts", "preserved_accounts", "detached_rows"] {
         let sql = format!("DELETE FROM expunged_{table} WHERE import = ?1");
         transaction.execute(&sql, [import.0]).doing("forget the targets")?;
     }
@@ -180,7 +180,7 @@ pub fn forget_targets(transaction: &Transaction<'_>, import: ImportId) -> Result
 /// [`StoreError::Sqlite`].
 pub fn preserve(transaction: &Transaction<'_>, import: ImportId, account: &Identity) -> Result<(), StoreError> {
     let doing = "note an account to keep";
-    let sql = "INSERT OR IGNORE INTO expunged_preserved_accounts (import, account) VALUES (?1, ?2)";
+    let sql = "INSERT OR IGNORE INTO expunged_kept_accounts (import, account) VALUES (?1, ?2)";
     transaction.prepare_cached(sql).doing(doing)?.execute((import.0, account.as_bytes())).doing(doing)?;
     Ok(())
 }
@@ -191,16 +191,19 @@ pub fn preserve(transaction: &Transaction<'_>, import: ImportId, account: &Ident
 /// [`StoreError::Sqlite`].
 pub fn any_preserved(connection: &Connection, import: ImportId) -> Result<bool, StoreError> {
     let doing = "look for accounts to keep";
-    connection.prepare_cached("SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1").doing(doing)?.exists([import.0]).doing(doing)
+    let sql =
+        "SELECT 1 FROM expunged_kept_accounts WHERE import = ?1 UNION ALL SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1";
+    connection.prepare_cached(sql).doing(doing)?.exists([import.0]).doing(doing)
 }
 
-/// Whether an account stays.
+/// Whether an account stays. Where a former program noted any, none can be told from those: all stay.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
 pub fn is_preserved(connection: &Connection, import: ImportId, account: &Identity) -> Result<bool, StoreError> {
     let doing = "look for an account to keep";
-    let sql = "SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1 AND account = ?2";
+    let sql = "SELECT 1 FROM expunged_kept_accounts WHERE import = ?1 AND account = ?2
+        UNION ALL SELECT 1 FROM expunged_preserved_accounts WHERE import = ?1";
     connection.prepare_cached(sql).doing(doing)?.exists((import.0, account.as_bytes())).doing(doing)
 }
 
