@@ -6,11 +6,8 @@ use rusqlite::Connection;
 use super::matched::Matched;
 use super::{Engine, PurgeError};
 use crate::domain::{Counts, ImportId, State};
-use crate::store::ledger::{self, ImportRow, Planned, Progress, Target};
+use crate::store::ledger::{self, ImportRow, Planned, Progress};
 use crate::store::{Store, StoreError};
-
-/// Approved targets read at a time.
-const APPROVED_BATCH: u32 = 10_000;
 
 impl Engine {
     /// Writes targets, outcomes and errors; the import is `purging` from here on, and a restart goes on with its chunks.
@@ -33,22 +30,9 @@ impl Engine {
     /// # Errors
     /// The store.
     pub fn strangers(&self, connection: &Connection, import: ImportId, matched: &Matched) -> Result<u64, PurgeError> {
-        let mut after = None;
-        let mut known = Vec::<Target>::new().into_iter().peekable();
         let mut strangers = 0;
         for target in matched.targets() {
-            // Both are in order of key.
-            while known.peek().is_none_or(|next| next.key < target.key) {
-                if known.next().is_some() {
-                    continue;
-                }
-                let more = ledger::next_targets(connection, import, after.as_ref(), APPROVED_BATCH)?;
-                let Some(last) = more.last() else { break };
-                after = Some(last.key.clone());
-                known = more.into_iter().peekable();
-            }
-            let same = known.peek().is_some_and(|next| next.key == target.key && next.identity == target.identity);
-            strangers += u64::from(!same);
+            strangers += u64::from(!ledger::is_target(connection, import, &target)?);
         }
         Ok(strangers)
     }

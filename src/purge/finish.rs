@@ -185,8 +185,8 @@ impl Engine {
             for key in &checked.gone {
                 ledger::mark_gone(transaction, import, key)?;
             }
-            if let Some(last) = matched.found.last() {
-                ledger::progress(transaction, import, &last.key, &checked.progress)?;
+            if let Some(last) = ledger::last_target(transaction, import)? {
+                ledger::progress(transaction, import, &last, &checked.progress)?;
             }
             let outcomes = Some(checked.outcomes.as_slice());
             let end = End { state: State::Completed, reason: None, message: None, finished_at: at, outcomes, tally: checked.tally };

@@ -5,7 +5,8 @@ use std::fmt;
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 
-/// The value of a subject's key column, ordered as SQLite orders it: integers, then texts, then blobs, by bytes.
+/// The value of a subject's key column. Its order is ours alone: integers, then texts, then blobs, by bytes. SQLite orders texts by the
+/// bytes of the database's encoding, so what one of the two has sorted is not to be merged with, or cut off by, what the other has.
 #[derive(Clone, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Key {
     /// An integer.

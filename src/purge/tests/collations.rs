@@ -1,10 +1,11 @@
-//! Keys that are one and spelled in two ways, because their columns compare by a collation or as numbers.
+//! Keys that are one and spelled in two ways, because their columns compare by a collation or as numbers, and keys that SQLite orders
+//! otherwise than we do.
 
 use rusqlite::Connection;
 
 use super::words::{purged, world};
 use super::world::{World, at, rows};
-use crate::domain::{IdentityKey, Settings};
+use crate::domain::{IdentityKey, Mode, Settings};
 use crate::purge::{Engine, Plan};
 use crate::store::Create;
 
@@ -83,5 +84,40 @@ fn a_row_that_spells_its_parties_otherwise_is_counted_once_whatever_the_chunks()
                 assert_eq!(came, checked, "{collation}, {orphans}, chunks of {chunk}");
             }
         }
+    }
+}
+
+/// Four people of one address. By UTF-16, little end first, the last two keys come first.
+fn family(encoding: &str) -> World {
+    let keys = ["a", "b", "\u{100}", "\u{10000}"].map(|key| format!("('{key}', 'all@x.example')"));
+    let table = "CREATE TABLE users (k TEXT PRIMARY KEY NOT NULL, mail TEXT);";
+    world_of(&format!("PRAGMA encoding = '{encoding}'; {table} INSERT INTO users VALUES {}", keys.join(", ")), "")
+}
+
+const ENCODINGS: [&str; 3] = ["UTF-8", "UTF-16le", "UTF-16be"];
+
+#[test]
+fn nobody_who_was_approved_is_a_stranger_whatever_the_order_of_keys() {
+    for encoding in ENCODINGS {
+        let world = family(encoding);
+        let matched = world.matched(&rows(&["all@x.example"]), Settings::default());
+        let import = world.begin(&matched);
+        let strangers = |matched| world.engine.strangers(world.read().connection(), import, matched).unwrap();
+        assert_eq!(strangers(&matched), 0, "{encoding}");
+        world.sql("DELETE FROM users WHERE k = 'b'; INSERT INTO users VALUES ('c', 'all@x.example')");
+        assert_eq!(strangers(&world.matched(&rows(&["all@x.example"]), Settings::default())), 1, "{encoding}");
+    }
+}
+
+#[test]
+fn a_check_that_has_ended_says_of_each_row_whom_it_would_take_whatever_the_order_of_keys() {
+    for encoding in ENCODINGS {
+        let world = family(encoding);
+        let import = world.import(Mode::Check);
+        let matched = world.matched(&rows(&["all@x.example"]), Settings::default());
+        let (checked, came) = world.checked(&matched);
+        assert_eq!(came.customers, [4], "{encoding}");
+        let ended = world.engine.finish_check(&mut world.open(), import, &matched, &checked, at(2), |_| String::new()).unwrap();
+        assert_eq!(world.came(&ended), came, "{encoding}");
     }
 }

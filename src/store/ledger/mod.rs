@@ -41,7 +41,8 @@ pub use suppressions::{
 };
 pub use targets::{
     RowCustomers, RowFate, Target, TargetFlags, any_detached, any_preserved, count_targets, forget_detached, forget_targets,
-    insert_targets, is_detached, is_preserved, mark_gone, next_targets, note_detached, preserve, row_customers, row_fates,
+    insert_targets, is_detached, is_preserved, is_target, last_target, mark_gone, next_targets, note_detached, preserve, row_customers,
+    row_fates,
 };
 
 const VERSION: i64 = 1;

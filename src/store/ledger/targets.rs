@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, Transaction};
+use rusqlite::{Connection, OptionalExtension, ToSql, Transaction};
 
 use crate::domain::{Identity, ImportId, Outcome};
 use crate::store::{Doing, Key, StoreError};
@@ -96,6 +96,26 @@ pub fn next_targets(connection: &Connection, import: ImportId, after: Option<&Ke
         Ok(Target { key: row.get(0)?, row: row.get(1)?, identity: Identity::from_bytes(row.get(2)?), flags: row.get(3)? })
     });
     rows.doing(doing)?.collect::<Result<_, _>>().doing(doing)
+}
+
+/// The last target's key, in that order; `None` where there are no targets.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn last_target(connection: &Connection, import: ImportId) -> Result<Option<Key>, StoreError> {
+    let doing = "read the last target";
+    let sql = r#"SELECT "key" FROM expunged_targets WHERE import = ?1 ORDER BY "key" DESC LIMIT 1"#;
+    connection.prepare_cached(sql).and_then(|mut found| found.query_row([import.0], |row| row.get(0)).optional()).doing(doing)
+}
+
+/// Whether a customer is among the targets, matched by the same identity.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn is_target(connection: &Connection, import: ImportId, customer: &Target) -> Result<bool, StoreError> {
+    let doing = "look for a target";
+    let sql = r#"SELECT 1 FROM expunged_targets WHERE import = ?1 AND "key" = ?2 AND identity = ?3"#;
+    connection.prepare_cached(sql).doing(doing)?.exists((import.0, &customer.key, customer.identity.as_bytes())).doing(doing)
 }
 
 /// How many targets an import has.
