@@ -30,7 +30,7 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
                 .hint("end it, or let it end its read, and run the command again"));
         }
     }
-    let result = wait_for(&opened, request)?;
+    let result = wait_for(scene, &opened, request)?;
     if args.json {
         scene.terminal.json(&result)?;
     } else {
@@ -39,7 +39,7 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     Ok(if result["clean"] == true { Exit::Done } else { Exit::SomeInvalid })
 }
 
-fn wait_for(store: &Store, request: i64) -> Result<Value, Failure> {
+fn wait_for(scene: &Scene, store: &Store, request: i64) -> Result<Value, Failure> {
     let mut waited = Duration::ZERO;
     loop {
         let row = ledger::request(store.connection(), request).map_err(|error| store::failure(&error))?;
@@ -54,6 +54,10 @@ fn wait_for(store: &Store, request: i64) -> Result<Value, Failure> {
             return Err(Failure::failed("the daemon has not taken up the request").hint("it will when it can; see its log"));
         }
         std::thread::sleep(LOOK_EVERY);
+        if waited <= READER_PATIENCE && waited + LOOK_EVERY > READER_PATIENCE {
+            scene.terminal.hint("not over yet; the daemon's log says what it waits for, as a program that keeps a read of the store open");
+            scene.terminal.hint("it goes on without this command, which Ctrl-C ends");
+        }
         waited += LOOK_EVERY;
     }
 }

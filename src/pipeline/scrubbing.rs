@@ -17,6 +17,7 @@ use crate::domain::ImportId;
 use crate::scrub::{Ended, Method, Scrubber, Step, Wish};
 use crate::spool::Companion;
 use crate::store::ledger;
+use crate::telemetry::chain;
 
 /// The kind of request in the ledger.
 pub(super) const SCRUB: &str = "scrub";
@@ -301,7 +302,7 @@ impl Pipeline {
     /// Writes the receipts that the ledger holds, each with its signature, beside their reports, over those of earlier scrubs. One that cannot be written now is written later.
     fn file_receipts(&mut self) {
         let unfiled = ledger::unfiled(self.store.connection()).unwrap_or_else(|cause| {
-            warn!(%cause, "receipts not read");
+            warn!(cause = %chain(&cause), "receipts not read");
             Vec::new()
         });
         for (import, receipt) in unfiled {

@@ -12,6 +12,7 @@ use crate::domain::{FileName, FileState, ImportId, Mode, Settings, State, Tenant
 use crate::report::Status;
 use crate::spool::{DropFolder, Folders, InboxFile, Scan, Sidecar, SpoolError};
 use crate::store::ledger::{self, NewImport, Origin};
+use crate::telemetry::chain;
 
 impl Pipeline {
     /// Scans both drop folders of a tenant and claims what is ripe.
@@ -216,7 +217,7 @@ impl Pipeline {
                 // Tried again by the next scan.
                 self.unwatched.insert(tenant.clone());
                 if self.unwatchable.insert((tenant.clone(), drop)) {
-                    warn!(%tenant, folder = drop.as_str(), %cause, "folder not watched: the timer finds its files");
+                    warn!(%tenant, folder = drop.as_str(), cause = %chain(&cause), "folder not watched: the timer finds its files");
                 }
             }
         }
