@@ -1,6 +1,6 @@
 //! Whether a plan is sound in itself, and the order in which it is worked: children before their parents.
 
-use super::{Action, EVERY, Edge, Place, Plan, PlanError, Rule, Tenancy};
+use super::{Action, EVERY, Edge, Place, Plan, PlanError, Rule, Set, Tenancy};
 
 impl Plan {
     /// The rules, children before their parents; those of a circle stand together. References that are only set to null do not count.
@@ -122,6 +122,9 @@ impl Plan {
                  only a match can look at all places"
             )));
         }
+        for set in &rule.sets {
+            check_element(place, rule, set)?;
+        }
         for (at, set) in rule.sets.iter().enumerate() {
             if rule.sets[..at].iter().any(|other| other.column.eq_ignore_ascii_case(&set.column)) {
                 return Err(place.wrong(format!("column \"{}\" of \"{table}\" is set twice", set.column)));
@@ -207,6 +210,22 @@ fn check_detach(place: Place, rule: &Rule) -> Result<(), PlanError> {
         return Err(place.wrong(format!("table \"{table}\": orphans = \"delete\" needs edges that are all alike and lead elsewhere")));
     }
     Ok(())
+}
+
+/// One place of a list is a person's only where that person's address was found in it: beside it stand others'.
+fn check_element(place: Place, rule: &Rule, set: &Set) -> Result<(), PlanError> {
+    let Some(path) = set.path.as_ref().filter(|path| path.split('"').step_by(2).any(|part| part.contains('['))) else { return Ok(()) };
+    let element = path.rfind(']').map_or(path.as_str(), |end| &path[..=end]);
+    let within = |found: &str| found.strip_prefix(element).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+    let paths = rule.matches.iter().filter(|m| m.column.eq_ignore_ascii_case(&set.column)).map(|m| m.path.as_deref().unwrap_or("$"));
+    match paths.into_iter().find(|found| !within(found)) {
+        Some(found) => Err(place.wrong(format!(
+            "\"{path}\" writes to one place of a list in \"{}\".\"{}\", and \"{found}\" finds addresses elsewhere, so that somebody \
+             else's would be written over; set the whole list, or match only where it writes",
+            rule.table, set.column
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// SQLite's own paths. It finds a fault in one only when it meets a value that leads so far.

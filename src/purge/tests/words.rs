@@ -345,6 +345,34 @@ fn a_place_in_json_is_one_that_sqlite_can_read() {
 }
 
 #[test]
+fn one_place_of_a_list_is_written_over_only_where_it_is_what_was_found() {
+    let told = |found: &str, set: &str| {
+        let matches = format!("tenant = 't'\nmatch = [{{ column = 'm', path = '{found}' }}]");
+        let plan = format!(
+            "{SUBJECT}[[table]]\nname = 'a'\naction = 'overwrite'\n{matches}\nset = [{{ column = 'M', path = '{set}', to = 'null' }}]"
+        );
+        Plan::parse(&plan).err().map(|faults| faults.to_string()).unwrap_or_default()
+    };
+    for (found, set) in [("$.to[*]", "$.to[0]"), ("$.to", "$.to[0]"), ("$.to[*].mail", "$.to[0].mail"), ("$.to[10]", "$.to[1]")] {
+        let refused = format!(
+            "line 9: \"{set}\" writes to one place of a list in \"a\".\"M\", and \"{found}\" finds addresses elsewhere, so that somebody \
+             else's would be written over; set the whole list, or match only where it writes"
+        );
+        assert_eq!(told(found, set), refused);
+    }
+    for (found, set) in [
+        ("$.to[*]", "$.to"),
+        ("$.to[*]", "$.note"),
+        ("$.to[*]", "$.\"a[b\""),
+        ("$.to[0]", "$.to[0]"),
+        ("$.to[0].mail", "$.to[0]"),
+        ("$.to[0].mail", "$.to[0].name"),
+    ] {
+        assert_eq!(told(found, set), "", "{found} {set}");
+    }
+}
+
+#[test]
 fn a_circle_is_refused_by_name_and_broken_by_an_edge_that_is_detached() {
     let plan = |own: &str| {
         format!(
