@@ -385,7 +385,11 @@ impl Person {
 
     /// Everything by which others may name this person.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
-        [&self.address, &self.account, &self.id].into_iter().filter_map(Option::as_deref)
+        let key = match &self.key {
+            Key::Text(key) => Some(&**key).filter(|key| self.id.as_deref() != Some(key)),
+            Key::Integer(_) | Key::Blob(_) => None,
+        };
+        [&self.address, &self.account, &self.id].into_iter().filter_map(Option::as_deref).chain(key)
     }
 
     pub(super) fn email(&self) -> Option<Email> {

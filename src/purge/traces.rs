@@ -16,7 +16,8 @@ use crate::store::{Doing, Kept, Living, ledger};
 const TARGETS_AT_ONCE: u32 = 10_000;
 
 impl Engine {
-    /// Shows every identifier of the import's targets: address, account, id, as in the store. Before the first chunk.
+    /// Shows every identifier of the import's targets: address, account, id and a key that is a text, as in the store. Before the first
+    /// chunk.
     ///
     /// # Errors
     /// The store, or what `with` returns.

@@ -3,7 +3,7 @@
 use super::world::{World, rows};
 use crate::domain::{Outcome, Settings};
 use crate::purge::plan::{Action, Edge, Rule};
-use crate::purge::{Engine, Plan, PlanError};
+use crate::purge::{Engine, Plan, PlanError, PurgeError};
 use crate::store::Create;
 
 const SHOP: &str = r#"
@@ -93,6 +93,21 @@ fn an_address_that_is_no_text_stops_nobody_elses_erasure() {
     world.sql("INSERT INTO user VALUES ('u5', CAST(x'ff40ff' AS TEXT), 3, 1), ('u6', x'ff', 3, 2)");
     let came = world.purge(&world.matched(&rows(&["ann@x.example"]), Settings::default()), 10);
     assert_eq!(came.outcomes, [Outcome::Deleted]);
+}
+
+#[test]
+fn shows_the_scrub_the_text_key_by_which_other_tables_may_name_a_person() {
+    let world = shop();
+    world.open();
+    let import = world.begin(&world.matched(&rows(&["ann@x.example", "1/2"]), Settings::default()));
+    world.sql("UPDATE user SET no = 9 WHERE uid = 'u2'");
+    let mut seen = Vec::new();
+    let see = |text: &str| {
+        seen.push(text.to_owned());
+        Ok::<_, PurgeError>(())
+    };
+    world.engine.identifiers(world.read().connection(), import, see).unwrap();
+    assert_eq!(seen, [" Ann@X.Example", "1", "1", "u1"]);
 }
 
 #[test]
