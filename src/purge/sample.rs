@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::shape::{Shape, Table, rows};
 use super::terms::{in_main, name, of};
+use crate::domain::Email;
 use crate::store::StoreError;
 
 /// A column that looks like addresses.
@@ -66,6 +67,15 @@ pub(super) fn texts(connection: &Connection, table: &Table, value: &str) -> Resu
     let sql = format!("SELECT DISTINCT CAST(v AS TEXT) FROM ({}) WHERE typeof(v) = 'text'", some(table, &format!("{value} AS v")));
     let read = |row: &rusqlite::Row<'_>| Ok(String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned());
     rows(connection, &sql, [], read)
+}
+
+/// How many of some rows hold an address in a column that is not the one in another.
+pub(super) fn other_addresses(connection: &Connection, table: &Table, column: &str, than: Option<&str>) -> Result<usize, StoreError> {
+    let than = than.map_or_else(|| "NULL".to_owned(), |than| of(&table.name, than));
+    let some = some(table, &format!("{} AS v, {than} AS than", of(&table.name, column)));
+    let email = |row: &rusqlite::Row<'_>, at| row.get_ref(at).ok().and_then(|value| Email::parse(value.as_str().ok()?).ok());
+    let pairs = rows(connection, &format!("SELECT v, than FROM ({some})"), [], |row| Ok((email(row, 0), email(row, 1))))?;
+    Ok(pairs.into_iter().filter(|(one, than)| one.is_some() && one != than).count())
 }
 
 /// Whether some values of a column are numbers.

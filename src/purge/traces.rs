@@ -7,17 +7,18 @@ use super::chunk::identity;
 use super::people::{People, Person, empty_chunk};
 use super::places::holds;
 use super::plan::{Action, Edge, Match, Rule, Tenancy};
+use super::shape::same;
 use super::terms::{in_main, of, or_never};
 use super::{Engine, PurgeError};
-use crate::domain::ImportId;
-use crate::store::{Doing, Kept, Living, ledger};
+use crate::domain::{Email, ImportId};
+use crate::store::{Doing, Kept, Living, StoreError, ledger};
 
 /// How many targets are read at a time.
 const TARGETS_AT_ONCE: u32 = 10_000;
 
 impl Engine {
-    /// Shows every identifier of the import's targets: address, account, id and a key that is a text, as in the store. Before the first
-    /// chunk.
+    /// Shows every identifier of the import's targets: address, account, id and a key that is a text, as in the store, and whatever other
+    /// addresses stand in their rows. Before the first chunk.
     ///
     /// # Errors
     /// The store, or what `with` returns.
@@ -40,9 +41,32 @@ impl Engine {
                 // Keys are given again: whoever has it by now is not necessarily whom the list named.
                 let person = person.filter(|person| identity(person, &target, &self.key, &people) == Some(target.identity));
                 person.iter().flat_map(Person::texts).try_for_each(&mut with)?;
-                Ok::<_, E>(true)
+                Ok::<_, E>(person.is_some())
             })?;
+            self.other_addresses(&people, &snapshot, &mut with)?;
         }
+    }
+
+    /// The same of the addresses in the chosen people's rows that are not in the plan's column.
+    fn other_addresses<E: From<PurgeError>>(
+        &self,
+        people: &People<'_>,
+        connection: &Connection,
+        with: &mut impl FnMut(&str) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let read = |error| PurgeError::from(StoreError::Sqlite { doing: "read the rows of an import's targets", source: error });
+        let mut statement = connection.prepare_cached(&people.select_whole_chunk()).map_err(read)?;
+        let is_address = |column: &str| self.plan.subject.address.as_ref().is_some_and(|address| same(column, &address.column));
+        let (address, columns) = (statement.column_names().position(is_address), statement.column_count());
+        let mut rows = statement.query([people.tenant.as_str()]).map_err(read)?;
+        while let Some(row) = rows.next().map_err(read)? {
+            let email = |at| row.get_ref(at).ok().and_then(|value| Email::parse(value.as_str().ok()?).ok());
+            let known = address.and_then(email);
+            for other in (0..columns).filter_map(email).filter(|email| Some(email) != known.as_ref()) {
+                with(other.as_str())?;
+            }
+        }
+        Ok(())
     }
 
     /// For each planned table, which of its rows belong to someone who lives, and which are kept. Rows of the subject's table and

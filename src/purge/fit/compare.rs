@@ -2,7 +2,7 @@
 
 use super::super::places::place;
 use super::super::plan::{Action, Compare, Edge, Match, Rule};
-use super::super::sample::{AddressColumn, holds_numbers, texts};
+use super::super::sample::{AddressColumn, holds_numbers, other_addresses, texts};
 use super::super::shape::{Kind, Table, rows, same};
 use super::super::terms::{in_main, of, or_never};
 use super::{Finding, FindingKind, Look};
@@ -127,6 +127,31 @@ impl Look<'_> {
                 mend: Some(format!(
                     "add match = [{{ column = \"{}\" }}] to its table's rule, or name it in accepted.columns",
                     found.column
+                )),
+            });
+        }
+        Ok(())
+    }
+
+    /// People may have another address than the one that lists and matches find them by.
+    pub(super) fn another_address(&mut self, found: &AddressColumn) -> Result<(), StoreError> {
+        let subject = &self.plan.subject;
+        let Some(table) = self.readable(&found.table, &found.column).filter(|table| same(&table.name, &subject.table)) else {
+            return Ok(());
+        };
+        let address = subject.address.as_ref().map(|address| address.column.as_str());
+        let others = other_addresses(self.connection, table, &found.column, address)?;
+        if others > 0 {
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "\"{}\".\"{}\" holds addresses of people ({others} of {} rows looked at) by which no list and no match finds them",
+                    found.table, found.column, found.looked_at
+                ),
+                mend: Some(format!(
+                    "rows of other tables that hold such an address are reached only by a key: see that they have an edge; then name \
+                     \"{}.{}\" in accepted.columns (the scrub looks for these addresses all the same)",
+                    found.table, found.column
                 )),
             });
         }

@@ -312,6 +312,7 @@ impl<'a> Look<'a> {
             }
             if covered(self.plan, &found.table, &found.column) {
                 self.unreached(&found)?;
+                self.another_address(&found)?;
                 continue;
             }
             self.found.push(Finding {

@@ -44,7 +44,7 @@ pub struct Accepted {
     /// Virtual tables, full-text indexes among them, that hold nothing of a person or are kept by triggers.
     #[serde(default)]
     pub virtual_tables: Vec<String>,
-    /// Columns, as `table.column`, that look like addresses and are none of a subject's.
+    /// Columns, as `table.column`, of which `plan check` asks something that a person has answered.
     #[serde(default)]
     pub columns: Vec<String>,
 }

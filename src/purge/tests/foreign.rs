@@ -96,10 +96,13 @@ fn an_address_that_is_no_text_stops_nobody_elses_erasure() {
 }
 
 #[test]
-fn shows_the_scrub_the_text_key_by_which_other_tables_may_name_a_person() {
+fn shows_the_scrub_the_text_key_and_other_addresses_by_which_other_tables_may_name_a_person() {
     let world = shop();
     world.open();
     let import = world.begin(&world.matched(&rows(&["ann@x.example", "1/2"]), Settings::default()));
+    world.sql(
+        "ALTER TABLE user ADD COLUMN alt; ALTER TABLE user ADD COLUMN lower AS (lower(mail)); UPDATE user SET alt = uid || '@Home.example'",
+    );
     world.sql("UPDATE user SET no = 9 WHERE uid = 'u2'");
     let mut seen = Vec::new();
     let see = |text: &str| {
@@ -107,7 +110,7 @@ fn shows_the_scrub_the_text_key_by_which_other_tables_may_name_a_person() {
         Ok::<_, PurgeError>(())
     };
     world.engine.identifiers(world.read().connection(), import, see).unwrap();
-    assert_eq!(seen, [" Ann@X.Example", "1", "1", "u1"]);
+    assert_eq!(seen, [" Ann@X.Example", "1", "1", "u1", "u1@home.example"]);
 }
 
 #[test]

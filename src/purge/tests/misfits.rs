@@ -371,6 +371,24 @@ fn a_column_that_looks_like_a_key_must_be_in_the_plan_or_accepted() {
 }
 
 #[test]
+fn another_address_of_people_than_the_plans_is_told_because_no_match_looks_for_it() {
+    let sql = |value: &str| {
+        format!(
+            "ALTER TABLE people ADD COLUMN alt; UPDATE people SET alt = {value}; CREATE TABLE sent (mail); INSERT INTO sent SELECT alt FROM people"
+        )
+    };
+    let plan = "[[table]]\nname = 'sent'\naction = 'delete'\nmatch = [{ column = 'mail' }]\n";
+    let told = found(&sql("'two@x.example'"), plan);
+    let what = "\"people\".\"alt\" holds addresses of people (2 of 2 rows looked at) by which no list and no match finds them";
+    assert_eq!(told.iter().map(|found| found.1.as_str()).collect::<Vec<_>>(), [what]);
+    assert!(told[0].2.contains("name \"people.alt\" in accepted.columns"), "{told:?}");
+    assert_eq!(found(&sql("'two@x.example'"), &format!("{plan}[accepted]\ncolumns = ['people.alt']")), []);
+    for value in ["upper(mail)", "'write to ' || mail"] {
+        assert_eq!(found(&format!("ALTER TABLE people ADD COLUMN alt AS ({value})"), ""), [], "{value}");
+    }
+}
+
+#[test]
 fn a_match_that_cannot_find_what_the_column_holds_is_told() {
     let sql = r#"CREATE TABLE log (line TEXT); INSERT INTO log VALUES ('sent to ann@x.example'), ('bob@x.example'), ('{"to": ["", "ann@x.example"]}')"#;
     let told = |path: &str, action: &str| {
