@@ -1,13 +1,14 @@
 //! The second pass: the next targets in order of key, deleted and recorded in one transaction.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Transaction, params_from_iter};
+use rusqlite::{Connection, ErrorCode, Transaction, ffi, params_from_iter};
 
 use super::accounts::{Accounts, Kept};
 use super::detach::Detaching;
 use super::exempt::Exemptions;
 use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
+use super::sql::RuleSteps;
 use super::terms::{CHUNK, EMPTIED, name};
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, State, TenantName};
@@ -124,20 +125,7 @@ impl Engine {
     fn change_tables(&self, transaction: &Transaction<'_>, row: &ImportRow, last: &Key, total: &mut Progress) -> Result<(), PurgeError> {
         let mut detaching = Detaching::of(transaction, row.id, last, &self.key, &row.tenant)?;
         for rule in &self.steps.rules {
-            if let Some(doomed) = &rule.doomed {
-                let deleted = match &rule.detach {
-                    Some(_) => detaching.delete(&rule.table, doomed, total)?,
-                    None => execute(transaction, &doomed.delete, [], "delete what refers to the subjects of a chunk")?,
-                };
-                total.removed.add(&rule.table, deleted);
-            }
-            if let Some(overwrite) = &rule.overwrite {
-                let doing = "overwrite what refers to the subjects of a chunk";
-                total.overwritten.add(&rule.table, execute(transaction, &overwrite.update, [row.tenant.as_str()], doing)?);
-            }
-            if let Some(steps) = &rule.detach {
-                detaching.rows(&rule.table, steps, total)?;
-            }
+            change_table(rule, transaction, row, &mut detaching, total).map_err(|error| forbidden(&rule.table, error))?;
         }
         Ok(())
     }
@@ -237,6 +225,47 @@ impl Engine {
 
 pub(super) fn identity(person: &Person, target: &Target, identities: &IdentityKey, people: &People<'_>) -> Option<Identity> {
     if target.flags.by_pair { person.pair_identity(identities, people.tenant) } else { person.email_identity(identities, people.tenant) }
+}
+
+fn change_table(
+    rule: &RuleSteps,
+    transaction: &Transaction<'_>,
+    row: &ImportRow,
+    detaching: &mut Detaching<'_>,
+    total: &mut Progress,
+) -> Result<(), PurgeError> {
+    if let Some(doomed) = &rule.doomed {
+        let deleted = match &rule.detach {
+            Some(_) => detaching.delete(&rule.table, doomed, total)?,
+            None => execute(transaction, &doomed.delete, [], "delete what refers to the subjects of a chunk")?,
+        };
+        total.removed.add(&rule.table, deleted);
+    }
+    if let Some(overwrite) = &rule.overwrite {
+        let doing = "overwrite what refers to the subjects of a chunk";
+        total.overwritten.add(&rule.table, execute(transaction, &overwrite.update, [row.tenant.as_str()], doing)?);
+    }
+    if let Some(steps) = &rule.detach {
+        detaching.rows(&rule.table, steps, total)?;
+    }
+    Ok(())
+}
+
+/// SQLite names the constraint, and not what in the plan runs into it.
+fn forbidden(table: &str, error: PurgeError) -> PurgeError {
+    let source = match error {
+        PurgeError::Store(StoreError::Sqlite { source, .. }) if source.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            source
+        }
+        other => return other,
+    };
+    let unique = [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_PRIMARYKEY];
+    let mend = if source.sqlite_error().is_some_and(|error| unique.contains(&error.extended_code)) {
+        "two of them would be the same in what is unique; delete them, or write \"null\" or \"hash\" there instead of a fixed value"
+    } else {
+        "give the table another action, or other values to write, or change the constraint"
+    };
+    PurgeError::Forbidden { table: table.to_owned(), mend, source }
 }
 
 fn execute(transaction: &Transaction<'_>, sql: &str, parameters: impl rusqlite::Params, doing: &'static str) -> Result<u64, PurgeError> {

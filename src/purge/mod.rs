@@ -91,6 +91,16 @@ pub enum PurgeError {
         "rows of \"{0}\" are not as the plan says: a trigger kept them from being deleted or written over, or changed them again; change the trigger, or take what it changes out of the plan"
     )]
     StillThere(String),
+    /// A constraint of the database forbids what the plan does. The chunk was rolled back.
+    #[error("rows of \"{table}\" cannot be changed as the plan says: {mend}")]
+    Forbidden {
+        /// The table.
+        table: String,
+        /// What to change.
+        mend: &'static str,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
     /// Accepted triggers write down again what the plan deletes. The chunk was rolled back.
     #[error(
         "accepted triggers write rows down again as often as the plan deletes them; change the triggers, or keep their table in the plan"

@@ -169,6 +169,28 @@ fn a_fixed_value_cannot_stand_in_what_is_unique() {
 }
 
 #[test]
+fn a_fixed_value_in_a_part_of_what_is_unique_is_told_unless_the_rest_keeps_rows_apart() {
+    let told = |unique: &str, set: &str, accepted: &str| {
+        let sql = format!("CREATE TABLE votes (n INTEGER PRIMARY KEY, person INTEGER REFERENCES people, post INTEGER, {unique})");
+        let (action, set) = ("action = 'overwrite'", format!("set = [{{ column = 'person', to = {{ number = 0 }} }}{set}]"));
+        let told = found(&sql, &format!("[[table]]\nname = 'votes'\n{action}\n{set}\n{EDGE}\n[accepted]\ncolumns = [{accepted}]"));
+        assert!(told.iter().all(|found| found.0 == FindingKind::Undecided), "{told:?}");
+        told.into_iter().map(|found| format!("{}; {}", found.1, found.2)).collect::<Vec<_>>()
+    };
+    let both = "UNIQUE (person, post)";
+    let one = "\"votes\" has \"person\", \"post\" unique together, and would have the same \"person\" in each row that is overwritten: an \
+        import fails when two of them have the same \"post\"; delete these rows, or write \"null\" there; if no two rows can have the same \
+        \"post\", name \"votes.person\" in accepted.columns";
+    assert_eq!(told(both, "", ""), [one]);
+    assert_eq!(told(both, ", { column = 'post', to = 'hash' }", ""), [one]);
+    assert_eq!(told(both, "", "'votes.person'"), Vec::<String>::new());
+    assert_eq!(told(both, ", { column = 'post', to = 'null' }", ""), Vec::<String>::new());
+    for unique in ["UNIQUE (person, n)", "UNIQUE (post), UNIQUE (person, post)"] {
+        assert_eq!(told(unique, "", ""), Vec::<String>::new(), "{unique}");
+    }
+}
+
+#[test]
 fn a_generated_column_can_be_read_and_cannot_be_changed() {
     let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, person INTEGER AS (json_extract(body, '$.person')));";
     let plan = |words: &str| {

@@ -233,6 +233,29 @@ fn what_a_trigger_keeps_from_being_written_over_or_deleted_stops_the_chunk() {
 }
 
 #[test]
+fn a_constraint_that_forbids_what_the_plan_does_is_told_with_the_table_and_what_to_change() {
+    let failed = |rest: &str| {
+        let sql = format!(
+            "INSERT INTO people (id) VALUES (0); CREATE TABLE votes (person INTEGER, post INTEGER, {rest}); INSERT INTO votes VALUES (1, 7), (5, 7)"
+        );
+        let plan = "[[table]]\nname = 'votes'\naction = 'overwrite'\nset = [{ column = 'person', to = { number = 0 } }]
+            edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+        let world = world(&sql, plan);
+        let import = world.begin(&world.matched(&rows(&["one@x.example", "five@x.example"]), Settings::default()));
+        let before = world.dump("*");
+        let failed = world.engine.chunk(&mut world.open(), import, 10, at(1)).unwrap_err();
+        assert_eq!(world.dump("*"), before);
+        format!("{failed}: {}", std::error::Error::source(&failed).unwrap())
+    };
+    let told = "rows of \"votes\" cannot be changed as the plan says: ";
+    let unique =
+        "two of them would be the same in what is unique; delete them, or write \"null\" or \"hash\" there instead of a fixed value";
+    assert_eq!(failed("UNIQUE (person, post)"), format!("{told}{unique}: UNIQUE constraint failed: votes.person, votes.post"));
+    let check = failed("CHECK (person > 0)");
+    assert!(check.starts_with(&format!("{told}give the table another action")) && check.contains("CHECK constraint failed"), "{check}");
+}
+
+#[test]
 fn what_an_accepted_trigger_writes_down_below_a_row_that_is_overwritten_goes_too() {
     let sql = "CREATE TABLE bills (n INTEGER PRIMARY KEY, person INTEGER, name TEXT); INSERT INTO bills VALUES (7, 1, 'One Person'), (8, 2, 'Two');
         CREATE TABLE bill_log (n INTEGER PRIMARY KEY, bill INTEGER, what TEXT); INSERT INTO bill_log VALUES (1, 7, 'made'), (2, 8, 'made');
