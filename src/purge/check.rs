@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::accounts::{Accounts, Kept};
 use super::chunk::Survivors;
+use super::detach::refuse_others;
 use super::matched::Matched;
 use super::people::People;
 use super::{Engine, PurgeError};
@@ -77,6 +78,7 @@ impl Engine {
             progress.detached.add(&rule.table, count(&steps.count)?);
         }
         if let Some(steps) = &self.steps.subject {
+            refuse_others(connection, people, steps)?;
             let sql = format!("{} AND {}", steps.count, people.tenants_own("?1"));
             progress.detached.add(&people.plan.subject.table, tenants_count(&sql)?);
         }

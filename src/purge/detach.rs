@@ -51,6 +51,7 @@ impl<'a> Detaching<'a> {
     /// The same for the tenant's subjects that stay.
     pub(super) fn subjects(&mut self, people: &People<'_>, steps: &DetachSteps, total: &mut Progress) -> Result<(), PurgeError> {
         let subject = &people.plan.subject;
+        refuse_others(self.transaction, people, steps)?;
         self.run((&subject.table, &name(&subject.key)), steps, &people.tenants_own("?3"), total)
     }
 
@@ -137,6 +138,14 @@ impl<'a> Detaching<'a> {
         }
         Ok(self.key.text(self.tenant, &text))
     }
+}
+
+/// Subjects of other tenants that lose a reference: their rows are not ours to change.
+pub(super) fn refuse_others(connection: &Connection, people: &People<'_>, steps: &DetachSteps) -> Result<(), PurgeError> {
+    let sql = format!("{} AND {}", steps.count, people.others());
+    let count = |row: &Row<'_>| row.get::<_, i64>(0);
+    let found = connection.prepare_cached(&sql).and_then(|mut s| s.query_row([people.tenant.as_str()], count)).doing(DOING)?;
+    if found > 0 { Err(PurgeError::AnotherTenantRefers(people.plan.subject.table.clone())) } else { Ok(()) }
 }
 
 /// What names one row of a table while its references change: its row number, or the key of a table that has none. A key of a table with

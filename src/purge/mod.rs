@@ -86,6 +86,11 @@ pub enum PurgeError {
     /// After a chunk's deletions something still referred to what they took. They were rolled back.
     #[error("rows of \"{0}\" would refer to rows that are gone: a trigger, or a key that the plan does not have")]
     StillReferred(String),
+    /// People who would go are referred to by people of another tenant, whose rows are not touched.
+    #[error(
+        "rows of \"{0}\" of another tenant refer to what would go, and no other tenant's rows are changed; set those references to null by hand"
+    )]
+    AnotherTenantRefers(String),
     /// After a chunk something was still there that was to be deleted or written over. The chunk was rolled back.
     #[error(
         "rows of \"{0}\" are not as the plan says: a trigger kept them from being deleted or written over, or changed them again; change the trigger, or take what it changes out of the plan"

@@ -62,6 +62,11 @@ impl<'a> People<'a> {
         }
     }
 
+    /// The condition of all others', where the tenant is the first parameter.
+    pub(super) fn others(&self) -> String {
+        format!("({}) IS NOT TRUE", self.tenants_own("?1"))
+    }
+
     /// The condition of the tenant alone, where the tenant is another parameter than the first.
     pub(super) fn tenants_own(&self, parameter: &str) -> String {
         match &self.plan.subject.tenancy {

@@ -270,13 +270,16 @@ fn what_an_accepted_trigger_writes_down_below_a_row_that_is_overwritten_goes_too
 }
 
 #[test]
-fn another_tenants_subject_that_refers_to_who_goes_stops_the_chunk() {
+fn another_tenants_subject_that_refers_to_who_goes_stops_the_check_and_the_chunk_and_is_told_as_that() {
     let sql = "ALTER TABLE people ADD COLUMN friend INTEGER; UPDATE people SET friend = 1 WHERE id = 4;";
     let world = world(sql, "edges = [{ columns = ['friend'], parent = 'people', parent_columns = ['id'] }]");
-    let import = world.begin(&world.matched(&rows(&["one@x.example"]), Settings::default()));
+    let matched = world.matched(&rows(&["one@x.example"]), Settings::default());
+    let checked = world.engine.check(world.read().connection(), &matched);
+    assert!(matches!(checked, Err(PurgeError::AnotherTenantRefers(table)) if table == "people"));
+    let import = world.begin(&matched);
     let before = world.dump("people");
     let failed = world.engine.chunk(&mut world.open(), import, 10, at(1));
-    assert!(matches!(failed, Err(PurgeError::StillReferred(table)) if table == "people"));
+    assert!(matches!(failed, Err(PurgeError::AnotherTenantRefers(table)) if table == "people"));
     assert_eq!(world.dump("people"), before);
 }
 
