@@ -39,6 +39,8 @@ pub(super) struct Column {
     /// Its place in the primary key, from 1; 0 for none.
     pub(super) primary: u32,
     pub(super) generated: bool,
+    /// It is the number of its row.
+    pub(super) row_number: bool,
 }
 
 /// How a column's values compare. SQLite converts a value to the column's kind, so columns of two kinds compare otherwise than
@@ -158,7 +160,7 @@ impl Table {
             let collation = connection.column_metadata(Some("main"), name.as_str(), column.as_str())?.1;
             let collation = collation.map_or_else(String::new, |collation| collation.to_string_lossy().to_ascii_uppercase());
             let likeness = Likeness { kind: Kind::of(&declared, strict), collation };
-            Ok(Column { name: column, declared, not_null, likeness, primary, generated: row.get::<_, i64>(4)? > 0 })
+            Ok(Column { name: column, declared, not_null, likeness, primary, generated: row.get::<_, i64>(4)? > 0, row_number: false })
         })?;
         let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new(), strangers: Vec::new() };
         let by_row_number = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
@@ -169,6 +171,7 @@ impl Table {
         {
             // A row has a number, whatever is declared.
             row_number.not_null = true;
+            row_number.row_number = true;
         }
         let sql = r#"SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq"#;
         let mut last = None;

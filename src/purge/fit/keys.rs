@@ -36,7 +36,10 @@ impl Look<'_> {
         let Some(column) = self.column(table, key) else { return Ok(()) };
         let real = column.kind() == Kind::Number && ["REAL", "FLOA", "DOUB"].iter().any(|word| column.declares(word));
         let may_be_null = !column.not_null;
-        if real {
+        let may_be_real = column.kind() != Kind::Text && !column.row_number;
+        // Numbers stand before '' in an index, so that texts and blobs are not read.
+        let sql = format!("SELECT 1 FROM {} WHERE typeof({key}) = 'real' AND {key} < '' LIMIT 1", in_main(table), key = of(table, key));
+        if real || (may_be_real && self.any_row(&sql, [])?) {
             self.misfit(format!("\"{table}\".\"{key}\" holds real numbers, which are no keys: use whole numbers, texts or blobs"));
         }
         let sql = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", in_main(table), of(table, key));

@@ -133,6 +133,14 @@ fn people_without_a_key_and_keys_that_are_real_numbers_are_refused_before_a_list
     for kind in ["REAL", "DOUBLE", "FLOAT"] {
         assert_eq!(told(kind, "2"), "\"people\".\"id\" holds real numbers, which are no keys: use whole numbers, texts or blobs", "{kind}");
     }
+    for kind in ["INT NOT NULL", "NOT NULL", "BLOB NOT NULL"] {
+        assert_eq!(told(kind, "2"), "", "{kind}");
+        assert_eq!(
+            told(kind, "1.5"),
+            "\"people\".\"id\" holds real numbers, which are no keys: use whole numbers, texts or blobs",
+            "{kind}"
+        );
+    }
 }
 
 #[test]
