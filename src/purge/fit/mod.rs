@@ -148,6 +148,7 @@ impl<'a> Look<'a> {
         for rule in &plan.rules {
             for edge in rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach) {
                 self.can_be_detached(&rule.table, edge);
+                self.can_be_told_apart(&rule.table);
             }
             for set in &rule.sets {
                 self.can_be_changed(&rule.table, std::slice::from_ref(&set.column), "overwritten");
@@ -182,6 +183,17 @@ impl<'a> Look<'a> {
         let may_name_tenant = self.plan.rule(table).is_some_and(|rule| rule.tenant.is_none() && rule.matches.is_empty());
         if let ([.., _, _], true, Some(found)) = (own.as_slice(), may_name_tenant, self.found.get_mut(before)) {
             found.mend = Some("if that column names the tenant, write it as the table's tenant, and it stays".to_owned());
+        }
+    }
+
+    /// A row that loses a reference is counted once, by its number or its key.
+    fn can_be_told_apart(&mut self, name: &str) {
+        let Some(table) = self.shape.table(name) else { return };
+        let words = ["rowid", "oid", "_rowid_"];
+        if table.primary_key().is_empty() && words.iter().all(|word| table.column(word).is_some()) {
+            let what = format!("\"{name}\" has no primary key, and columns named rowid, oid and _rowid_ hide the numbers of its rows");
+            let mend = Some("rename one of them, or delete the table's rows instead of detaching them".to_owned());
+            self.found.push(Finding { kind: FindingKind::Misfit, what, mend });
         }
     }
 

@@ -224,6 +224,22 @@ fn a_reference_that_is_its_rows_number_cannot_be_detached() {
 }
 
 #[test]
+fn a_table_whose_rows_nothing_names_cannot_be_detached() {
+    let told = |columns: &str| {
+        let plan = format!("[[table]]\nname = 'marks'\naction = 'detach'\norphans = 'keep'\n{EDGE}");
+        misfit(&format!("CREATE TABLE marks ({columns}, person INTEGER)"), &plan)
+    };
+    assert_eq!(
+        told("rowid TEXT, OID TEXT, _rowid_ TEXT"),
+        "\"marks\" has no primary key, and columns named rowid, oid and _rowid_ hide the numbers of its rows; rename one of them, or delete \
+         the table's rows instead of detaching them"
+    );
+    for columns in ["rowid TEXT, oid TEXT", "rowid TEXT PRIMARY KEY, oid TEXT, _rowid_ TEXT"] {
+        assert_eq!(told(columns), "", "{columns}");
+    }
+}
+
+#[test]
 fn a_table_of_the_applications_that_is_named_like_ours_cannot_hide_its_keys() {
     let told = misfit("CREATE TABLE Expunged_notes (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people)", "");
     assert_eq!(
