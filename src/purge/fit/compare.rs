@@ -1,7 +1,7 @@
 //! Whether what is compared holds what the comparison finds, by sample.
 
 use super::super::places::place;
-use super::super::plan::{Action, Compare, Edge, Match, Rule};
+use super::super::plan::{Action, Compare, Edge, Match, Rule, Tenancy};
 use super::super::sample::{AddressColumn, holds_numbers, other_addresses, texts};
 use super::super::shape::{Kind, Table, rows, same};
 use super::super::terms::{in_main, of, or_never};
@@ -43,13 +43,20 @@ impl Look<'_> {
                 });
             }
         }
-        for column in [&subject.account, &subject.id].into_iter().flatten() {
-            let Some(found) = self.readable(&subject.table, column) else { continue };
+        let ids = [&subject.account, &subject.id].into_iter().flatten().map(|column| (&subject.table, column, "a list's texts do"));
+        let tenants = match &subject.tenancy {
+            Tenancy::Column(column) => Some((&subject.table, column)),
+            Tenancy::Sole(_) => None,
+        };
+        let of_matches = plan.rules.iter().filter(|rule| !rule.matches.is_empty());
+        let tenants = tenants.into_iter().chain(of_matches.filter_map(|rule| Some((&rule.table, rule.tenant.as_ref()?))));
+        for (table, column, who) in ids.chain(tenants.map(|(table, column)| (table, column, "a tenant's name does"))) {
+            let Some(found) = self.readable(table, column) else { continue };
             let untyped = found.column(column).is_some_and(|column| column.kind() == Kind::Any);
             if untyped && holds_numbers(self.connection, found, column)? {
                 self.found.push(Finding {
                     kind: FindingKind::Undecided,
-                    what: format!("\"{}\".\"{column}\" has no type and holds numbers, which a list's texts do not find", subject.table),
+                    what: format!("\"{table}\".\"{column}\" has no type and holds numbers, which {who} not find"),
                     mend: Some("give the column a type: INTEGER or TEXT".to_owned()),
                 });
             }

@@ -306,6 +306,24 @@ fn ids_that_are_numbers_in_a_column_without_a_type_are_told_because_no_list_find
     }
 }
 
+#[test]
+fn tenants_that_are_numbers_in_a_column_without_a_type_are_told_because_no_name_finds_their_people() {
+    let found = |kind: &str| {
+        let sql = format!(
+            "CREATE TABLE people (id INTEGER PRIMARY KEY, team {kind}, mail TEXT); INSERT INTO people VALUES (1, 7, 'one@x.example');
+             CREATE TABLE sent (team {kind}, mail TEXT); INSERT INTO sent SELECT team, mail FROM people"
+        );
+        let subject = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { column = 'team' }\naddress = { column = 'mail' }";
+        let plan = format!("{subject}\n[[table]]\nname = 'sent'\naction = 'delete'\ntenant = 'team'\nmatch = [{{ column = 'mail' }}]");
+        let engine = Engine::new(Plan::parse(&plan).unwrap(), IdentityKey::new([7; 32])).unwrap();
+        engine.inspect(&database(&sql), 1_000).unwrap().into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+    };
+    let told =
+        ["people", "sent"].map(|table| format!("\"{table}\".\"team\" has no type and holds numbers, which a tenant's name does not find"));
+    assert_eq!(found(""), told);
+    assert_eq!(found("INTEGER"), Vec::<String>::new());
+}
+
 const EDGE: &str = "edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
 
 /// What is found by a look at all of it.
