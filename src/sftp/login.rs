@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{Span, error, info, warn};
 
@@ -96,8 +97,8 @@ pub(crate) struct Login {
     refused: usize,
     /// Login of the last attempt, and why it led to nothing.
     last_refused: (String, &'static str),
-    /// Channels that have not asked for anything yet.
-    waiting: HashMap<ChannelId, Channel<Msg>>,
+    /// Channels that have not asked for anything yet, and what tells their tasks that they did.
+    waiting: HashMap<ChannelId, oneshot::Sender<TenantTree>>,
 }
 
 impl Login {
@@ -155,9 +156,9 @@ impl Login {
 
     /// Refuses what is not SFTP with a sentence on the error stream, as a program that ends at once.
     async fn refuse(&mut self, id: ChannelId, sentence: &'static str, ssh: &mut Ssh) -> Result<(), russh::Error> {
-        let Some(channel) = self.waiting.remove(&id) else { return ssh.channel_failure(id) };
-        self.admission.session().close_channel();
-        drop(channel);
+        if self.waiting.remove(&id).is_none() {
+            return ssh.channel_failure(id);
+        }
         ssh.channel_success(id)?;
         ssh.extended_data(id, 1, format!("{sentence}\r\n").into_bytes())?;
         ssh.exit_status_request(id, 1)?;
@@ -165,13 +166,12 @@ impl Login {
         ssh.close(id)
     }
 
-    /// Serves a channel on a task of its own.
-    fn serve(&self, channel: Channel<Msg>, login: &TenantLogin, sender: Sender, handle: Handle) {
+    /// Reads a channel on a task of its own, and serves it there once it has asked.
+    fn attend(&self, mut channel: Channel<Msg>, asked: oneshot::Receiver<TenantTree>, handle: Handle) {
         let (shared, admission, stop) = (Arc::clone(&self.shared), Arc::clone(&self.admission), self.stop.clone());
-        let (quota, readme) = (login.quota, Arc::clone(&login.readme));
         tokio::spawn(async move {
+            let Some(tree) = read_until(asked, &mut channel).await else { return };
             let limits = shared.sessions.limits();
-            let tree = TenantTree::new(sender, quota, readme, Arc::clone(&shared.receiving));
             let engine = Engine::new(tree, limits.handles_per_channel_max);
             let session = Arc::clone(admission.session());
             transport::serve(channel, engine, Arc::clone(&session), limits, stop.clone()).await;
@@ -183,6 +183,18 @@ impl Login {
                 session.end(Ending::Shutdown);
             }
         });
+    }
+}
+
+/// Reads past what comes before a channel asks: unread, it would fill russh's queue and hold up the whole connection. `None` if the
+/// channel is closed or refused.
+async fn read_until(mut asked: oneshot::Receiver<TenantTree>, channel: &mut Channel<Msg>) -> Option<TenantTree> {
+    loop {
+        tokio::select! {
+            biased;
+            tree = &mut asked => return tree.ok(),
+            message = channel.wait() => drop(message?),
+        }
     }
 }
 
@@ -227,9 +239,12 @@ impl Handler for Login {
         Ok(())
     }
 
-    async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, _: &mut Ssh) -> Result<(), Self::Error> {
-        if self.proven.is_some() && self.admission.session().open_channel(self.shared.sessions.limits().channels_per_session_max) {
-            self.waiting.insert(channel.id(), channel);
+    async fn channel_open_session(&mut self, channel: Channel<Msg>, reply: ChannelOpenHandle, ssh: &mut Ssh) -> Result<(), Self::Error> {
+        let open = self.waiting.len() + self.admission.session().channels();
+        if self.proven.is_some() && open < self.shared.sessions.limits().channels_per_session_max {
+            let (ask, asked) = oneshot::channel();
+            self.waiting.insert(channel.id(), ask);
+            self.attend(channel, asked, ssh.handle());
             reply.accept().await;
         } else {
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
@@ -247,10 +262,13 @@ impl Handler for Login {
                 return ssh.channel_failure(id);
             }
         };
-        let Some(channel) = self.waiting.remove(&id) else { return ssh.channel_failure(id) };
-        ssh.channel_success(id)?;
-        self.serve(channel, login, Sender { tenant: login.tenant.clone(), folders }, ssh.handle());
-        Ok(())
+        let sender = Sender { tenant: login.tenant.clone(), folders };
+        let tree = TenantTree::new(sender, login.quota, Arc::clone(&login.readme), Arc::clone(&self.shared.receiving));
+        if self.waiting.remove(&id).is_none_or(|ask| ask.send(tree).is_err()) {
+            return ssh.channel_failure(id);
+        }
+        self.admission.session().open_channel();
+        ssh.channel_success(id)
     }
 
     async fn exec_request(&mut self, id: ChannelId, command: &[u8], ssh: &mut Ssh) -> Result<(), Self::Error> {
@@ -287,9 +305,7 @@ impl Handler for Login {
 
     async fn channel_close(&mut self, id: ChannelId, _: &mut Ssh) -> Result<(), Self::Error> {
         // One that is served counts until its loop has ended.
-        if self.waiting.remove(&id).is_some() {
-            self.admission.session().close_channel();
-        }
+        self.waiting.remove(&id);
         Ok(())
     }
 }

@@ -148,9 +148,9 @@ impl Sessions {
         }
     }
 
-    /// Ends those without an open channel; the others see the shutdown signal themselves.
+    /// Ends those that serve no channel; the others see the shutdown signal themselves.
     pub(crate) fn end_unused(&self) {
-        self.lock().by_id.values().filter(|session| session.channels.load(Ordering::Relaxed) == 0).for_each(|s| s.end(Ending::Shutdown));
+        self.lock().by_id.values().filter(|session| session.channels() == 0).for_each(|session| session.end(Ending::Shutdown));
     }
 
     pub(crate) fn end_all(&self) {
@@ -281,13 +281,13 @@ impl Session {
         self.backlog_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Takes a place for a channel, if there is one.
-    pub(crate) fn open_channel(&self, channels_max: usize) -> bool {
-        let taken = self.channels.fetch_add(1, Ordering::Relaxed);
-        if taken >= channels_max {
-            self.close_channel();
-        }
-        taken < channels_max
+    /// Channels that are served.
+    pub(crate) fn channels(&self) -> usize {
+        self.channels.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn open_channel(&self) {
+        self.channels.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn close_channel(&self) {

@@ -115,6 +115,32 @@ fn who_finds_no_folders_may_ask_again() {
     });
 }
 
+#[test]
+fn a_channel_that_has_not_asked_for_sftp_holds_up_nothing_whatever_it_is_sent() {
+    run(async {
+        let world = World::new();
+        let handle = world.log_in().await;
+        let channel = handle.channel_open_session().await.unwrap();
+        // Together more than russh keeps of a channel that nobody reads.
+        for _ in 0..600 {
+            channel.set_env(false, "LANG", "C").await.unwrap();
+            channel.data_bytes(vec![0]).await.unwrap();
+        }
+        assert!(sftp(&handle).await.metadata("/inbox").await.unwrap().is_dir());
+    });
+}
+
+#[test]
+fn a_channel_that_never_asks_for_sftp_keeps_no_session_alive() {
+    run(async {
+        let world = World::with(Options { idle_seconds: 1, sessions_per_tenant_max: 1, ..Options::default() });
+        let handle = world.log_in().await;
+        let channel = handle.channel_open_session().await.unwrap();
+        while channel.data_bytes(vec![0]).await.is_ok() {}
+        world.has_its_only_place_again().await;
+    });
+}
+
 /// A channel on which packets are sent as bytes.
 pub(super) async fn raw(world: &World) -> (Handle<Trusting>, russh::Channel<client::Msg>) {
     let handle = world.log_in().await;
