@@ -14,7 +14,7 @@ use russh::keys::{Algorithm, PublicKey};
 use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{Span, error, info, warn};
 
 use crate::domain::{TenantName, may_hold_address};
@@ -25,7 +25,7 @@ use crate::sftp::penalties::Offence;
 use crate::sftp::quota::Quota;
 use crate::sftp::server::{Shared, methods};
 use crate::sftp::sessions::{Admission, Ending, Proof};
-use crate::sftp::transport;
+use crate::sftp::transport::{self, End};
 use crate::sftp::tree::{Sender, TenantTree};
 use crate::shutdown;
 use crate::spool::Spool;
@@ -33,7 +33,7 @@ use crate::spool::Spool;
 /// Longest part of a login name that is logged.
 const LOGIN_BYTES_LOGGED: usize = 64;
 
-/// Time for a client to take the last words before the connection is cut.
+/// Time for a client to go by itself, and to take the last words before the connection is cut.
 const PARTING: Duration = Duration::from_secs(1);
 
 /// What a login name leads to: whose it is, what opens it from where, and the folders behind it.
@@ -174,12 +174,15 @@ impl Login {
             let limits = shared.sessions.limits();
             let engine = Engine::new(tree, limits.handles_per_channel_max);
             let session = Arc::clone(admission.session());
-            transport::serve(channel, engine, Arc::clone(&session), limits, stop.clone()).await;
-            session.close_channel();
-            if stop.is_raised() {
+            let end = transport::serve(channel, engine, Arc::clone(&session), limits, stop.clone()).await;
+            if session.close_channel() == 0 && stop.is_raised() {
+                if end != End::Drained {
+                    // A client that goes by itself ends this task too. Told to go, it would drop what it has not passed on yet.
+                    sleep(PARTING).await;
+                }
                 let goodbye = handle.disconnect(Disconnect::ByApplication, "the server is stopping".into(), String::new());
                 let _ = timeout(PARTING, goodbye).await;
-                tokio::time::sleep(PARTING).await;
+                sleep(PARTING).await;
                 session.end(Ending::Shutdown);
             }
         });
@@ -253,7 +256,7 @@ impl Handler for Login {
     }
 
     async fn subsystem_request(&mut self, id: ChannelId, name: &str, ssh: &mut Ssh) -> Result<(), Self::Error> {
-        let Some(login) = self.proven.as_ref().filter(|_| name == "sftp") else { return ssh.channel_failure(id) };
+        let Some(login) = self.proven.as_ref().filter(|_| name == "sftp" && !self.stop.is_raised()) else { return ssh.channel_failure(id) };
         // First: a channel that is refused still waits, and may ask again.
         let folders = match login.spool.tenant(&login.tenant) {
             Ok(folders) => folders,
@@ -263,7 +266,7 @@ impl Handler for Login {
             }
         };
         let sender = Sender { tenant: login.tenant.clone(), folders };
-        let tree = TenantTree::new(sender, login.quota, Arc::clone(&login.readme), Arc::clone(&self.shared.receiving));
+        let tree = TenantTree::new(sender, login.quota, Arc::clone(&login.readme), Arc::clone(&self.shared.receiving), self.stop.clone());
         if self.waiting.remove(&id).is_none_or(|ask| ask.send(tree).is_err()) {
             return ssh.channel_failure(id);
         }

@@ -116,7 +116,8 @@ impl Bound {
         self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
     }
 
-    /// Serves until the signal; then lets open files finish for `drain_seconds`, and ends what is left.
+    /// Serves until the signal; then lets open files finish for `drain_seconds`, with what their senders ask after it, takes no new
+    /// ones, and ends what is left.
     ///
     /// # Errors
     /// When a listener cannot be handed to the runtime, at the start only.

@@ -290,8 +290,9 @@ impl Session {
         self.channels.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn close_channel(&self) {
-        self.channels.fetch_sub(1, Ordering::Relaxed);
+    /// Gives how many are left.
+    pub(crate) fn close_channel(&self) -> usize {
+        self.channels.fetch_sub(1, Ordering::Relaxed) - 1
     }
 
     /// Ends the session. The first reason counts.

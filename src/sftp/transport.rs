@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use russh::server::Msg;
 use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
-use tokio::time::{MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep_until, timeout};
 use tracing::{debug, info};
 
 use crate::sftp::Options;
@@ -25,17 +25,24 @@ const BATCH_MESSAGES_MAX: usize = 8;
 /// What a message in the backlog costs beyond its bytes.
 const MESSAGE_BYTES: usize = 64;
 
+/// Time without a request after which a channel with nothing open may go when the daemon ends: after a CLOSE come STAT, SETSTAT and
+/// RENAME, each a round trip, which takes 0.6 s over a satellite.
+const REST: Duration = Duration::from_secs(2);
+
+/// All the time for that, since some ask on and on, for a status.
+const REST_MAX: Duration = Duration::from_secs(5);
+
 /// Time for the last words of a channel.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// How a channel came to its end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum End {
+pub(crate) enum End {
     /// The client sent EOF or closed, and everything before it is answered.
     Finished,
     /// The stream could not be followed.
     Malformed,
-    /// The daemon ends, and nothing is open.
+    /// The daemon ends, nothing is open, and nothing more is asked.
     Drained,
     /// The connection is gone.
     Gone,
@@ -50,11 +57,11 @@ pub(crate) async fn serve<T: Tree>(
     session: Arc<Session>,
     limits: &Options,
     stop: shutdown::Signal,
-) {
+) -> End {
     let (read_half, write_half) = channel.split();
     let backlog = Backlog { messages: VecDeque::new(), bytes: 0, session: Arc::clone(&session) };
     let inbox = Inbox { messages: read_half, backlog, taken: 0, ended: None };
-    let mut line = Line { inbox, write_half, engine, session: Arc::clone(&session), limits, stop };
+    let mut line = Line { inbox, write_half, engine, session: Arc::clone(&session), limits, stop, answered: Instant::now(), quiet: None };
     let end = line.run().await;
     debug!(?end, "channel ended");
     // The inbox goes first: russh's loop must never wait for it again. Then the engine, and with it what was open.
@@ -77,6 +84,7 @@ pub(crate) async fn serve<T: Tree>(
         End::Gone => {}
         End::Abort(ending) => session.end(ending),
     }
+    end
 }
 
 /// Messages of a channel in the order they came.
@@ -102,6 +110,10 @@ struct Line<'a, T: Tree> {
     session: Arc<Session>,
     limits: &'a Options,
     stop: shutdown::Signal,
+    /// When the last request was answered.
+    answered: Instant,
+    /// When, after the signal, nothing was open for the first time.
+    quiet: Option<Instant>,
 }
 
 impl<T: Tree> Line<'_, T> {
@@ -119,6 +131,7 @@ impl<T: Tree> Line<'_, T> {
                 return end;
             }
             self.session.now(Doing::Idle);
+            self.answered = Instant::now();
             if let Err(framing) = framing {
                 info!(reason = %framing, "channel closed");
                 return End::Malformed;
@@ -135,7 +148,7 @@ impl<T: Tree> Line<'_, T> {
             let quiet = self.engine.open_count() == 0 && !self.engine.is_amid_packet();
             tokio::select! {
                 message = self.inbox.messages.wait() => self.inbox.enter(message),
-                () = self.stop.raised(), if quiet => return Some(End::Drained),
+                () = rest(&mut self.stop, self.answered, &mut self.quiet), if quiet => return Some(End::Drained),
             }
         }
         while self.inbox.ended.is_none() && self.inbox.backlog.messages.len() < BATCH_MESSAGES_MAX {
@@ -179,6 +192,13 @@ impl<T: Tree> Line<'_, T> {
             }
         }
     }
+}
+
+/// Waits until the daemon ends and what follows a CLOSE has had its time.
+async fn rest(stop: &mut shutdown::Signal, answered: Instant, quiet: &mut Option<Instant>) {
+    stop.raised().await;
+    let quiet = *quiet.get_or_insert_with(Instant::now);
+    sleep_until((answered + REST).min(quiet + REST_MAX)).await;
 }
 
 impl Inbox {

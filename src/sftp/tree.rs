@@ -21,12 +21,14 @@ use crate::sftp::shown::{
 use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
+use crate::shutdown;
 use crate::spool::{self, DropFolder, Folders, ReadFolder, Renamed, Replace, SpoolError};
 use crate::telemetry::chain;
 
 const NO_FOLDERS: &str = "folders cannot be made here; put the file straight into /inbox";
 const READ_ONLY: &str = "this folder can only be read";
 const ALREADY_TAKEN: &str = "already taken, send it whole";
+const STOPPING: &str = "the server is stopping; send it again later";
 const TAKEN_TO_READ: &str = "already taken; its result is in /status and /archive";
 
 /// Refusals that one channel tells of. What comes after them is a client that does not listen.
@@ -76,14 +78,15 @@ pub(crate) struct TenantTree {
     meter: Meter,
     readme: Arc<str>,
     receiving: Arc<Receiving>,
+    stop: shutdown::Signal,
     /// Refusals that were told of.
     told: usize,
 }
 
 impl TenantTree {
-    pub(crate) fn new(sender: Sender, quota: Quota, readme: Arc<str>, receiving: Arc<Receiving>) -> Self {
+    pub(crate) fn new(sender: Sender, quota: Quota, readme: Arc<str>, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Self {
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        Self { sender, meter, readme, receiving, told: 0 }
+        Self { sender, meter, readme, receiving, stop, told: 0 }
     }
 
     /// Tells the operator and the sender's own log why something was refused: many clients print no more than "Failure".
@@ -145,6 +148,8 @@ impl TenantTree {
 
     fn open_place(&self, path: &[u8], flags: OpenFlags, writes: bool) -> Result<OpenFile, Refusal> {
         match Place::of(path) {
+            // Begun now, it may not come to its end, and its sender would not know whether it arrived.
+            Place::Upload(..) if writes && self.stop.is_raised() => Err(Refusal::failure(STOPPING)),
             Place::Upload(drop, name) => self.open_upload(drop, name, flags),
             Place::Misnamed(error) if writes => Err(Refusal::denied(error.to_string())),
             Place::Below(_) if writes => Err(Refusal::denied(NO_FOLDERS)),

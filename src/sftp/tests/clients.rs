@@ -382,3 +382,30 @@ fn files_open_at_once_are_kept_apart_and_an_exclusive_create_replaces_none() {
         assert_eq!(world.hints(), ["acme inbox a.csv 4", "acme inbox b.csv 4", "acme inbox d.csv 0"]);
     });
 }
+
+/// rclone, paramiko and asyncssh look at what they have sent and set its times; a temporary name is renamed after its CLOSE.
+#[test]
+fn what_follows_a_close_is_answered_while_the_server_ends_and_nothing_new_is_taken() {
+    run(async {
+        let mut world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let (none, part, file) = (Attributes::default(), "/inbox/june.csv.part", "/inbox/june.csv");
+        let times = Attributes { times: Some((1_600_000_000, 1_600_000_000)), ..none };
+        let begun = [open(1, part, WRITE_NEW, &none), write(2, 1, 0, b"email\n")];
+        assert_eq!(ask(&mut channel, &begun).await, ["1 handle", "2 ok"]);
+        drop(world.stop.take());
+        for (request, answer) in [
+            (by_handle(wire::CLOSE, 3, 1), "3 ok"),
+            (set(4, part, &times), "4 ok"),
+            (by_path(wire::STAT, 5, part), "5 size=6 mtime=1600000000"),
+            (rename(6, part, file), "6 ok"),
+            (by_path(wire::STAT, 7, file), "7 size=6 mtime=1600000000"),
+            (open(8, "/inbox/july.csv", WRITE_NEW, &none), "8 status 4"),
+        ] {
+            assert_eq!(ask(&mut channel, &[request]).await, [answer]);
+        }
+        channel.eof().await.unwrap();
+        assert_eq!(replies(&mut channel).await.1, ["status 0", "eof", "close"]);
+        assert_eq!(world.hints(), ["acme inbox june.csv 6"]);
+    });
+}

@@ -79,6 +79,23 @@ fn a_killed_openssh_client_leaves_a_partial_and_no_delivery() {
 }
 
 #[test]
+fn openssh_is_told_that_its_list_arrived_though_the_server_ends_meanwhile() {
+    if Command::new("sftp").arg("-?").output().is_err() {
+        return;
+    }
+    let mut world = World::new();
+    std::fs::write(world.dir.path().join("big"), vec![b'x'; 4 << 20]).unwrap();
+    let mut child = world.command("sftp", &["-l", "20000"]).args(["-b", "-", "acme@127.0.0.1"]).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"put big big.csv.part\nrename big.csv.part big.csv\n").unwrap();
+    let size = || world.folders().stat(DropFolder::Inbox, &name("big.csv.part")).unwrap().map(|entry| entry.size);
+    eventually("some bytes came", || size().is_some_and(|size| size > 100_000));
+    drop(world.stop.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(world.hints(), ["acme inbox big.csv 4194304"]);
+}
+
+#[test]
 fn an_openssh_client_that_falls_silent_is_gone_after_its_keepalives() {
     if Command::new("sftp").arg("-?").output().is_err() {
         return;

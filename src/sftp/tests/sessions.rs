@@ -253,3 +253,31 @@ fn at_the_end_an_open_upload_may_finish_and_an_idle_session_may_not_linger() {
         assert!(tokio::net::TcpStream::connect(("127.0.0.1", world.port)).await.is_err(), "nobody listens");
     });
 }
+
+#[test]
+fn at_the_end_a_channel_that_goes_leaves_an_upload_on_another_of_its_session_alone() {
+    run(async {
+        let mut world = World::new();
+        let (handle, mut idle) = raw(&world).await;
+        let sftp = sftp(&handle).await;
+        let mut file = sftp.create("june.csv").await.unwrap();
+        drop(world.stop.take());
+        while idle.wait().await.is_some() {}
+        file.write_all(b"email\n").await.unwrap();
+        file.shutdown().await.unwrap();
+        assert_eq!(world.hints(), ["acme inbox june.csv 6"]);
+    });
+}
+
+#[test]
+fn who_asks_on_and_on_does_not_hold_up_the_end() {
+    run(async {
+        let mut world = World::with(Options { grace_seconds: 3600, ..Options::default() });
+        let (_handle, mut channel) = raw(&world).await;
+        drop(world.stop.take());
+        while channel.wait().await.is_some() {
+            let _ = channel.data_bytes(stats(1)).await;
+        }
+        world.server.take().unwrap().join().unwrap();
+    });
+}
