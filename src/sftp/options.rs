@@ -53,8 +53,8 @@ pub struct Options {
     pub close_wait_milliseconds: u64,
     /// Time that STAT answers for a file after its CLOSE, though it is taken.
     pub taken_seconds: u64,
-    /// Taken files that STAT answers for, of all tenants.
-    pub taken_max: usize,
+    /// Taken files that STAT answers for, of one tenant.
+    pub taken_per_tenant_max: usize,
     /// Time that sessions get to finish their open files when the daemon stops.
     pub drain_seconds: u64,
 }
@@ -84,7 +84,7 @@ impl Default for Options {
             free_bytes_min: 256 << 20,
             close_wait_milliseconds: 2000,
             taken_seconds: 60,
-            taken_max: 4096,
+            taken_per_tenant_max: 4096,
             drain_seconds: 20,
         }
     }

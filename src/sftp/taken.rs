@@ -1,9 +1,9 @@
 //! The memory of files that were delivered a moment ago and may be gone from the inbox already.
 //!
 //! Careful clients stat a file after uploading it, compare its size and set its times; for them it is still there for a while.
-//! Bounded, in memory only, shared by all sessions. Nothing but those answers rests on it.
+//! Bounded by tenant, in memory only, shared by all sessions. Nothing but those answers rests on it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,65 +24,77 @@ pub(crate) struct Memory {
 /// Files delivered a moment ago.
 pub(crate) struct Taken {
     kept: Duration,
-    files_max: usize,
-    files: Mutex<Files>,
+    files_per_tenant_max: usize,
+    tenants: Mutex<Tenants>,
 }
+
+type Tenants = HashMap<TenantName, Files>;
 
 #[derive(Default)]
 struct Files {
     by_key: HashMap<Key, (Memory, u64)>,
-    /// In order of arrival, with the arrival's number; those of which the number is not the key's are of the past.
-    order: VecDeque<(Instant, u64, Key)>,
-    next: u64,
+    /// By the number of their arrival.
+    order: BTreeMap<u64, (Instant, Key)>,
 }
 
 impl Taken {
-    pub(crate) fn new(kept: Duration, files_max: usize) -> Self {
-        Self { kept, files_max, files: Mutex::default() }
+    pub(crate) fn new(kept: Duration, files_per_tenant_max: usize) -> Self {
+        Self { kept, files_per_tenant_max, tenants: Mutex::default() }
     }
 
-    /// Remembers a file from `now` on. The newest of a name counts; beyond the bound the oldest goes.
+    /// Remembers a file from `now` on. The newest of a name counts; beyond the bound the oldest of its tenant goes.
     pub(crate) fn remember(&self, key: Key, memory: Memory, now: Instant) {
-        let mut files = self.lock(now);
-        let number = files.next;
-        files.next += 1;
-        files.by_key.insert(key.clone(), (memory, number));
-        files.order.push_back((now, number, key));
-        while files.order.len() > self.files_max {
+        let mut tenants = self.lock(now);
+        let files = tenants.entry(key.0.clone()).or_default();
+        files.forget(&key);
+        let number = files.order.last_key_value().map_or(0, |(last, _)| last + 1);
+        files.order.insert(number, (now, key.clone()));
+        files.by_key.insert(key, (memory, number));
+        if files.order.len() > self.files_per_tenant_max {
             files.forget_oldest();
         }
     }
 
     pub(crate) fn get(&self, key: &Key, now: Instant) -> Option<Memory> {
-        self.lock(now).by_key.get(key).map(|(memory, _)| *memory)
+        self.lock(now).get(&key.0)?.by_key.get(key).map(|(memory, _)| *memory)
     }
 
     /// Sets the time of a file, if it is remembered. Does not keep it longer.
     pub(crate) fn set_mtime(&self, key: &Key, mtime: u32, now: Instant) -> bool {
-        let mut files = self.lock(now);
-        let found = files.by_key.get_mut(key);
+        let mut tenants = self.lock(now);
+        let found = tenants.get_mut(&key.0).and_then(|files| files.by_key.get_mut(key));
         found.map(|(memory, _)| memory.mtime = mtime).is_some()
     }
 
     /// Forgets a file that its sender removed or renamed.
     pub(crate) fn forget(&self, key: &Key, now: Instant) {
-        self.lock(now).by_key.remove(key);
+        if let Some(files) = self.lock(now).get_mut(&key.0) {
+            files.forget(key);
+        }
     }
 
-    fn lock(&self, now: Instant) -> MutexGuard<'_, Files> {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        while files.order.front().is_some_and(|(at, _, _)| now.saturating_duration_since(*at) > self.kept) {
-            files.forget_oldest();
-        }
-        files
+    fn lock(&self, now: Instant) -> MutexGuard<'_, Tenants> {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_past = |at: Instant| now.saturating_duration_since(at) > self.kept;
+        tenants.retain(|_, files| {
+            while files.order.first_key_value().is_some_and(|(_, (at, _))| is_past(*at)) {
+                files.forget_oldest();
+            }
+            !files.order.is_empty()
+        });
+        tenants
     }
 }
 
 impl Files {
+    fn forget(&mut self, key: &Key) {
+        if let Some((_, number)) = self.by_key.remove(key) {
+            self.order.remove(&number);
+        }
+    }
+
     fn forget_oldest(&mut self) {
-        if let Some((_, number, key)) = self.order.pop_front()
-            && self.by_key.get(&key).is_some_and(|(_, newest)| *newest == number)
-        {
+        if let Some((_, (_, key))) = self.order.pop_first() {
             self.by_key.remove(&key);
         }
     }
@@ -125,11 +137,27 @@ mod tests {
     }
 
     #[test]
-    fn forgets_the_oldest_beyond_its_bound() {
+    fn forgets_the_oldest_of_a_tenant_beyond_its_bound() {
         let (taken, start) = (Taken::new(60 * SECOND, 2), Instant::now());
+        taken.remember(key("acme-2", "a"), memory(1), start);
         for (size, name) in [(1, "a"), (2, "b"), (3, "c")] {
             taken.remember(key("acme", name), memory(size), start);
         }
         assert_eq!(["a", "b", "c"].map(|name| taken.get(&key("acme", name), start).is_some()), [false, true, true]);
+        assert_eq!(taken.get(&key("acme-2", "a"), start), Some(memory(1)), "another's lists push out nobody's");
+    }
+
+    #[test]
+    fn what_its_sender_removed_or_sent_again_takes_no_place() {
+        let (taken, start) = (Taken::new(60 * SECOND, 2), Instant::now());
+        for name in ["a", "b", "b", "c"] {
+            taken.remember(key("acme", name), memory(1), start);
+            if name == "b" {
+                taken.forget(&key("acme", name), start);
+            }
+        }
+        taken.remember(key("acme", "c"), memory(2), start);
+        assert_eq!(taken.get(&key("acme", "a"), start), Some(memory(1)));
+        assert_eq!(taken.get(&key("acme", "c"), start), Some(memory(2)));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Receiving {
 
 impl Receiving {
     pub(crate) fn new(options: &Options, hints: Hints) -> Self {
-        let taken = Taken::new(Duration::from_secs(options.taken_seconds), options.taken_max);
+        let taken = Taken::new(Duration::from_secs(options.taken_seconds), options.taken_per_tenant_max);
         Self {
             taken,
             hints,

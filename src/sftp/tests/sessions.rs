@@ -272,7 +272,7 @@ fn at_the_end_a_channel_that_goes_leaves_an_upload_on_another_of_its_session_alo
 #[test]
 fn who_asks_on_and_on_does_not_hold_up_the_end() {
     run(async {
-        let mut world = World::with(Options { grace_seconds: 3600, ..Options::default() });
+        let mut world = World::with(Options { drain_seconds: 3600, ..Options::default() });
         let (_handle, mut channel) = raw(&world).await;
         drop(world.stop.take());
         while channel.wait().await.is_some() {
