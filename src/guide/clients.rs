@@ -96,17 +96,19 @@ fn winscp(guide: &Guide) -> (&'static str, String) {
 fn python(guide: &Guide) -> (&'static str, String) {
     let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
     let proof = if by_password(guide) {
-        "password=os.environ[\"SFTP_PASSWORD\"], look_for_keys=False, allow_agent=False".to_owned()
+        "password=os.environ[\"SFTP_PASSWORD\"]".to_owned()
     } else {
         format!("key_filename=os.path.expanduser(\"{KEY}\")")
     };
+    // It asks for the login anew before each further key, and russh does not answer that (tests/interop.md).
+    let alone = "look_for_keys=False, allow_agent=False";
     (
         "Python (paramiko)",
         format!(
             "import json, os, time, paramiko\n\n\
              client = paramiko.SSHClient()\n\
              client.load_host_keys(\"expunged.known_hosts\")\n\
-             client.connect(\"{host}\", {port}, \"{login}\", {proof})\n\
+             client.connect(\"{host}\", {port}, \"{login}\", {proof}, {alone})\n\
              sftp = client.open_sftp()\n\
              sftp.put(\"june.csv\", \"/inbox/june.csv.part\")\n\
              sftp.rename(\"/inbox/june.csv.part\", \"/inbox/june.csv\")\n\

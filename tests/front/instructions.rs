@@ -100,6 +100,14 @@ fn the_lines_for_paramiko_work() {
     });
 }
 
+/// It would wait in vain for the answer to a second one (`tests/interop.md`).
+#[test]
+fn the_lines_for_paramiko_offer_one_credential() {
+    let (_world, text) = world();
+    let code = block(&text, "### Python (paramiko)\n");
+    assert!(code.contains("look_for_keys=False, allow_agent=False"), "{code}");
+}
+
 #[test]
 fn the_readme_is_the_instructions_and_follows_the_tenants_file() {
     let (world, markdown) = world();
