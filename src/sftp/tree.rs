@@ -22,13 +22,14 @@ use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
 use crate::shutdown;
-use crate::spool::{self, DropFolder, Folders, ReadFolder, Renamed, Replace, SpoolError};
+use crate::spool::{self, DropFolder, Folders, ReadFolder, Removed, Renamed, Replace, SpoolError};
 use crate::telemetry::chain;
 
 const NO_FOLDERS: &str = "folders cannot be made here; put the file straight into /inbox";
 const READ_ONLY: &str = "this folder can only be read";
 const ALREADY_TAKEN: &str = "already taken, send it whole";
 const STOPPING: &str = "the server is stopping; send it again later";
+const ONLY_PARTIAL_REMOVED: &str = "only an unfinished upload of this name was removed; the file that was delivered before it still waits";
 const TAKEN_TO_READ: &str = "already taken; its result is in /status and /archive";
 
 /// Refusals that one channel tells of. What comes after them is a client that does not listen.
@@ -214,8 +215,10 @@ impl TenantTree {
         match Place::of(path) {
             Place::Upload(drop, name) => {
                 match self.sender.folders.remove(drop, &name) {
-                    Ok(true) => self.tell_change((drop, &name), "removed before it was taken"),
-                    Ok(false) => {}
+                    Ok(Removed::Pending) => self.tell_change((drop, &name), "removed before it was taken"),
+                    Ok(Removed::Partial) => {}
+                    // Who hears OK believes that the list is withdrawn.
+                    Ok(Removed::PartialOnly) => return Err(Refusal::failure(ONLY_PARTIAL_REMOVED)),
                     // WinSCP and rclone, before they rename what was sent anew. Anybody else would believe that the list is withdrawn.
                     Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
                         if !self.is_sent_anew(drop, &name)? {

@@ -64,6 +64,17 @@ pub struct Moved {
     pub replaced: bool,
 }
 
+/// What a removal took.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Removed {
+    /// A delivered file that waited.
+    Pending,
+    /// An unfinished upload.
+    Partial,
+    /// An unfinished upload; the delivered file of its name waits still.
+    PartialOnly,
+}
+
 impl Entry {
     pub(super) fn file(name: &str, size: u64, mtime_s: i128) -> Self {
         Self { name: name.to_owned(), size, mtime_s: i64::try_from(mtime_s).unwrap_or_default(), is_dir: false }
@@ -139,34 +150,30 @@ impl Folders {
         Ok(entries)
     }
 
-    /// Removes a pending file or a partial, and its status. Durable on return: a file that was withdrawn does not come
-    /// back. True: it was pending.
+    /// Removes a partial, else a pending file with its status. Durable on return: a file that was withdrawn does not come
+    /// back. Clients that clean up after an upload that was refused mean that one, and not the file that was delivered before.
     ///
     /// # Errors
     /// [`SpoolError::NotFound`] if there is neither; claimed files are out of reach.
-    pub fn remove(&self, drop: DropFolder, name: &FileName) -> Result<bool, SpoolError> {
+    pub fn remove(&self, drop: DropFolder, name: &FileName) -> Result<Removed, SpoolError> {
         self.writers().with(&(drop, name.clone()), |turn| {
             let (folder, staging, notes) = (self.drop_folder(drop)?, self.staging(drop)?, self.notes()?);
             let pending = if name.kind() == NameKind::Temporary { None } else { folder.stat(name.as_str())? };
-            let partial = staging.stat(name.as_str())?;
-            if pending.is_none() && partial.is_none() {
+            if staging.stat(name.as_str())?.is_some() {
+                turn.end();
+                self.remove_staged(&staging, &notes, name)?;
+                return Ok(if pending.is_some() { Removed::PartialOnly } else { Removed::Partial });
+            }
+            // Where it is gone by now, the claim was quicker.
+            let stat = pending.ok_or(SpoolError::NotFound)?;
+            if !folder.unlink(name.as_str())? {
                 return Err(SpoolError::NotFound);
             }
-            let mut withdrawn = false;
-            if let Some(stat) = pending {
-                withdrawn = folder.unlink(name.as_str())?;
-                if withdrawn {
-                    folder.sync()?;
-                    notes.remove(dir::identity(&stat).1)?;
-                    self.remove_status(name)?;
-                } else if partial.is_none() {
-                    // The claim was quicker.
-                    return Err(SpoolError::NotFound);
-                }
-            }
+            folder.sync()?;
+            notes.remove(dir::identity(&stat).1)?;
+            self.remove_status(name)?;
             turn.end();
-            self.remove_staged(&staging, &notes, name)?;
-            Ok(withdrawn)
+            Ok(Removed::Pending)
         })
     }
 

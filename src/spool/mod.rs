@@ -50,7 +50,7 @@ pub use browse::{Place, ReadFolder};
 pub use claimed::ClaimedFile;
 pub use coverage::RANGES_MAX;
 pub use ended::{ArchivedFile, Companion, End, SIGNATURE};
-pub use entries::{Entry, Moved, Partial, Renamed, Replace};
+pub use entries::{Entry, Moved, Partial, Removed, Renamed, Replace};
 pub use error::{ErrorKind, SpoolError};
 pub use expired::Expired;
 pub use inbox::{InboxFile, Problem, Scan, Sidecar};

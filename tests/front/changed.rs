@@ -34,3 +34,21 @@ fn a_waiting_file_that_is_renamed_replaced_or_removed_is_told_of_and_so_is_one_t
     let log = world.log();
     assert!(told.iter().take(3).all(|line| log.contains(line.split_once(' ').expect("a path").1)), "{log}");
 }
+
+/// rclone does so after a CLOSE that was refused, and tries again.
+#[test]
+fn a_client_that_cleans_up_after_a_refused_upload_does_not_remove_the_list_that_was_delivered_before() {
+    let mut world = World::new();
+    world.tenant("acme");
+    world.set_tenant("acme", "require_checksum", "true");
+    world.start();
+    let first = world.write("first", "Customer Email\nann@x.example\n");
+    let second = world.write("second", "Customer Email\nbob@x.example\n");
+    let (first, second) = (first.display(), second.display());
+    world.sftp("acme", &format!("put {first} june.csv\n-put {second} june.csv\nrm june.csv\n")).exits(1);
+    assert_eq!(std::fs::read_to_string(world.folder("acme", "inbox").join("june.csv")).expect("read"), "Customer Email\nann@x.example\n");
+    let told = std::fs::read_to_string(world.folder("acme", "status").join("recent.log")).expect("read");
+    assert!(told.contains("/inbox/june.csv removal refused: only an unfinished upload of this name was removed"), "{told}");
+    world.sftp("acme", "rm june.csv\n").exits(0);
+    assert!(world.files("acme", "inbox").is_empty());
+}

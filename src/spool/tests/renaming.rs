@@ -131,6 +131,20 @@ fn a_removed_upload_fails_at_its_close() {
 }
 
 #[test]
+fn a_removal_takes_a_partial_before_the_file_that_was_delivered_under_its_name() {
+    let world = World::new();
+    let (inbox, june) = (DropFolder::Inbox, name("june.csv"));
+    world.put(inbox, "june.csv", b"a\n");
+    world.cut("june.csv", b"b\n");
+    assert_eq!(world.folders.remove(inbox, &june).expect("removed"), Removed::PartialOnly);
+    assert_eq!((world.tree("staging/inbox"), world.read("inbox/june.csv")), (Vec::new(), b"a\n".to_vec()));
+    assert_eq!(world.read("status/june.csv.json"), WAITING);
+    assert_eq!(world.folders.remove(inbox, &june).expect("removed"), Removed::Pending);
+    world.cut("june.csv", b"b\n");
+    assert_eq!(world.folders.remove(inbox, &june).expect("removed"), Removed::Partial);
+}
+
+#[test]
 fn a_claimed_file_is_out_of_reach() {
     let world = World::new();
     world.put(DropFolder::Inbox, "june.csv", b"a\n");
