@@ -6,7 +6,8 @@
 //! /README.txt                   may be read; it is on no disk
 //! ```
 //!
-//! A session stands in `/inbox`. `.`, `..` and doubled slashes are resolved by the text alone.
+//! A session stands in `/inbox`. `.`, `..` and doubled slashes are resolved by the text alone. What ends with a slash, `.` or `..` is
+//! a folder, so it names no file.
 
 use crate::domain::{FileName, FileNameError};
 use crate::spool::{DropFolder, ReadFolder};
@@ -24,7 +25,7 @@ pub(crate) enum Place {
     Upload(DropFolder, FileName),
     /// A name there that no file can have.
     Misnamed(FileNameError),
-    /// Something below a file or folder there.
+    /// A folder there, or something below a file or folder.
     Below(DropFolder),
     /// A readable folder, or something in it, by components.
     Read(ReadFolder, Vec<Vec<u8>>),
@@ -40,13 +41,14 @@ impl Place {
     pub(crate) fn of(path: &[u8]) -> Self {
         let components = resolve(path);
         let Some((first, rest)) = components.split_first() else { return Self::Root };
-        if rest.is_empty() && *first == README.as_bytes() {
+        let folder = is_folder(path);
+        if rest.is_empty() && *first == README.as_bytes() && !folder {
             return Self::Readme;
         }
         if let Some(drop) = DropFolder::ALL.into_iter().find(|drop| drop.as_str().as_bytes() == *first) {
             return match rest {
                 [] => Self::Drop(drop),
-                [name] => FileName::from_bytes(name).map_or_else(Self::Misnamed, |name| Self::Upload(drop, name)),
+                [name] if !folder => FileName::from_bytes(name).map_or_else(Self::Misnamed, |name| Self::Upload(drop, name)),
                 _ => Self::Below(drop),
             };
         }
@@ -55,6 +57,11 @@ impl Place {
             None => Self::Nowhere,
         }
     }
+}
+
+/// Whether a path can only name a folder.
+pub(crate) fn is_folder(path: &[u8]) -> bool {
+    matches!(path.rsplit(|&byte| byte == b'/').next(), Some(b"" | b"." | b".."))
 }
 
 /// The absolute form of a path.
@@ -108,6 +115,12 @@ mod tests {
         check("/check/june.csv", Place::Upload(DropFolder::Check, june()));
         check("../check/june.csv", Place::Upload(DropFolder::Check, june()));
         check("/inbox/sub/june.csv", Place::Below(DropFolder::Inbox));
+        check("/inbox/", Place::Drop(DropFolder::Inbox));
+        for path in ["june.csv/", "/inbox/june.csv//", "june.csv/.", "june.csv/x/.."] {
+            check(path, Place::Below(DropFolder::Inbox));
+        }
+        check("/archive/2026-11-21/", Place::Read(ReadFolder::Archive, vec![b"2026-11-21".to_vec()]));
+        check("/README.txt/", Place::Nowhere);
         check("/inbox/ann@x.example", Place::Misnamed(FileNameError::At));
         check("/archive/2026-11-21/42-june.csv", Place::Read(ReadFolder::Archive, vec![b"2026-11-21".to_vec(), b"42-june.csv".to_vec()]));
         check("/status", Place::Read(ReadFolder::Status, vec![]));

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
 use crate::sftp::opened::{OpenFile, read_full};
-use crate::sftp::place::{Place, README, absolute};
+use crate::sftp::place::{Place, README, absolute, is_folder};
 use crate::sftp::quota::{Accounts, Meter, Quota};
 use crate::sftp::shown::{
     Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, seconds, shown, too_large, waiting_status,
@@ -155,6 +155,7 @@ impl TenantTree {
             Place::Misnamed(error) if writes => Err(Refusal::denied(error.to_string())),
             Place::Below(_) if writes => Err(Refusal::denied(NO_FOLDERS)),
             Place::Read(..) | Place::Readme if writes => Err(Refusal::denied(READ_ONLY)),
+            Place::Read(..) if is_folder(path) => Err(Refusal::not_found()),
             Place::Read(folder, path) => {
                 let place = self.read_place(folder, &path)?;
                 let file = place.open().map_err(refusal)?;

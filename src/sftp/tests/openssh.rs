@@ -33,6 +33,10 @@ fn openssh_puts_lists_stats_renames_resumes_and_gets() {
     );
     let modern = world.command("scp", &["-s"]).args(["june.csv", "acme@127.0.0.1:x.csv"]).output().unwrap();
     assert!(modern.status.success(), "{}", self::said(&modern));
+    // A folder that is not there is no file's name.
+    assert!(!world.openssh(&[], "put june.csv /inbox/sub/\n").status.success());
+    let into_folder = world.command("scp", &["-s"]).args(["june.csv", "acme@127.0.0.1:/inbox/sub/"]).output().unwrap();
+    assert!(!into_folder.status.success() && !world.path("inbox/sub").exists(), "{}", self::said(&into_folder));
 }
 
 #[test]

@@ -107,10 +107,16 @@ fn everything_else_is_refused_in_a_clause() {
         std::os::unix::fs::symlink("/etc/passwd", world.path("archive/link")).unwrap();
         let (_handle, sftp) = world.sftp().await;
         assert_eq!(sftp.read("/archive/2026-11-21/1-june.csv").await.unwrap(), b"report");
+        assert_eq!(sftp.read_dir("/archive/2026-11-21/").await.unwrap().count(), 1);
+        sftp.create("june.csv.part").await.unwrap().shutdown().await.unwrap();
         let refusals = [
             sftp.create_dir("sub").await.map(drop),
             sftp.create_dir("/new").await.map(drop),
             sftp.create("sub/june.csv").await.map(drop),
+            sftp.create("/inbox/sub/").await.map(drop),
+            sftp.create("/inbox/june.csv/.").await.map(drop),
+            sftp.rename("june.csv.part", "june.csv/").await,
+            sftp.remove_file("june.csv.part/").await,
             sftp.create("ann@x.example.csv").await.map(drop),
             sftp.create("/archive/x.csv").await.map(drop),
             sftp.create("/etc/x.csv").await.map(drop),
@@ -120,6 +126,7 @@ fn everything_else_is_refused_in_a_clause() {
             sftp.remove_dir("/inbox").await,
             sftp.symlink("a", "b").await,
             sftp.read("/archive/link").await.map(drop),
+            sftp.read("/archive/2026-11-21/1-june.csv/").await.map(drop),
             sftp.read("../../acme-2/inbox").await.map(drop),
             sftp.read_dir("/staging").await.map(drop),
             sftp.metadata("/processing").await.map(drop),
@@ -131,6 +138,10 @@ fn everything_else_is_refused_in_a_clause() {
             Permission denied: folders cannot be made here; put the file straight into /inbox
             Permission denied: folders cannot be made here; put the file straight into /inbox
             Permission denied: folders cannot be made here; put the file straight into /inbox
+            Permission denied: folders cannot be made here; put the file straight into /inbox
+            Permission denied: folders cannot be made here; put the file straight into /inbox
+            Permission denied: folders cannot be made here; put the file straight into /inbox
+            No such file: no such file
             Permission denied: the name must not hold \"@\"
             Permission denied: this folder can only be read
             Permission denied: put files into /inbox or /check
@@ -139,6 +150,7 @@ fn everything_else_is_refused_in_a_clause() {
             Permission denied: files can be renamed within /inbox and /check only
             Permission denied: this folder cannot be removed
             Operation unsupported: links cannot be made here
+            No such file: no such file
             No such file: no such file
             No such file: no such file
             No such file: no such folder
