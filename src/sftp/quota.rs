@@ -43,6 +43,16 @@ pub(crate) enum Purpose {
     Vouching,
 }
 
+/// A write to an upload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Write {
+    pub(crate) bytes: u64,
+    /// By how many bytes the file grows.
+    pub(crate) growth: u64,
+    /// How many bytes of the file there are.
+    pub(crate) kept: u64,
+}
+
 impl Quota {
     fn of(self, purpose: Purpose) -> Self {
         if purpose == Purpose::Ordinary {
@@ -98,8 +108,14 @@ impl Accounts {
 }
 
 impl Meter {
-    /// Room to open a file for writing. Whether it is a new one is asked only where it counts.
-    pub(crate) fn open(&self, purpose: Purpose, is_new: impl FnOnce() -> Result<bool, Refusal>, now: Instant) -> Result<(), Refusal> {
+    /// Room to open a file for writing. Whether it is a new one, and how many bytes go as it is opened, is asked only where it counts.
+    pub(crate) fn open(
+        &self,
+        purpose: Purpose,
+        is_new: impl FnOnce() -> Result<bool, Refusal>,
+        emptied: impl FnOnce() -> Result<u64, Refusal>,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         let quota = self.quota.of(purpose);
         let mut account = self.lock(now)?;
         if account.pending.files >= quota.pending_files_max || account.pending.bytes >= quota.pending_bytes_max {
@@ -109,7 +125,10 @@ impl Meter {
             return Err(too_much(format!("{} files wait already, which is the limit; send it when they are taken", account.pending.files)));
         }
         if account.pending.bytes >= quota.pending_bytes_max {
-            return Err(too_many_bytes(quota));
+            let emptied = emptied()?;
+            if account.pending.bytes.saturating_sub(emptied) >= quota.pending_bytes_max {
+                return Err(too_many_bytes(quota, account.pending.partial_bytes));
+            }
         }
         if account.today().bytes >= quota.bytes_per_day_max {
             return Err(too_many_today(quota));
@@ -119,8 +138,14 @@ impl Meter {
         Ok(())
     }
 
-    /// Room for a write of so many bytes, by which the file grows by so many.
-    pub(crate) fn write(&self, purpose: Purpose, bytes: u64, growth: u64, now: Instant) -> Result<(), Refusal> {
+    /// The size that no file can pass.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.quota.pending_bytes_max
+    }
+
+    /// Room for a write.
+    pub(crate) fn write(&self, purpose: Purpose, write: Write, now: Instant) -> Result<(), Refusal> {
+        let Write { bytes, growth, kept } = write;
         let quota = self.quota.of(purpose);
         let mut account = self.lock(now)?;
         let more = bytes.max(growth);
@@ -128,7 +153,7 @@ impl Meter {
             account.measure(&self.folders, now)?;
             // What is rewritten in place is there already.
             if account.pending.bytes.saturating_add(growth) > quota.pending_bytes_max {
-                return Err(too_many_bytes(quota));
+                return Err(too_many_bytes(quota, account.pending.partial_bytes.saturating_sub(kept)));
             }
         }
         let today = account.today();
@@ -203,8 +228,15 @@ fn today() -> Date {
     Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
-fn too_many_bytes(quota: Quota) -> Refusal {
-    too_much(format!("the limit of {} bytes that wait is reached; send it when earlier files are taken", quota.pending_bytes_max))
+/// `partial_bytes` are those of other uploads: nobody takes them.
+fn too_many_bytes(quota: Quota, partial_bytes: u64) -> Refusal {
+    let mut text = format!("the limit of {} bytes that wait is reached; send it when earlier files are taken", quota.pending_bytes_max);
+    if partial_bytes > 0 {
+        text += &format!(
+            "; unfinished uploads hold {partial_bytes} of these bytes until they are sent again from their start or removed by name"
+        );
+    }
+    too_much(text)
 }
 
 fn too_many_today(quota: Quota) -> Refusal {

@@ -14,7 +14,7 @@ use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
 use crate::sftp::opened::{OpenFile, read_full};
 use crate::sftp::place::{Place, README, absolute, is_folder};
-use crate::sftp::quota::{Accounts, Meter, Quota};
+use crate::sftp::quota::{Accounts, Meter, Quota, Write};
 use crate::sftp::shown::{
     Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, seconds, shown, too_large, waiting_status,
 };
@@ -237,6 +237,10 @@ impl TenantTree {
         }
     }
 
+    fn upload_bytes_max(&self) -> u64 {
+        self.receiving.upload_bytes_max.min(self.meter.bytes_max())
+    }
+
     fn readme_attributes(&self) -> Attributes {
         Attributes::file(self.readme.len() as u64, seconds(self.now().as_second()), 0o400)
     }
@@ -294,10 +298,11 @@ impl Tree for TenantTree {
         }
         let (size, length) = (writing.upload.size(), bytes.len() as u64);
         let end = writing.upload.end_of_write(offset, length);
-        let room = if end > self.receiving.upload_bytes_max {
-            Err(too_large(self.receiving.upload_bytes_max))
+        let room = if end > self.upload_bytes_max() {
+            Err(too_large(self.upload_bytes_max()))
         } else {
-            self.meter.write(writing.purpose, length, end.saturating_sub(size), Instant::now())
+            let write = Write { bytes: length, growth: end.saturating_sub(size), kept: writing.upload.kept() };
+            self.meter.write(writing.purpose, write, Instant::now())
         };
         if let Err(refusal) = room {
             writing.upload.refuse_write(offset, length);
@@ -305,6 +310,7 @@ impl Tree for TenantTree {
                 info!(file = %writing.name, folder = writing.drop.as_str(), bytes = size, reason = %refusal.text, "write refused");
             }
             writing.refused = Some(refusal.text.clone().into_owned());
+            writing.over_limit = true;
             return Err(refusal);
         }
         writing.upload.write_at(offset, bytes).map_err(refusal)
@@ -339,8 +345,8 @@ impl Tree for TenantTree {
         }
         let OpenFile::Writing(writing) = file else { return Err(Refusal::denied(READ_ONLY)) };
         if let Some(size) = attributes.size {
-            if size > self.receiving.upload_bytes_max {
-                return Err(too_large(self.receiving.upload_bytes_max));
+            if size > self.upload_bytes_max() {
+                return Err(too_large(self.upload_bytes_max()));
             }
             writing.upload.truncate(size).map_err(refusal)?;
         }

@@ -105,12 +105,12 @@ impl Folders {
         staged_entry(&self.staging(drop)?, &self.notes()?, name)
     }
 
-    /// Whether there is a partial of the name, or one that is being written, beside what may be pending.
+    /// The bytes of a partial of the name, or of one that is being written, beside what may be pending. `None` if there is neither.
     ///
     /// # Errors
     /// The medium's.
-    pub fn has_partial(&self, drop: DropFolder, name: &FileName) -> Result<bool, SpoolError> {
-        Ok(self.staging(drop)?.stat(name.as_str())?.is_some())
+    pub fn partial_bytes(&self, drop: DropFolder, name: &FileName) -> Result<Option<u64>, SpoolError> {
+        Ok(self.staging(drop)?.stat(name.as_str())?.as_ref().map(dir::size))
     }
 
     /// Opens a pending file, else a partial, for reading. Of a partial, the bytes up to the entry's size are good.

@@ -17,6 +17,8 @@ pub struct Pending {
     pub files: u64,
     /// Their sizes together.
     pub bytes: u64,
+    /// How many of these are of partials.
+    pub partial_bytes: u64,
 }
 
 /// What came on a day.
@@ -34,7 +36,7 @@ impl Folders {
     /// # Errors
     /// The medium's.
     pub fn pending(&self) -> Result<Pending, SpoolError> {
-        let mut pending = Pending::default();
+        let (mut pending, mut partial_bytes) = (Pending::default(), 0_u64);
         let mut add = |bytes: u64| {
             pending.files += 1;
             pending.bytes = pending.bytes.saturating_add(bytes);
@@ -49,8 +51,9 @@ impl Folders {
         }
         for partial in self.partials()? {
             add(partial.size);
+            partial_bytes = partial_bytes.saturating_add(partial.size);
         }
-        Ok(pending)
+        Ok(Pending { partial_bytes, ..pending })
     }
 
     /// What was noted of a day; `None` if nothing was, or it cannot be read.
@@ -95,7 +98,7 @@ mod tests {
         std::io::Write::write_all(&mut root.create("june.csv").expect("made"), b"12345").expect("written");
         let staging = world.folders.staging(DropFolder::Check).expect("staging");
         std::io::Write::write_all(&mut staging.create("july.csv.part").expect("made"), b"123").expect("written");
-        assert_eq!(world.folders.pending().expect("counted"), Pending { files: 2, bytes: 8 });
+        assert_eq!(world.folders.pending().expect("counted"), Pending { files: 2, bytes: 8, partial_bytes: 3 });
 
         assert_eq!(world.folders.received().expect("read"), None);
         let received = Received { day: jiff::civil::date(2026, 11, 21), bytes: 7 };

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::coverage::Coverage;
 use super::dir::{self, Dir, Durable};
-use super::notes::{Note, Notes, SEAMS_MAX};
+use super::notes::{Note, SEAMS_MAX};
 use super::writers::{Key, Slot};
 use super::{DropFolder, Entry, ErrorKind, Folders, SpoolError};
 use crate::domain::{FileName, NameKind};
@@ -239,6 +239,12 @@ impl Upload {
         self.coverage.size()
     }
 
+    /// How many bytes are kept if it is cut here.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.coverage.abandoned_at()
+    }
+
     /// The file as it is now. The time is that of the last write.
     #[must_use]
     pub fn entry(&self) -> Entry {
@@ -312,6 +318,16 @@ impl Upload {
         Ok(Delivered { drop, name, device: self.device, inode: self.inode, size: self.coverage.size(), mtime_ns })
     }
 
+    /// Ends the upload and leaves nothing of it.
+    ///
+    /// # Errors
+    /// [`SpoolError::Superseded`]: a newer open owns the name, and nothing of this one is left.
+    pub fn discard(&mut self) -> Result<(), SpoolError> {
+        let discarded = self.in_turn(|upload| upload.remove());
+        self.finish();
+        discarded
+    }
+
     /// Runs while this handle is the name's writer and nobody else can become it.
     fn in_turn<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, SpoolError>) -> Result<T, SpoolError> {
         let Some(slot) = self.slot.clone() else { return Err(SpoolError::NotFound) };
@@ -364,10 +380,8 @@ impl Upload {
     /// Leaves what is good, and says so if that is not all that was sent. Nothing is synced; a note that says less is
     /// the more careful one.
     fn abandon(&mut self) -> Result<(), SpoolError> {
-        let (drop, name) = &self.key;
         if self.broken {
-            let notes: Notes = self.folders.notes()?;
-            return self.folders.remove_staged(&self.folders.staging(*drop)?, &notes, name);
+            return self.remove();
         }
         if !self.touched {
             return Ok(());
@@ -378,6 +392,11 @@ impl Upload {
             self.coverage.truncate(cut);
         }
         self.write_note((cut < size).then_some(cut), Durable::No)
+    }
+
+    fn remove(&self) -> Result<(), SpoolError> {
+        let (drop, name) = &self.key;
+        self.folders.remove_staged(&self.folders.staging(*drop)?, &self.folders.notes()?, name)
     }
 
     /// Gives the name free.

@@ -42,13 +42,37 @@ fn bytes_that_wait_are_limited_partials_among_them() {
     put(&world, "one.csv.part", 100_000).exits(0);
     put(&world, "two.csv.part", 50_001).exits(1);
     check(&world, "the limit of 150000 bytes that wait is reached");
-    world.sftp("acme", "rm two.csv.part\n").exits(0);
+    assert_eq!(world.files("acme", "staging"), ["inbox/one.csv.part"], "what a limit stopped is not kept");
     put(&world, "three.csv.part", 50_000).exits(0);
     put(&world, "four.csv", 1).exits(1);
     assert!(recent(&world).contains("/inbox/four.csv upload refused: the limit of 150000 bytes that wait"), "{}", recent(&world));
     world.sftp("acme", "rm one.csv.part\n").exits(0);
     put(&world, "four.csv", 1).exits(0);
     world.report("acme", "four.csv");
+}
+
+#[test]
+fn a_list_that_a_limit_stopped_holds_no_room() {
+    let world = world("tenant_defaults", "pending_bytes_max", "100000");
+    put(&world, "big.csv", 150_000).exits(1);
+    check(&world, "an upload may have 100000 bytes at most");
+    assert!(recent(&world).contains("bytes, which are not kept: an upload may have"), "{}", recent(&world));
+    assert!(world.files("acme", "staging").is_empty());
+    for name in ["big.csv", "other.csv"] {
+        put(&world, name, 100_000).exits(0);
+        world.report("acme", name);
+    }
+}
+
+#[test]
+fn an_unfinished_upload_that_holds_all_room_is_told_of_and_can_be_sent_anew() {
+    let world = world("tenant_defaults", "pending_bytes_max", "100000");
+    put(&world, "one.csv.part", 100_000).exits(0);
+    put(&world, "two.csv", 1).exits(1);
+    check(&world, "; unfinished uploads hold 100000 of these bytes until they are sent again from their start or removed by name");
+    put(&world, "one.csv.part", 50_000).exits(0);
+    put(&world, "two.csv", 50_000).exits(0);
+    world.report("acme", "two.csv");
 }
 
 #[test]

@@ -34,10 +34,10 @@ impl TenantTree {
         if is_taken && continues {
             return if adds { Err(Refusal::failure(ALREADY_TAKEN)) } else { self.open_complete(drop, name, flags) };
         }
-        let purpose = self.admit(drop, &name)?;
         // What is seen can be emptied, taken or not.
         let create = flags.create || is_taken && flags.truncate;
         let open = OpenUpload { truncate: flags.truncate, append: flags.append, create, exclusive: flags.exclusive };
+        let purpose = self.admit(drop, &name, open)?;
         match self.sender.folders.open_upload(drop, &name, open) {
             Err(SpoolError::AlreadyTaken) if continues && !adds => self.open_complete(drop, name, flags),
             upload => Ok(self.writing(upload.map_err(refusal)?, drop, name, purpose)),
@@ -50,16 +50,19 @@ impl TenantTree {
     }
 
     /// Finds room for an upload, and says for what.
-    fn admit(&self, drop: DropFolder, name: &FileName) -> Result<Purpose, Refusal> {
+    fn admit(&self, drop: DropFolder, name: &FileName, open: OpenUpload) -> Result<Purpose, Refusal> {
         let is_new = || Ok(self.sender.folders.stat(drop, name).map_err(refusal)?.is_none());
+        let partial = || Ok(self.sender.folders.partial_bytes(drop, name).map_err(refusal)?.unwrap_or_default());
+        let emptied = || if open.truncate { partial() } else { Ok(0) };
         let purpose = self.purpose(drop, name)?;
-        self.meter.open(purpose, is_new, Instant::now())?;
+        self.meter.open(purpose, is_new, emptied, Instant::now())?;
         Ok(purpose)
     }
 
     fn writing(&self, upload: Upload, drop: DropFolder, name: FileName, purpose: Purpose) -> OpenFile {
         let sender = self.sender.clone();
-        OpenFile::Writing(Box::new(Writing { upload, drop, name, purpose, mtime: None, refused: None, ended: false, sender }))
+        let (mtime, refused, over_limit, ended) = (None, None, false, false);
+        OpenFile::Writing(Box::new(Writing { upload, drop, name, purpose, mtime, refused, over_limit, ended, sender }))
     }
 
     /// Begins a complete file's next one, if this write can be its first. After one that was refused none is.
@@ -73,8 +76,8 @@ impl TenantTree {
     }
 
     fn begin_anew(&self, complete: &Complete) -> Result<OpenFile, Refusal> {
-        let purpose = self.admit(complete.drop, &complete.name)?;
         let open = OpenUpload { truncate: true, create: true, ..OpenUpload::default() };
+        let purpose = self.admit(complete.drop, &complete.name, open)?;
         let mut upload = self.sender.folders.open_upload(complete.drop, &complete.name, open).map_err(refusal)?;
         // What it holds is not here to stay: all of it must come again, or be cut off.
         upload.truncate(complete.seen.size.unwrap_or_default()).map_err(refusal)?;
@@ -88,7 +91,7 @@ impl TenantTree {
         if *refused {
             return Err(Refusal::failure(ALREADY_TAKEN));
         }
-        if self.sender.folders.has_partial(*drop, name).map_err(refusal)? {
+        if self.sender.folders.partial_bytes(*drop, name).map_err(refusal)?.is_some() {
             return self.tell_of(complete, Err(Refusal::failure(ALREADY_TAKEN)));
         }
         debug!(file = %name, folder = drop.as_str(), "upload complete already");
