@@ -56,7 +56,7 @@ impl Writing {
     pub(super) fn cut(&mut self, reason: &str) {
         self.ended = true;
         let reason = self.refused.as_deref().unwrap_or(reason);
-        let (folder, bytes) = (self.drop.as_str(), self.upload.entry().size);
+        let (folder, bytes) = (self.drop.as_str(), self.upload.kept());
         info!(file = %self.name, folder, bytes, reason, "upload cut");
         let fate = if self.over_limit { ", which are not kept" } else { "" };
         let line = format!("{} /{folder}/{} upload cut after {bytes} bytes{fate}: {reason}", jiff::Timestamp::now(), self.name);

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
-use crate::sftp::opened::{OpenFile, read_full};
+use crate::sftp::opened::{OpenFile, Writing, read_full};
 use crate::sftp::place::{Place, README, absolute, is_folder};
 use crate::sftp::quota::{Accounts, Meter, Quota, Write};
 use crate::sftp::shown::{
@@ -80,27 +80,19 @@ pub(crate) struct TenantTree {
     readme: Arc<str>,
     receiving: Arc<Receiving>,
     stop: shutdown::Signal,
-    /// Refusals that were told of.
-    told: usize,
+    /// Refusals so far.
+    refusals: usize,
 }
 
 impl TenantTree {
     pub(crate) fn new(sender: Sender, quota: Quota, readme: Arc<str>, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Self {
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        Self { sender, meter, readme, receiving, stop, told: 0 }
+        Self { sender, meter, readme, receiving, stop, refusals: 0 }
     }
 
     /// Tells the operator and the sender's own log why something was refused: many clients print no more than "Failure".
     fn tell_refused<V>(&mut self, what: &'static str, path: &[u8], result: Result<V, Refusal>) -> Result<V, Refusal> {
-        if let Err(refusal) = &result
-            && self.told < TOLD_MAX
-        {
-            self.told += 1;
-            let path = shown(path);
-            info!(file = path, what, reason = %refusal.text, "request refused");
-            self.sender.tell(&format!("{} {path} {what} refused: {}", jiff::Timestamp::now(), refusal.text));
-        }
-        result
+        result.inspect_err(|refusal| self.refused(what, path, refusal))
     }
 
     /// Tells that a file which was delivered is one no more, because its sender wished so: nothing else would say where it went.
@@ -237,6 +229,27 @@ impl TenantTree {
         }
     }
 
+    fn write_upload(&self, writing: &mut Writing, offset: u64, bytes: &[u8]) -> Result<(), Refusal> {
+        let (size, length) = (writing.upload.size(), bytes.len() as u64);
+        if offset.checked_add(length).is_none_or(|end| end > i64::MAX as u64) {
+            writing.upload.refuse_write(size, 1);
+            return Err(Refusal::failure("the offset is too large"));
+        }
+        let end = writing.upload.end_of_write(offset, length);
+        let room = if end > self.upload_bytes_max() {
+            Err(too_large(self.upload_bytes_max()))
+        } else {
+            let write = Write { bytes: length, growth: end.saturating_sub(size), kept: writing.upload.kept() };
+            self.meter.write(writing.purpose, write, Instant::now())
+        };
+        if room.is_err() {
+            writing.upload.refuse_write(offset, length);
+            writing.over_limit = true;
+            return room;
+        }
+        writing.upload.write_at(offset, bytes).map_err(refusal)
+    }
+
     fn upload_bytes_max(&self) -> u64 {
         self.receiving.upload_bytes_max.min(self.meter.bytes_max())
     }
@@ -291,29 +304,15 @@ impl Tree for TenantTree {
             *file = self.send_anew(complete, offset)?;
         }
         let OpenFile::Writing(writing) = file else { return Err(Refusal::denied("opened for reading")) };
-        if offset.checked_add(bytes.len() as u64).is_none_or(|end| end > i64::MAX as u64) {
-            let end = writing.upload.entry().size;
-            writing.upload.refuse_write(end, 1);
-            return Err(Refusal::failure("the offset is too large"));
-        }
-        let (size, length) = (writing.upload.size(), bytes.len() as u64);
-        let end = writing.upload.end_of_write(offset, length);
-        let room = if end > self.upload_bytes_max() {
-            Err(too_large(self.upload_bytes_max()))
-        } else {
-            let write = Write { bytes: length, growth: end.saturating_sub(size), kept: writing.upload.kept() };
-            self.meter.write(writing.purpose, write, Instant::now())
-        };
-        if let Err(refusal) = room {
-            writing.upload.refuse_write(offset, length);
+        let written = self.write_upload(writing, offset, bytes);
+        if let Err(refusal) = &written {
             if writing.refused.is_none() {
-                info!(file = %writing.name, folder = writing.drop.as_str(), bytes = size, reason = %refusal.text, "write refused");
+                let bytes = writing.upload.kept();
+                info!(file = %writing.name, folder = writing.drop.as_str(), bytes, reason = %refusal.text, "write refused");
             }
             writing.refused = Some(refusal.text.clone().into_owned());
-            writing.over_limit = true;
-            return Err(refusal);
         }
-        writing.upload.write_at(offset, bytes).map_err(refusal)
+        written
     }
 
     fn sync(&mut self, file: &mut OpenFile) -> Result<(), Refusal> {
@@ -455,6 +454,18 @@ impl Tree for TenantTree {
             inodes_free: room.f_favail,
             name_bytes_max: FILE_NAME_BYTES_MAX as u64,
         })
+    }
+
+    fn refused(&mut self, what: &'static str, path: &[u8], refusal: &Refusal) {
+        self.refusals += 1;
+        if self.refusals <= TOLD_MAX {
+            let path = shown(path);
+            info!(file = path, what, reason = %refusal.text, "request refused");
+            self.sender.tell(&format!("{} {path} {what} refused: {}", jiff::Timestamp::now(), refusal.text));
+        } else if self.refusals == TOLD_MAX + 1 {
+            info!("further refusals not told");
+            self.sender.tell(&format!("{} further refusals of this connection are not told", jiff::Timestamp::now()));
+        }
     }
 
     fn now(&self) -> jiff::Timestamp {

@@ -154,6 +154,8 @@ impl Spool {
         for name in ["inbox", "check", "notes"] {
             staging.sub_or_make(name)?;
         }
+        // A client's batch may fetch it before anything is told. Where it cannot be made, nobody is kept out.
+        let _ = root.sub("status")?.open_append(status::RECENT);
         Ok(())
     }
 

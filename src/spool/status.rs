@@ -103,7 +103,7 @@ pub(super) fn status_name(name: &FileName) -> String {
     format!("{name}.json")
 }
 
-const RECENT: &str = "recent.log";
+pub(super) const RECENT: &str = "recent.log";
 const STATUS_BYTES_MAX: u64 = 1024 * 1024;
 
 #[cfg(test)]
@@ -117,7 +117,7 @@ mod tests {
         world.folders.publish_status(&name("june.csv"), b"{1}").expect("written");
         world.folders.publish_status(&name("june.csv"), b"{2}").expect("written");
         assert_eq!(world.folders.read_status(&name("june.csv")).expect("read"), Some(b"{2}".to_vec()));
-        assert_eq!(world.tree("status"), ["june.csv.json"]);
+        assert_eq!(world.tree("status"), ["june.csv.json", RECENT]);
         assert_eq!(world.folders.read_status(&name("july.csv")).expect("read"), None);
     }
 
@@ -151,7 +151,7 @@ mod tests {
         });
         let left = world.folders.read_status(&name("june.csv")).expect("read").expect("there");
         assert!(left == b"{1}" || left == b"{2}");
-        assert_eq!(world.tree("status"), ["june.csv.json"]);
+        assert_eq!(world.tree("status"), ["june.csv.json", RECENT]);
     }
 
     #[test]

@@ -107,6 +107,8 @@ pub trait Tree {
     fn rename(&mut self, from: &[u8], to: &[u8], overwrite: Overwrite) -> Result<(), Refusal>;
     /// The room of the filesystem that a path is on.
     fn room(&mut self, path: &[u8]) -> Result<Room, Refusal>;
+    /// Hears of a path that the engine refused by itself.
+    fn refused(&mut self, what: &'static str, path: &[u8], refusal: &Refusal);
     /// The time, to date a listing's lines by.
     fn now(&self) -> jiff::Timestamp;
     /// The name that owns the files, in a listing's lines.

@@ -88,8 +88,9 @@ impl<T: Tree> Engine<T> {
         match kind {
             wire::OPEN => {
                 let (path, flags, attributes) = (fields.path()?, OpenFlags::from_bits(fields.u32()?), fields.attributes()?);
-                self.check_room()?;
-                let file = self.tree.open(short(path)?, flags, &attributes)?;
+                let path = short(path)?;
+                self.check_room().inspect_err(|refusal| self.tree.refused("open", path, refusal))?;
+                let file = self.tree.open(path, flags, &attributes)?;
                 let handle = self.enter(Open::File(file));
                 Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();
             }
@@ -126,9 +127,9 @@ impl<T: Tree> Engine<T> {
                 status(out, id, tree.set_file_attributes(file, &attributes));
             }
             wire::OPENDIR => {
-                let path = fields.path()?;
-                self.check_room_to_list()?;
-                let listing = self.tree.list(short(path)?)?;
+                let path = short(fields.path()?)?;
+                self.check_room_to_list().inspect_err(|refusal| self.tree.refused("listing", path, refusal))?;
+                let listing = self.tree.list(path)?;
                 let names = listing.len();
                 let handle = self.enter(Open::Listing(listing, names));
                 Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();

@@ -102,6 +102,7 @@ impl Tree for Memory {
     fn room(&mut self, _: &[u8]) -> Result<Room, Refusal> {
         Ok(Room { block_bytes: 4096, blocks: 9, blocks_free: 8, blocks_available: 7, inodes: 6, inodes_free: 5, name_bytes_max: 218 })
     }
+    fn refused(&mut self, _: &'static str, _: &[u8], _: &Refusal) {}
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::UNIX_EPOCH
     }

@@ -75,6 +75,35 @@ fn a_name_that_is_no_text_is_refused_and_the_session_goes_on() {
     });
 }
 
+#[test]
+fn a_refusal_of_too_many_open_files_is_told_and_after_a_hundred_it_is_told_that_no_more_are() {
+    run(async {
+        let world = World::with(Options { handles_per_channel_max: 1, ..Options::default() });
+        let (_handle, mut channel) = raw(&world).await;
+        let mut packets = Vec::new();
+        for (id, name) in [b"a.part", b"b.part"].into_iter().enumerate() {
+            Writer::new(&mut packets, wire::OPEN).u32(u32::try_from(id).unwrap()).string(name).u32(2 | 8).u32(0).end();
+        }
+        Writer::new(&mut packets, wire::OPENDIR).u32(2).string(b"/inbox").end();
+        for id in 3..103 {
+            Writer::new(&mut packets, wire::MKDIR).u32(id).string(b"sub").u32(0).end();
+        }
+        channel.data_bytes(packets).await.unwrap();
+        channel.eof().await.unwrap();
+        assert_eq!(replies(&mut channel).await.0.len(), 104);
+        let log = std::fs::read_to_string(world.path("status/recent.log")).unwrap();
+        let told: Vec<_> =
+            log.lines().map(|line| line.split_once(' ').unwrap().1).filter(|line| !line.contains("sub folder refused")).collect();
+        let expected = [
+            "/inbox/b.part open refused: too many open files",
+            "/inbox listing refused: too many open files",
+            "further refusals of this connection are not told",
+        ];
+        assert_eq!(told.iter().filter(|line| !line.contains("upload cut")).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
+        assert_eq!(log.matches("sub folder refused").count(), 98);
+    });
+}
+
 /// Sends requests and gives one line for each reply: `id ok`, `id status CODE`, `id handle`, `id size=… mtime=…`, `id names …`.
 async fn ask(channel: &mut russh::Channel<client::Msg>, requests: &[Vec<u8>]) -> Vec<String> {
     channel.data_bytes(requests.concat()).await.unwrap();

@@ -225,9 +225,21 @@ fn a_close_after_a_gap_or_a_refused_write_delivers_nothing() {
         file.flush().await.unwrap();
         file.seek(std::io::SeekFrom::Start(i64::MAX as u64 - 2)).await.unwrap();
         let _ = file.write_all(b"ann@x.example\n").await;
-        assert!(file.shutdown().await.is_err());
+        let refused = file.shutdown().await.unwrap_err();
+        assert!(refused.to_string().contains("the offset is too large"), "{refused}");
         assert_eq!(world.hints(), Vec::<String>::new());
-        let log = std::fs::read_to_string(world.path("status/recent.log")).unwrap();
-        assert!(log.contains("/inbox/june.csv upload cut after 24 bytes: bytes are missing from byte 0 on"), "{log}");
+        drop(file);
+        let told = |line| std::fs::read_to_string(world.path("status/recent.log")).unwrap().contains(line);
+        assert!(told("/inbox/june.csv upload cut after 0 bytes: bytes are missing from byte 0 on"));
+        eventually("the cut is told", || told("/inbox/july.csv upload cut after 6 bytes: the offset is too large"));
+    });
+}
+
+#[test]
+fn the_log_of_refusals_can_be_fetched_before_there_is_any() {
+    run(async {
+        let world = World::new();
+        let (_handle, sftp) = world.sftp().await;
+        assert_eq!(sftp.read("/status/recent.log").await.unwrap(), b"");
     });
 }

@@ -139,6 +139,10 @@ impl TenantTree {
                 Ok(())
             }
             Err(error) => {
+                if error.kind() != ErrorKind::Gap {
+                    // What was refused is not what is in the way.
+                    writing.refused = None;
+                }
                 writing.cut(&error.to_string());
                 Err(writing.refused.take().map_or_else(|| refusal(error), Refusal::failure))
             }
