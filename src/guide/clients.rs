@@ -32,7 +32,8 @@ fn sftp(guide: &Guide) -> (&'static str, String) {
         ("", "", format!("-i {KEY}"))
     };
     let sftp = format!("{before}sftp {proof} -b - -o UserKnownHostsFile=expunged.known_hosts -P {port} {login}@{host}");
-    let put = "printf 'put june.csv june.csv.part\\nrename june.csv.part june.csv\\n'";
+    let (sum, put_sum) = if guide.require_checksum { (SUM, "put june.csv.sha256\\n") } else { ("", "") };
+    let put = format!("{sum}printf '{put_sum}put june.csv june.csv.part\\nrename june.csv.part june.csv\\n'");
     ("sftp", format!("{first}{put} | {sftp}\nprintf 'get /status/june.csv.json\\n' | {sftp}"))
 }
 
@@ -44,8 +45,9 @@ fn lftp(guide: &Guide) -> (&'static str, String) {
         ("", format!("-u {login},"), format!(" -i {KEY}"))
     };
     let ssh = format!("set sftp:connect-program \"ssh -a -x{key} -o UserKnownHostsFile=expunged.known_hosts\"");
-    let put = "set cmd:fail-exit yes; put june.csv -o june.csv.part; mv june.csv.part june.csv";
-    ("lftp", format!("{before}lftp {user} -e '{ssh}; {put}; bye' sftp://{host}:{port}"))
+    let (sum, put_sum) = if guide.require_checksum { (SUM, "put june.csv.sha256; ") } else { ("", "") };
+    let put = format!("set cmd:fail-exit yes; {put_sum}put june.csv -o june.csv.part; mv june.csv.part june.csv");
+    ("lftp", format!("{sum}{before}lftp {user} -e '{ssh}; {put}; bye' sftp://{host}:{port}"))
 }
 
 fn curl(guide: &Guide) -> (&'static str, String) {
@@ -59,11 +61,16 @@ fn curl(guide: &Guide) -> (&'static str, String) {
     };
     let before = if by_password(guide) { format!("printf 'user = \"{login}:%s\"' \"$SFTP_PASSWORD\" | ") } else { String::new() };
     let options = format!("-sS {proof} --hostpubsha256 {known}");
+    let sum = if guide.require_checksum {
+        format!("{SUM}{before}curl {options} -T june.csv.sha256 sftp://{host}:{port}/inbox/june.csv.sha256 && ")
+    } else {
+        String::new()
+    };
     let rename = "-Q '-rename /inbox/june.csv.part /inbox/june.csv'";
     (
         "curl",
         format!(
-            "{before}curl {options} -T june.csv {rename} sftp://{host}:{port}/inbox/june.csv.part\n\
+            "{sum}{before}curl {options} -T june.csv {rename} sftp://{host}:{port}/inbox/june.csv.part\n\
              {before}curl {options} sftp://{host}:{port}/status/june.csv.json"
         ),
     )
@@ -77,7 +84,9 @@ fn rclone(guide: &Guide) -> (&'static str, String) {
         ("", format!(",key_file={KEY}"))
     };
     let server = format!("host={host},port={port},user={login}{proof},known_hosts_file=expunged.known_hosts,shell_type=none");
-    ("rclone", format!("{before}rclone copyto june.csv :sftp,{server}:/inbox/june.csv"))
+    let copy = |file: &str| format!("{before}rclone copyto {file} :sftp,{server}:/inbox/{file}");
+    let sum = if guide.require_checksum { format!("{SUM}{} && ", copy("june.csv.sha256")) } else { String::new() };
+    ("rclone", sum + &copy("june.csv"))
 }
 
 fn winscp(guide: &Guide) -> (&'static str, String) {
@@ -90,7 +99,12 @@ fn winscp(guide: &Guide) -> (&'static str, String) {
     });
     let proof = if by_password(guide) { "-password=\"\"%SFTP_PASSWORD%\"\"" } else { "-privatekey=id_ed25519.ppk" };
     let open = format!("open sftp://{login}@{host}:{port}/ {proof} -hostkey=\"\"{known}\"\"");
-    ("WinSCP", format!("winscp.com /command \"{open}\" \"put june.csv /inbox/\" \"get /status/june.csv.json\" \"exit\""))
+    let (sum, put_sum) = if guide.require_checksum {
+        ("powershell -Command \"(Get-FileHash june.csv).Hash > june.csv.sha256\"\n", "\"put june.csv.sha256 /inbox/\" ")
+    } else {
+        ("", "")
+    };
+    ("WinSCP", format!("{sum}winscp.com /command \"{open}\" {put_sum}\"put june.csv /inbox/\" \"get /status/june.csv.json\" \"exit\""))
 }
 
 fn python(guide: &Guide) -> (&'static str, String) {
@@ -102,14 +116,23 @@ fn python(guide: &Guide) -> (&'static str, String) {
     };
     // It asks for the login anew before each further key, and russh does not answer that (tests/interop.md).
     let alone = "look_for_keys=False, allow_agent=False";
+    let (modules, sum) = if guide.require_checksum {
+        (
+            "hashlib, io, json",
+            "digest = hashlib.sha256(open(\"june.csv\", \"rb\").read()).hexdigest()\n\
+             sftp.putfo(io.BytesIO(digest.encode()), \"/inbox/june.csv.sha256\")\n",
+        )
+    } else {
+        ("json", "")
+    };
     (
         "Python (paramiko)",
         format!(
-            "import json, os, time, paramiko\n\n\
+            "import {modules}, os, time, paramiko\n\n\
              client = paramiko.SSHClient()\n\
              client.load_host_keys(\"expunged.known_hosts\")\n\
              client.connect(\"{host}\", {port}, \"{login}\", {proof}, {alone})\n\
-             sftp = client.open_sftp()\n\
+             sftp = client.open_sftp()\n{sum}\
              sftp.put(\"june.csv\", \"/inbox/june.csv.part\")\n\
              sftp.rename(\"/inbox/june.csv.part\", \"/inbox/june.csv\")\n\
              while True:\n    \
@@ -121,6 +144,9 @@ fn python(guide: &Guide) -> (&'static str, String) {
         ),
     )
 }
+
+/// Makes the file that vouches for the list.
+const SUM: &str = "sha256sum june.csv > june.csv.sha256 && ";
 
 /// Makes a program that gives ssh the password.
 const ASKPASS: &str = "printf '#!/bin/sh\\nprintenv SFTP_PASSWORD\\n' > askpass; chmod 700 askpass; ";

@@ -32,7 +32,7 @@ fn block(instructions: &str, after: &str) -> String {
 }
 
 /// Runs a client's block as it stands, but for the place of the key, and waits for what it sent. Then the block for a tenant that
-/// has a password in place of a key.
+/// has a password in place of a key, and of one whose files need their checksums.
 fn check(heading: &str, program: &str, run: impl Fn(&World, String) -> Ran) {
     if !have(program) {
         return;
@@ -41,7 +41,11 @@ fn check(heading: &str, program: &str, run: impl Fn(&World, String) -> Ran) {
         world.set("sftp", "password_login", "true");
         world.run_with_input(&["tenant", "add", "acme", "--password"], PASSWORD).exits(0);
     };
-    for (world, text) in [world(), world_of(by_password)] {
+    let with_checksum = |world: &World| {
+        world.tenant("acme");
+        world.set_tenant("acme", "require_checksum", "true");
+    };
+    for (world, text) in [world(), world_of(by_password), world_of(with_checksum)] {
         let key = world.outside("acme.key");
         let code = block(&text, &format!("### {heading}\n")).replace("~/.ssh/id_ed25519", key.to_str().expect("UTF-8"));
         run(&world, code).exits(0);
