@@ -434,8 +434,8 @@ pub(crate) fn signal(name: &str, pids: &[u32]) {
 
 fn ready_address(log: &str) -> Option<SocketAddr> {
     let line = log.lines().find(|line| line.contains("daemon ready"))?;
-    let start = line.find("127.0.0.1:")?;
-    let text: String = line[start..].chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':')).collect();
+    let start = ["127.0.0.1:", "[::1]:"].iter().find_map(|loopback| line.find(loopback))?;
+    let text: String = line[start..].chars().take_while(|c| c.is_ascii_digit() || matches!(c, '.' | ':' | '[' | ']')).collect();
     text.parse().ok()
 }
 

@@ -23,22 +23,33 @@ fn by_password(guide: &Guide) -> bool {
     guide.password && !guide.keys
 }
 
+/// The host as it stands before a port: an address of IPv6 in brackets.
+fn address(guide: &Guide) -> String {
+    let host = guide.host();
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// A word that a shell takes as it is: to some of them brackets are a pattern.
+fn word(text: String) -> String {
+    if text.contains('[') { format!("'{text}'") } else { text }
+}
+
 fn sftp(guide: &Guide) -> (&'static str, String) {
-    let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
+    let (port, to) = (guide.port, word(format!("{}@{}", guide.tenant, address(guide))));
     let (first, before, proof) = if by_password(guide) {
         // A batch asks nobody, unless it is told so first.
         (ASKPASS, "SSH_ASKPASS=./askpass SSH_ASKPASS_REQUIRE=force ", "-o BatchMode=no".to_owned())
     } else {
         ("", "", format!("-i {KEY}"))
     };
-    let sftp = format!("{before}sftp {proof} -b - -o UserKnownHostsFile=expunged.known_hosts -P {port} {login}@{host}");
+    let sftp = format!("{before}sftp {proof} -b - -o UserKnownHostsFile=expunged.known_hosts -P {port} {to}");
     let (sum, put_sum) = if guide.require_checksum { (SUM, "put june.csv.sha256\\n") } else { ("", "") };
     let put = format!("{sum}printf '{put_sum}put june.csv june.csv.part\\nrename june.csv.part june.csv\\n'");
     ("sftp", format!("{first}{put} | {sftp}\nprintf 'get /status/june.csv.json\\n' | {sftp}"))
 }
 
 fn lftp(guide: &Guide) -> (&'static str, String) {
-    let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
+    let (login, url) = (&guide.tenant, word(format!("sftp://{}:{}", address(guide), guide.port)));
     let (before, user, key) = if by_password(guide) {
         ("LFTP_PASSWORD=\"$SFTP_PASSWORD\" ", format!("--env-password -u {login}"), String::new())
     } else {
@@ -47,11 +58,12 @@ fn lftp(guide: &Guide) -> (&'static str, String) {
     let ssh = format!("set sftp:connect-program \"ssh -a -x{key} -o UserKnownHostsFile=expunged.known_hosts\"");
     let (sum, put_sum) = if guide.require_checksum { (SUM, "put june.csv.sha256; ") } else { ("", "") };
     let put = format!("set cmd:fail-exit yes; {put_sum}put june.csv -o june.csv.part; mv june.csv.part june.csv");
-    ("lftp", format!("{sum}{before}lftp {user} -e '{ssh}; {put}; bye' sftp://{host}:{port}"))
+    ("lftp", format!("{sum}{before}lftp {user} -e '{ssh}; {put}; bye' {url}"))
 }
 
 fn curl(guide: &Guide) -> (&'static str, String) {
-    let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
+    let login = &guide.tenant;
+    let url = |path: &str| word(format!("sftp://{}:{}{path}", address(guide), guide.port));
     let known = guide.host_keys.first().map_or("", |key| key.sha256.trim_start_matches("SHA256:"));
     let proof = if by_password(guide) {
         // Standard input, since arguments are seen by others on the machine.
@@ -62,7 +74,7 @@ fn curl(guide: &Guide) -> (&'static str, String) {
     let before = if by_password(guide) { format!("printf 'user = \"{login}:%s\"' \"$SFTP_PASSWORD\" | ") } else { String::new() };
     let options = format!("-sS {proof} --hostpubsha256 {known}");
     let sum = if guide.require_checksum {
-        format!("{SUM}{before}curl {options} -T june.csv.sha256 sftp://{host}:{port}/inbox/june.csv.sha256 && ")
+        format!("{SUM}{before}curl {options} -T june.csv.sha256 {} && ", url("/inbox/june.csv.sha256"))
     } else {
         String::new()
     };
@@ -70,14 +82,17 @@ fn curl(guide: &Guide) -> (&'static str, String) {
     (
         "curl",
         format!(
-            "{sum}{before}curl {options} -T june.csv {rename} sftp://{host}:{port}/inbox/june.csv.part\n\
-             {before}curl {options} sftp://{host}:{port}/status/june.csv.json"
+            "{sum}{before}curl {options} -T june.csv {rename} {}\n{before}curl {options} {}",
+            url("/inbox/june.csv.part"),
+            url("/status/june.csv.json")
         ),
     )
 }
 
 fn rclone(guide: &Guide) -> (&'static str, String) {
-    let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
+    let (host, port, login) = (address(guide), guide.port, &guide.tenant);
+    // A colon ends rclone's options unless it is quoted.
+    let host = word(if host.contains(':') { format!("\"{host}\"") } else { host });
     let (before, proof) = if by_password(guide) {
         ("RCLONE_SFTP_PASS=\"$(printenv SFTP_PASSWORD | rclone obscure -)\" ", String::new())
     } else {
@@ -90,7 +105,7 @@ fn rclone(guide: &Guide) -> (&'static str, String) {
 }
 
 fn winscp(guide: &Guide) -> (&'static str, String) {
-    let (host, port, login) = (guide.host(), guide.port, &guide.tenant);
+    let (host, port, login) = (address(guide), guide.port, &guide.tenant);
     let known = guide.host_keys.first().map_or(String::new(), |key| {
         let algorithm = key.line.split(' ').next().unwrap_or_default();
         // WinSCP counts ed25519 as PuTTY does.

@@ -288,6 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn an_address_of_ipv6_stands_as_each_client_takes_it() {
+        let text = Guide { host: Some("2001:db8::7".into()), ..guide() }.render(Markup::Markdown);
+        for part in [
+            "- host: 2001:db8::7\n",
+            "\n[2001:db8::7]:2022 ssh-ed25519 AAAA\n",
+            "-P 2022 'acme@[2001:db8::7]'\n",
+            "bye' 'sftp://[2001:db8::7]:2022'\n",
+            " 'sftp://[2001:db8::7]:2022/status/june.csv.json'\n",
+            ":sftp,host='\"[2001:db8::7]\"',port=2022,",
+            "open sftp://acme@[2001:db8::7]:2022/ ",
+            "client.connect(\"2001:db8::7\", 2022, ",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+    }
+
+    #[test]
     fn plain_text_has_no_markup() {
         let text = guide().render(Markup::Text);
         assert!(!text.contains('`') && !text.contains("##") && !text.contains("|---"), "{text}");

@@ -6,16 +6,16 @@ use crate::support::have;
 
 /// A running world of one tenant, its instructions, and `june.csv` and the known hosts beside a key, as a sender keeps them.
 fn world() -> (World, String) {
-    world_of(|world| world.tenant("acme"))
+    world_of("127.0.0.1", |world| world.tenant("acme"))
 }
 
-/// The same with the tenant `acme` made in another way.
-fn world_of(add: impl FnOnce(&World)) -> (World, String) {
+/// The same on an address, with the tenant `acme` made in another way.
+fn world_of(address: &str, add: impl FnOnce(&World)) -> (World, String) {
     let mut world = World::new();
     add(&world);
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-    world.set("sftp", "listen", &format!("[\"127.0.0.1:{port}\"]"));
-    world.set("sftp", "public_host", "\"127.0.0.1\"");
+    let port = std::net::TcpListener::bind(format!("{address}:0")).and_then(|free| free.local_addr()).expect("a free port").port();
+    world.set("sftp", "listen", &format!("[\"{address}:{port}\"]"));
+    world.set("sftp", "public_host", &format!("\"{address}:{port}\""));
     world.set_tenant("acme", "support_contact", "\"privacy team, +1 555 0100\"");
     world.start();
     let text = world.run(&["tenant", "instructions", "acme", "--format", "md"]).exits(0).stdout;
@@ -32,7 +32,8 @@ fn block(instructions: &str, after: &str) -> String {
 }
 
 /// Runs a client's block as it stands, but for the place of the key, and waits for what it sent. Then the block for a tenant that
-/// has a password in place of a key, and of one whose files need their checksums.
+/// has a password in place of a key, and of one
+/// whose files need their checksums, by an address of IPv6.
 fn check(heading: &str, program: &str, run: impl Fn(&World, String) -> Ran) {
     if !have(program) {
         return;
@@ -45,7 +46,7 @@ fn check(heading: &str, program: &str, run: impl Fn(&World, String) -> Ran) {
         world.tenant("acme");
         world.set_tenant("acme", "require_checksum", "true");
     };
-    for (world, text) in [world(), world_of(by_password), world_of(with_checksum)] {
+    for (world, text) in [world(), world_of("127.0.0.1", by_password), world_of("[::1]", with_checksum)] {
         let key = world.outside("acme.key");
         let code = block(&text, &format!("### {heading}\n")).replace("~/.ssh/id_ed25519", key.to_str().expect("UTF-8"));
         run(&world, code).exits(0);
