@@ -146,9 +146,12 @@ impl<'a> Look<'a> {
             }
         }
         for rule in &plan.rules {
-            for edge in rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach) {
-                self.can_be_detached(&rule.table, edge);
+            let detached: Vec<_> = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach).collect();
+            if !detached.is_empty() {
                 self.can_be_told_apart(&rule.table);
+            }
+            for edge in detached {
+                self.can_be_detached(&rule.table, edge);
             }
             for set in &rule.sets {
                 self.can_be_changed(&rule.table, std::slice::from_ref(&set.column), "overwritten");

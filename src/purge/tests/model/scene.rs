@@ -294,7 +294,10 @@ impl SceneDraw {
             else {
                 continue;
             };
-            if sets.iter().all(|set| set.column != column) {
+            // One place of a list is written over only where each match on its column looks.
+            let elsewhere = |m: &Match| m.column == column && m.path != path;
+            let in_list = path.as_ref().is_some_and(|path| path.ends_with(']'));
+            if sets.iter().all(|set| set.column != column) && !(in_list && rule.matches.iter().any(elsewhere)) {
                 sets.push(Set { column, path, to });
             }
         }
