@@ -300,7 +300,7 @@ impl Sql<'_> {
         let stays = format!(r#"{key} NOT IN (SELECT "key" FROM {CHUNK})"#);
         let update = |at: usize| {
             let others = edges.iter().filter(|other| **other != edges[at]).map(|other| self.may_be_later(table, other));
-            let mut update = self.detach(table, &edges, at, others.chain([self.is_later(&key)]).collect());
+            let mut update = self.detach(table, &edges, at, others.chain([is_later(&key)]).collect());
             update.update = format!("{} AND {stays}", update.update);
             update
         };
@@ -432,20 +432,9 @@ impl Sql<'_> {
     fn may_be_later(&self, table: &str, edge: &Edge) -> String {
         let columns: Vec<_> = edge.columns.iter().map(|column| of(table, column)).collect();
         if by_key(self.plan, edge) {
-            return self.is_later(&columns[0]);
+            return is_later(&columns[0]);
         }
         format!("({})", columns.iter().map(|column| format!("{column} IS NOT NULL")).collect::<Vec<_>>().join(" AND "))
-    }
-
-    /// Whether a key is that of a target after this chunk. The ledger has it as the subject's own row spells it, and how two
-    /// spellings compare only that row's column knows. What stands in a CASE has no affinity that would hide the ledger's index.
-    fn is_later(&self, key: &str) -> String {
-        let (table, own) = (in_main(&self.plan.subject.table), of("expunged_subject", &self.plan.subject.key));
-        format!(
-            r#"EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2
-            AND later."key" = CASE typeof({key}) WHEN 'text' THEN (SELECT {own} FROM {table} AS expunged_subject WHERE {own} = {key}) ELSE {key} END
-            AND later.gone = 0)"#
-        )
     }
 }
 
@@ -488,6 +477,13 @@ fn matched(rule: &Rule, m: &Match) -> String {
 
 fn mark_name(at: usize) -> String {
     format!(r#"temp."expunged_gone_{at}""#)
+}
+
+/// Whether a key is that of a target after this chunk. The unary plus keeps the column's affinity from hiding the ledger's index.
+fn is_later(key: &str) -> String {
+    format!(
+        r#"(+{key} COLLATE BINARY > ?2 AND EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = +{key} AND later.gone = 0))"#
+    )
 }
 
 fn cells(count: usize) -> String {

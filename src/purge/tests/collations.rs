@@ -45,16 +45,6 @@ fn a_wish_that_a_former_program_noted_keeps_every_account() {
     assert_eq!(world.dump("teams"), "teams|blue\n");
 }
 
-/// Three people, with links between them that spell their keys otherwise.
-fn links(collation: &str, [one, two, three]: [&str; 3]) -> String {
-    format!(
-        "CREATE TABLE users (k TEXT COLLATE {collation} PRIMARY KEY NOT NULL, mail TEXT);
-        INSERT INTO users VALUES ('k1', '1@x.example'), ('k2', '2@x.example'), ('k3', '3@x.example');
-        CREATE TABLE links (n INTEGER PRIMARY KEY, a TEXT COLLATE {collation}, b TEXT COLLATE {collation});
-        INSERT INTO links VALUES (1, '{one}', '{two}'), (2, '{two}', '{one}'), (3, '{one}', '{three}'), (4, '{three}', '{two}'), (5, '{two}', NULL);"
-    )
-}
-
 const USERS: &str = "[subject]\ntable = 'users'\nkey = 'k'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n";
 
 fn world_of(sql: &str, plan: &str) -> World {
@@ -64,27 +54,6 @@ fn world_of(sql: &str, plan: &str) -> World {
     world.open();
     world.engine.fits(world.read().connection(), 100).unwrap();
     world
-}
-
-#[test]
-fn a_row_that_spells_its_parties_otherwise_is_counted_once_whatever_the_chunks() {
-    let spellings = [("BINARY", ["k1", "k2", "k3"]), ("NOCASE", ["K1", "K2", "K3"]), ("RTRIM", ["k1 ", "k2 ", "k3  "])];
-    for (collation, spelled) in spellings {
-        for (orphans, counts) in [("keep", (0, 5)), ("delete", (3, 2))] {
-            for chunk in [1, 10] {
-                let by = |column: &str| format!("{{ columns = ['{column}'], parent = 'users', parent_columns = ['k'] }}");
-                let edges = format!("[{}, {}]", by("a"), by("b"));
-                let plan = format!("[[table]]\nname = 'links'\naction = 'detach'\norphans = '{orphans}'\nedges = {edges}");
-                let world = world_of(&links(collation, spelled), &plan);
-                let matched = world.matched(&rows(&["1@x.example", "2@x.example"]), Settings::default());
-                let (_, checked) = world.checked(&matched);
-                let came = world.purge(&matched, chunk);
-                let counted = (came.progress.removed.get("links"), came.progress.detached.get("links"));
-                assert_eq!(counted, counts, "{collation}, {orphans}, chunks of {chunk}");
-                assert_eq!(came, checked, "{collation}, {orphans}, chunks of {chunk}");
-            }
-        }
-    }
 }
 
 /// Four people of one address. By UTF-16, little end first, the last two keys come first.
