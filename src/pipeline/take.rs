@@ -150,11 +150,8 @@ impl Pipeline {
             claimed => claimed?,
         };
         let Some(claimed) = claimed else {
-            if vouching.is_some() {
-                put_back_sidecar(folders, file, import)?;
-            }
-            self.store.write("take back an import", |tx| ledger::withdraw(tx, import))?;
-            return Ok(());
+            // It is gone: its row goes too, and a checksum that was claimed for it back.
+            return self.take_up(import);
         };
         if vouching.is_none() && self.give_back(tenant, folders, file, claimed)? {
             return Ok(());
@@ -222,13 +219,6 @@ impl Pipeline {
             }
         }
     }
-}
-
-fn put_back_sidecar(folders: &Folders, file: &InboxFile, import: ImportId) -> Result<(), Fault> {
-    for claimed in folders.claimed()?.into_iter().filter(|claimed| claimed.import() == import) {
-        claimed.put_back(file.drop)?;
-    }
-    Ok(())
 }
 
 /// Whether the status says this by now. One that speaks of a purge is not made to speak of a rehearsal of that name.
