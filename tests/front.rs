@@ -47,3 +47,8 @@ fn refused_alike<C>(cases: &[C], ask: impl Fn(&C) -> String) -> String {
     }
     panic!("an answer is told by its time: {fastest:?}");
 }
+
+/// What the tenant's senders were told of.
+fn recent(world: &World) -> String {
+    std::fs::read_to_string(world.folder("acme", "status").join("recent.log")).unwrap_or_default()
+}

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn recent(world: &World) -> String {
-    std::fs::read_to_string(world.folder("acme", "status").join("recent.log")).unwrap_or_default()
-}
-
 /// A world of one tenant with this option, the daemon running.
 fn world(section: &str, option: &str, value: &str) -> World {
     let mut world = World::new();
