@@ -55,6 +55,9 @@ const UNSERVED_EVERY: Duration = Duration::from_secs(60);
 /// How often expired partials are looked for.
 const EXPIRY_EVERY: Duration = Duration::from_secs(3_600);
 
+/// Time between two tries of a start that waits for the store's lock.
+const START_AGAIN: Duration = Duration::from_millis(200);
+
 /// Why a daemon, or a command that works in its place, cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -305,6 +308,8 @@ fn patiently<T, E>(mut attempt: impl FnMut() -> Result<T, E>, passes: impl Fn(&E
                 if !std::mem::replace(&mut told, true) {
                     warn!("start waits: another program holds the store's lock");
                 }
+                // SQLite does not wait itself wherever that could not help.
+                std::thread::sleep(START_AGAIN);
             }
             done => return done,
         }
