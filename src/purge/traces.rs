@@ -11,7 +11,7 @@ use super::shape::same;
 use super::terms::{in_main, of, or_never};
 use super::{Engine, PurgeError};
 use crate::domain::{Email, ImportId};
-use crate::store::{Doing, Kept, Living, StoreError, ledger};
+use crate::store::{Doing, Kept, Living, ledger};
 
 /// How many targets are read at a time.
 const TARGETS_AT_ONCE: u32 = 10_000;
@@ -54,12 +54,12 @@ impl Engine {
         connection: &Connection,
         with: &mut impl FnMut(&str) -> Result<(), E>,
     ) -> Result<(), E> {
-        let read = |error| PurgeError::from(StoreError::Sqlite { doing: "read the rows of an import's targets", source: error });
-        let mut statement = connection.prepare_cached(&people.select_whole_chunk()).map_err(read)?;
+        let doing = "read the rows of an import's targets";
+        let mut statement = connection.prepare_cached(&people.select_whole_chunk()).doing(doing).map_err(PurgeError::from)?;
         let is_address = |column: &str| self.plan.subject.address.as_ref().is_some_and(|address| same(column, &address.column));
         let (address, columns) = (statement.column_names().position(is_address), statement.column_count());
-        let mut rows = statement.query([people.tenant.as_str()]).map_err(read)?;
-        while let Some(row) = rows.next().map_err(read)? {
+        let mut rows = statement.query([people.tenant.as_str()]).doing(doing).map_err(PurgeError::from)?;
+        while let Some(row) = rows.next().doing(doing).map_err(PurgeError::from)? {
             let email = |at| row.get_ref(at).ok().and_then(|value| Email::parse(value.as_str().ok()?).ok());
             let known = address.and_then(email);
             for other in (0..columns).filter_map(email).filter(|email| Some(email) != known.as_ref()) {
