@@ -96,7 +96,7 @@ impl Engine {
         }
         self.mark(&people, transaction)?;
         self.change_tables(transaction, row, last, &mut total)?;
-        let mut detaching = Detaching::of(transaction, row.id, last, &self.key, &row.tenant)?;
+        let mut detaching = Detaching::of(self, transaction, row, last)?;
         if let Some(steps) = &self.steps.subject {
             detaching.subjects(&people, steps, &mut total)?;
             detaching.forget(&self.plan.subject.table, (&name("key"), CHUNK), &mut total)?;
@@ -123,7 +123,7 @@ impl Engine {
 
     /// What the rules say, children first.
     fn change_tables(&self, transaction: &Transaction<'_>, row: &ImportRow, last: &Key, total: &mut Progress) -> Result<(), PurgeError> {
-        let mut detaching = Detaching::of(transaction, row.id, last, &self.key, &row.tenant)?;
+        let mut detaching = Detaching::of(self, transaction, row, last)?;
         for rule in &self.steps.rules {
             change_table(rule, transaction, row, &mut detaching, total).map_err(|error| forbidden(&rule.table, error))?;
         }

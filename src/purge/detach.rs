@@ -7,14 +7,14 @@
 
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::PurgeError;
 use super::people::People;
 use super::plan::AccountRule;
 use super::shape::same;
 use super::sql::{DetachSteps, Doomed};
 use super::terms::name;
+use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, TenantName};
-use crate::store::ledger::{self, Progress};
+use crate::store::ledger::{self, ImportRow, Progress};
 use crate::store::{Doing, Key, StoreError};
 
 /// What a chunk does to such rows.
@@ -24,6 +24,8 @@ pub(super) struct Detaching<'a> {
     last: &'a Key,
     key: &'a IdentityKey,
     tenant: &'a TenantName,
+    /// Whether keys of subjects compare byte for byte: a reference spells them as their own rows do.
+    bytewise: bool,
     /// Whether any row is noted: without, nobody is looked for.
     any_noted: bool,
 }
@@ -31,15 +33,12 @@ pub(super) struct Detaching<'a> {
 const DOING: &str = "set references to null";
 
 impl<'a> Detaching<'a> {
-    pub(super) fn of(
-        transaction: &'a Transaction<'a>,
-        import: ImportId,
-        last: &'a Key,
-        key: &'a IdentityKey,
-        tenant: &'a TenantName,
-    ) -> Result<Self, PurgeError> {
-        let any_noted = ledger::any_detached(transaction, import)?;
-        Ok(Self { transaction, import, last, key, tenant, any_noted })
+    pub(super) fn of(engine: &'a Engine, transaction: &'a Transaction<'a>, row: &'a ImportRow, last: &'a Key) -> Result<Self, PurgeError> {
+        let subject = &engine.plan.subject;
+        let collation = transaction.column_metadata(Some("main"), subject.table.as_str(), subject.key.as_str()).doing(DOING)?.1;
+        let bytewise = collation.is_none_or(|collation| collation.to_bytes().eq_ignore_ascii_case(b"BINARY"));
+        let any_noted = ledger::any_detached(transaction, row.id)?;
+        Ok(Self { transaction, import: row.id, last, key: &engine.key, tenant: &row.tenant, bytewise, any_noted })
     }
 
     /// Sets references of a table's rows to null.
@@ -65,7 +64,7 @@ impl<'a> Detaching<'a> {
         for step in &steps.updates {
             let sql = format!("{} AND {condition} RETURNING {}, {}, {}, {key}", step.update, step.last, step.again, step.before);
             let mut statement = self.transaction.prepare_cached(&sql).doing(DOING)?;
-            let mut touched = statement.query(params![self.import.0, self.last, self.tenant.as_str()]).doing(DOING)?;
+            let mut touched = statement.query(params![self.import.0, self.last, self.tenant.as_str(), self.bytewise]).doing(DOING)?;
             let mut counted = 0;
             // All rows are changed before the first is returned.
             while let Some(row) = touched.next().doing(DOING)? {

@@ -108,7 +108,8 @@ pub(super) struct DetachUpdate {
     pub(super) update: String,
     /// Whether no later statement of this chunk touches the row again: it is counted once a chunk.
     pub(super) last: String,
-    /// Whether a later chunk may touch the row again. `?1` is the import, `?2` the chunk's last key.
+    /// Whether a later chunk may touch the row again. `?1` is the import, `?2` the chunk's last key, `?4` whether keys compare byte
+    /// for byte.
     pub(super) again: String,
     /// Whether an earlier statement or chunk may have touched the row: then another reference is null by now.
     pub(super) before: String,
@@ -375,7 +376,7 @@ impl Sql<'_> {
             update: format!("UPDATE {} SET {own} WHERE {}", in_main(table), self.reaches(table, edge)),
             last: format!("NOT coalesce(({behind}), 0)"),
             before: or_never(&edges.iter().filter(|other| **other != edge).map(|other| null(table, other)).collect::<Vec<_>>()),
-            again: format!("coalesce(({}), 0) AND ?1 IS NOT NULL AND ?2 IS NOT NULL", or_never(&again)),
+            again: format!("coalesce(({}), 0) AND ?1 IS NOT NULL AND ?2 IS NOT NULL AND ?4 IS NOT NULL", or_never(&again)),
         }
     }
 
@@ -428,13 +429,12 @@ impl Sql<'_> {
         format!(r#"{} WHERE "round" = ?1)"#, self.reaches(&rule.table, edge).trim_end_matches(')'))
     }
 
-    /// Whether a row may lose this reference in a later chunk: exact for references to subjects, else on the safe side.
+    /// Whether a row may lose this reference in a later chunk: exact for references to subjects, where they spell a key as its own row
+    /// does, else on the safe side.
     fn may_be_later(&self, table: &str, edge: &Edge) -> String {
         let columns: Vec<_> = edge.columns.iter().map(|column| of(table, column)).collect();
-        if by_key(self.plan, edge) {
-            return is_later(&columns[0]);
-        }
-        format!("({})", columns.iter().map(|column| format!("{column} IS NOT NULL")).collect::<Vec<_>>().join(" AND "))
+        let refers = format!("({})", columns.iter().map(|column| format!("{column} IS NOT NULL")).collect::<Vec<_>>().join(" AND "));
+        if by_key(self.plan, edge) { format!("CASE WHEN ?4 THEN {} ELSE {refers} END", is_later(&columns[0])) } else { refers }
     }
 }
 
@@ -479,7 +479,7 @@ fn mark_name(at: usize) -> String {
     format!(r#"temp."expunged_gone_{at}""#)
 }
 
-/// Whether a key is that of a target after this chunk. The unary plus keeps the column's affinity from hiding the ledger's index.
+/// Whether a key, as its own row spells it, is that of a target after this chunk. The unary plus keeps the column's affinity from hiding the ledger's index.
 fn is_later(key: &str) -> String {
     format!(
         r#"(+{key} COLLATE BINARY > ?2 AND EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = +{key} AND later.gone = 0))"#

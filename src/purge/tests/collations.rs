@@ -90,3 +90,34 @@ fn a_check_that_has_ended_says_of_each_row_whom_it_would_take_whatever_the_order
         assert_eq!(world.came(&ended), came, "{encoding}");
     }
 }
+
+/// Three people, with links between them that spell their keys otherwise.
+fn links(collation: &str, [one, two, three]: [&str; 3]) -> String {
+    format!(
+        "CREATE TABLE users (k TEXT COLLATE {collation} PRIMARY KEY NOT NULL, mail TEXT);
+        INSERT INTO users VALUES ('k1', '1@x.example'), ('k2', '2@x.example'), ('k3', '3@x.example');
+        CREATE TABLE links (n INTEGER PRIMARY KEY, a TEXT COLLATE {collation}, b TEXT COLLATE {collation});
+        INSERT INTO links VALUES (1, '{one}', '{two}'), (2, '{two}', '{one}'), (3, '{one}', '{three}'), (4, '{three}', '{two}'), (5, '{two}', NULL);"
+    )
+}
+
+#[test]
+fn a_row_that_spells_its_parties_otherwise_is_counted_once_whatever_the_chunks() {
+    let spellings = [("BINARY", ["k1", "k2", "k3"]), ("NOCASE", ["K1", "K2", "K3"]), ("RTRIM", ["k1 ", "k2 ", "k3  "])];
+    for (collation, spelled) in spellings {
+        for (orphans, counts) in [("keep", (0, 5)), ("delete", (3, 2))] {
+            for chunk in [1, 10] {
+                let by = |column: &str| format!("{{ columns = ['{column}'], parent = 'users', parent_columns = ['k'] }}");
+                let edges = format!("[{}, {}]", by("a"), by("b"));
+                let plan = format!("[[table]]\nname = 'links'\naction = 'detach'\norphans = '{orphans}'\nedges = {edges}");
+                let world = world_of(&links(collation, spelled), &plan);
+                let matched = world.matched(&rows(&["1@x.example", "2@x.example"]), Settings::default());
+                let (_, checked) = world.checked(&matched);
+                let came = world.purge(&matched, chunk);
+                let counted = (came.progress.removed.get("links"), came.progress.detached.get("links"));
+                assert_eq!(counted, counts, "{collation}, {orphans}, chunks of {chunk}");
+                assert_eq!(came, checked, "{collation}, {orphans}, chunks of {chunk}");
+            }
+        }
+    }
+}

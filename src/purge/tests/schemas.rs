@@ -32,6 +32,7 @@ struct Key {
 
 #[derive(Clone, Debug)]
 struct Scene {
+    encoding: &'static str,
     key_kind: u8,
     people: Vec<Option<u8>>,
     invited: Vec<Option<u8>>,
@@ -52,14 +53,15 @@ fn scene() -> impl Strategy<Value = Scene> {
         1 => Just("!".to_owned()),
     ];
     (
-        0..3_u8,
+        (0..5_u8, prop_oneof![Just("UTF-8"), Just("UTF-16le")]),
         prop::collection::vec(prop::option::weighted(0.9, 0..7_u8), 0..9),
         prop::collection::vec(prop::option::weighted(0.5, 0..9_u8), 9),
         (prop::collection::vec(child, 0..5), prop::bool::weighted(0.4)),
         prop::collection::vec(word, 0..9),
         1..5_u32,
     )
-        .prop_map(|(key_kind, people, invited, (children, ring), rows, chunk)| Scene {
+        .prop_map(|((key_kind, encoding), people, invited, (children, ring), rows, chunk)| Scene {
+            encoding,
             key_kind,
             people,
             invited,
@@ -74,16 +76,28 @@ fn scene() -> impl Strategy<Value = Scene> {
 fn value(kind: u8, n: u8) -> String {
     match kind {
         0 => format!("{}", i64::from(n) + 1),
-        1 => format!("'k{n}'"),
-        _ => format!("x'00ff{n:02x}'"),
+        2 => format!("x'00ff{n:02x}'"),
+        // One encoding has these first, the other last.
+        _ if n.is_multiple_of(3) => format!("'\u{100}{n}'"),
+        _ => format!("'k{n}'"),
+    }
+}
+
+/// The same as what refers to it spells it.
+fn spelled(kind: u8, n: u8) -> String {
+    match kind {
+        3 => value(kind, n).to_ascii_uppercase(),
+        4 => format!("{} '", value(kind, n).trim_end_matches('\'')),
+        _ => value(kind, n),
     }
 }
 
 /// The schema and its rows. Every table has the key `k` and the unique pair `(u, v)`.
 fn sql(scene: &Scene) -> String {
-    let declared = ["INTEGER", "TEXT", "BLOB"];
+    let declared = ["INTEGER", "TEXT", "BLOB", "TEXT COLLATE NOCASE", "TEXT COLLATE RTRIM"];
     let mut sql = format!(
-        "CREATE TABLE people (k {} PRIMARY KEY, u INTEGER, v TEXT, mail TEXT, invited {0} REFERENCES people (k) ON DELETE SET NULL, UNIQUE (u, v));\n",
+        "PRAGMA encoding = '{}';\nCREATE TABLE people (k {} PRIMARY KEY, u INTEGER, v TEXT, mail TEXT, invited {1} REFERENCES people (k) ON DELETE SET NULL, UNIQUE (u, v));\n",
+        scene.encoding,
         declared[usize::from(scene.key_kind)]
     );
     let kind_of = |table: usize| if table == 0 { scene.key_kind } else { scene.children[table - 1].kind.min(1) };
@@ -94,7 +108,7 @@ fn sql(scene: &Scene) -> String {
     let rows_of = |table: usize| if table == 0 { scene.people.len() } else { scene.children[table - 1].rows.len() };
     for (n, mail) in scene.people.iter().enumerate() {
         let invited = scene.invited[n].filter(|other| usize::from(*other) < scene.people.len());
-        let invited = invited.map_or("NULL".to_owned(), |other| value(scene.key_kind, other));
+        let invited = invited.map_or("NULL".to_owned(), |other| spelled(scene.key_kind, other));
         // As people write them.
         let mail = mail.map_or("NULL".to_owned(), |mail| format!("' E{mail}@x.Example'"));
         sql += &format!("INSERT INTO people VALUES ({}, {n}, 'v{n}', {mail}, {invited});\n", value(scene.key_kind, n as u8));
@@ -146,7 +160,7 @@ fn sql(scene: &Scene) -> String {
                     (None, true) => vec!["NULL".to_owned(), "'half'".to_owned()],
                     (None, false) => vec!["NULL".to_owned()],
                     (Some(cell), true) => vec![format!("{cell}"), format!("'v{cell}'")],
-                    (Some(cell), false) => vec![value(kind_of(parent), cell)],
+                    (Some(cell), false) => vec![spelled(kind_of(parent), cell)],
                 });
             }
             sql += &format!("INSERT INTO t{own} VALUES ({});\n", values.join(", "));
