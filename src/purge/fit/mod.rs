@@ -5,6 +5,7 @@
 
 mod compare;
 mod keys;
+mod overwrite;
 mod runs;
 mod undeclared;
 
@@ -12,7 +13,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 
 use super::Engine;
-use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Set, Tenancy, Value};
+use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy};
 use super::sample::address_columns;
 use super::shape::{Shape, count_rows, rows, same, scans};
 use crate::store::{StoreError, ledger};
@@ -153,13 +154,7 @@ impl<'a> Look<'a> {
             for edge in detached {
                 self.can_be_detached(&rule.table, edge);
             }
-            for set in &rule.sets {
-                self.can_be_changed(&rule.table, std::slice::from_ref(&set.column), "overwritten");
-                if set.path.is_none() && set.to == Value::Null {
-                    self.can_be_null(&rule.table, std::slice::from_ref(&set.column), "set to null");
-                }
-            }
-            self.can_be_the_same(rule);
+            self.can_be_overwritten(rule);
         }
         self.keys_agree()?;
         self.declared_keys();
@@ -214,48 +209,6 @@ impl<'a> Look<'a> {
         if let Some(column) = fixed {
             self.misfit(format!("\"{table}\".\"{column}\" cannot be null, so it cannot be {what}"));
         }
-    }
-
-    /// A fixed value stands once in what is unique: the second row that is overwritten would be refused.
-    fn can_be_the_same(&mut self, rule: &Rule) {
-        let uniques = self.shape.table(&rule.table).map_or(&[][..], |table| &table.uniques);
-        let Some(unique) = uniques.iter().find(|unique| unique.iter().all(|column| is_fixed(rule, column))) else { return };
-        let (table, columns) = (&rule.table, unique.join("\", \""));
-        let what = format!("\"{table}\" has \"{columns}\" unique, and would have the same value there in each row that is overwritten");
-        self.found.push(Finding {
-            kind: FindingKind::Misfit,
-            what,
-            mend: Some("write \"hash\" or \"null\" there, or delete these rows".to_owned()),
-        });
-    }
-
-    /// The same where only a part of what is unique is fixed: whether rows agree in the rest, a person has to say.
-    fn may_be_the_same(&mut self, rule: &Rule) {
-        let Some(table) = self.shape.table(&rule.table) else { return };
-        let accepted = |column: &&String| self.plan.accepted.columns.iter().any(|known| same(known, &format!("{}.{column}", rule.table)));
-        let nulled = |column: &String| rule.sets.iter().any(|set| same(&set.column, column) && set.path.is_none() && set.to == Value::Null);
-        let mut found = Vec::new();
-        for unique in &table.uniques {
-            let (fixed, rest): (Vec<&String>, Vec<&String>) = unique.iter().partition(|column| is_fixed(rule, column));
-            let rest: Vec<String> = rest.into_iter().cloned().collect();
-            let apart = rest.is_empty() || rest.iter().any(nulled) || table.is_unique(&rest);
-            let Some(first) = fixed.first().filter(|_| !apart && !fixed.iter().any(accepted)) else { continue };
-            let (columns, rest) = (unique.join("\", \""), rest.join("\", \""));
-            found.push(Finding {
-                kind: FindingKind::Undecided,
-                what: format!(
-                    "\"{}\" has \"{columns}\" unique together, and would have the same \"{first}\" in each row that is overwritten: an \
-                     import fails when two of them have the same \"{rest}\"",
-                    rule.table
-                ),
-                mend: Some(format!(
-                    "delete these rows, or write \"null\" there; if no two rows can have the same \"{rest}\", name \"{}.{first}\" in \
-                     accepted.columns",
-                    rule.table
-                )),
-            });
-        }
-        self.found.extend(found);
     }
 
     fn triggers(&mut self) {
@@ -377,12 +330,6 @@ impl<'a> Look<'a> {
         }
         Ok(())
     }
-}
-
-/// Whether a rule writes the same value into a column of every row.
-fn is_fixed(rule: &Rule, column: &str) -> bool {
-    let fixed = |set: &Set| set.path.is_none() && matches!(set.to, Value::Text(_) | Value::Number(_));
-    rule.sets.iter().any(|set| same(&set.column, column) && fixed(set))
 }
 
 /// Whether the plan says what becomes of a column's content.

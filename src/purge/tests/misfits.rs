@@ -24,7 +24,7 @@ fn database(sql: &str) -> Connection {
 }
 
 /// What does not fit; empty where all does.
-fn misfit(sql: &str, plan: &str) -> String {
+pub(super) fn misfit(sql: &str, plan: &str) -> String {
     misfit_of(&engine(plan, ""), &format!("{PEOPLE}{sql}"))
 }
 
@@ -140,61 +140,6 @@ fn people_without_a_key_and_keys_that_are_real_numbers_are_refused_before_a_list
             "\"people\".\"id\" holds real numbers, which are no keys: use whole numbers, texts or blobs",
             "{kind}"
         );
-    }
-}
-
-#[test]
-fn a_stand_in_must_be_there_and_a_hash_refers_to_nobody() {
-    let told = |to: &str| {
-        let plan = format!(
-            "[[table]]\nname = 'bills'\naction = 'overwrite'\nedges = [{{ columns = ['person'], parent = 'people', parent_columns = ['id'] }}]
-            set = [{{ column = 'person', to = {to} }}]"
-        );
-        misfit("CREATE TABLE bills (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people)", &plan)
-    };
-    assert_eq!(told("{ number = 0 }"), "");
-    assert_eq!(told("'null'"), "");
-    let missing = "\"bills\".\"person\" would be overwritten with a value that no row of \"people\" has: add the stand-in's row";
-    assert_eq!(told("{ number = 7 }"), missing);
-    assert_eq!(told("{ text = 'gone' }"), missing);
-    assert_eq!(told("'hash'"), "\"bills\".\"person\" would be overwritten with a hash, but it refers to \"people\"");
-}
-
-#[test]
-fn a_fixed_value_cannot_stand_in_what_is_unique() {
-    let sql = "CREATE TABLE cards (n INTEGER PRIMARY KEY, person INTEGER, nick TEXT UNIQUE, no TEXT, UNIQUE (person, no)); CREATE INDEX p ON cards (person)";
-    let plan = |set: &str| {
-        format!(
-            "[[table]]\nname = 'cards'\naction = 'overwrite'\nset = [{set}]
-             edges = [{{ columns = ['person'], parent = 'people', parent_columns = ['id'] }}]"
-        )
-    };
-    let told = misfit(sql, &plan("{ column = 'nick', to = { text = 'gone' } }"));
-    assert!(told.starts_with("\"cards\" has \"nick\" unique, and would have the same value there"), "{told}");
-    for set in ["{ column = 'nick', to = 'hash' }", "{ column = 'nick', to = 'null' }", "{ column = 'no', to = { text = 'gone' } }"] {
-        assert_eq!(misfit(sql, &plan(set)), "", "{set}");
-    }
-}
-
-#[test]
-fn a_fixed_value_in_a_part_of_what_is_unique_is_told_unless_the_rest_keeps_rows_apart() {
-    let told = |unique: &str, set: &str, accepted: &str| {
-        let sql = format!("CREATE TABLE votes (n INTEGER PRIMARY KEY, person INTEGER REFERENCES people, post INTEGER, {unique})");
-        let (action, set) = ("action = 'overwrite'", format!("set = [{{ column = 'person', to = {{ number = 0 }} }}{set}]"));
-        let told = found(&sql, &format!("[[table]]\nname = 'votes'\n{action}\n{set}\n{EDGE}\n[accepted]\ncolumns = [{accepted}]"));
-        assert!(told.iter().all(|found| found.0 == FindingKind::Undecided), "{told:?}");
-        told.into_iter().map(|found| format!("{}; {}", found.1, found.2)).collect::<Vec<_>>()
-    };
-    let both = "UNIQUE (person, post)";
-    let one = "\"votes\" has \"person\", \"post\" unique together, and would have the same \"person\" in each row that is overwritten: an \
-        import fails when two of them have the same \"post\"; delete these rows, or write \"null\" there; if no two rows can have the same \
-        \"post\", name \"votes.person\" in accepted.columns";
-    assert_eq!(told(both, "", ""), [one]);
-    assert_eq!(told(both, ", { column = 'post', to = 'hash' }", ""), [one]);
-    assert_eq!(told(both, "", "'votes.person'"), Vec::<String>::new());
-    assert_eq!(told(both, ", { column = 'post', to = 'null' }", ""), Vec::<String>::new());
-    for unique in ["UNIQUE (person, n)", "UNIQUE (post), UNIQUE (person, post)"] {
-        assert_eq!(told(unique, "", ""), Vec::<String>::new(), "{unique}");
     }
 }
 
@@ -324,10 +269,10 @@ fn tenants_that_are_numbers_in_a_column_without_a_type_are_told_because_no_name_
     assert_eq!(found("INTEGER"), Vec::<String>::new());
 }
 
-const EDGE: &str = "edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+pub(super) const EDGE: &str = "edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
 
 /// What is found by a look at all of it.
-fn found(sql: &str, plan: &str) -> Vec<(FindingKind, String, String)> {
+pub(super) fn found(sql: &str, plan: &str) -> Vec<(FindingKind, String, String)> {
     let c = database(&format!("{PEOPLE}{sql}"));
     let found = engine(plan, "").inspect(&c, 1_000).unwrap().into_iter();
     found

@@ -11,6 +11,7 @@ mod mastodon;
 mod misfits;
 mod model;
 mod oracle;
+mod overwrites;
 mod schemas;
 mod shared;
 mod words;

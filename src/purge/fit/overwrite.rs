@@ -1,0 +1,66 @@
+//! Whether what a plan writes over can stand where it writes it.
+
+use super::super::plan::{Rule, Set, Value};
+use super::super::shape::same;
+use super::{Finding, FindingKind, Look};
+
+impl Look<'_> {
+    /// Whether each value that a rule writes has a place: in a column that can be written, of its type, and beside its like.
+    pub(super) fn can_be_overwritten(&mut self, rule: &Rule) {
+        for set in &rule.sets {
+            self.can_be_changed(&rule.table, std::slice::from_ref(&set.column), "overwritten");
+            if set.path.is_none() && set.to == Value::Null {
+                self.can_be_null(&rule.table, std::slice::from_ref(&set.column), "set to null");
+            }
+        }
+        self.can_be_the_same(rule);
+    }
+
+    /// A fixed value stands once in what is unique: the second row that is overwritten would be refused.
+    fn can_be_the_same(&mut self, rule: &Rule) {
+        let uniques = self.shape.table(&rule.table).map_or(&[][..], |table| &table.uniques);
+        let Some(unique) = uniques.iter().find(|unique| unique.iter().all(|column| is_fixed(rule, column))) else { return };
+        let (table, columns) = (&rule.table, unique.join("\", \""));
+        let what = format!("\"{table}\" has \"{columns}\" unique, and would have the same value there in each row that is overwritten");
+        self.found.push(Finding {
+            kind: FindingKind::Misfit,
+            what,
+            mend: Some("write \"hash\" or \"null\" there, or delete these rows".to_owned()),
+        });
+    }
+
+    /// The same where only a part of what is unique is fixed: whether rows agree in the rest, a person has to say.
+    pub(super) fn may_be_the_same(&mut self, rule: &Rule) {
+        let Some(table) = self.shape.table(&rule.table) else { return };
+        let accepted = |column: &&String| self.plan.accepted.columns.iter().any(|known| same(known, &format!("{}.{column}", rule.table)));
+        let nulled = |column: &String| rule.sets.iter().any(|set| same(&set.column, column) && set.path.is_none() && set.to == Value::Null);
+        let mut found = Vec::new();
+        for unique in &table.uniques {
+            let (fixed, rest): (Vec<&String>, Vec<&String>) = unique.iter().partition(|column| is_fixed(rule, column));
+            let rest: Vec<String> = rest.into_iter().cloned().collect();
+            let apart = rest.is_empty() || rest.iter().any(nulled) || table.is_unique(&rest);
+            let Some(first) = fixed.first().filter(|_| !apart && !fixed.iter().any(accepted)) else { continue };
+            let (columns, rest) = (unique.join("\", \""), rest.join("\", \""));
+            found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "\"{}\" has \"{columns}\" unique together, and would have the same \"{first}\" in each row that is overwritten: an \
+                     import fails when two of them have the same \"{rest}\"",
+                    rule.table
+                ),
+                mend: Some(format!(
+                    "delete these rows, or write \"null\" there; if no two rows can have the same \"{rest}\", name \"{}.{first}\" in \
+                     accepted.columns",
+                    rule.table
+                )),
+            });
+        }
+        self.found.extend(found);
+    }
+}
+
+/// Whether a rule writes the same value into a column of every row.
+fn is_fixed(rule: &Rule, column: &str) -> bool {
+    let fixed = |set: &Set| set.path.is_none() && matches!(set.to, Value::Text(_) | Value::Number(_));
+    rule.sets.iter().any(|set| same(&set.column, column) && fixed(set))
+}
