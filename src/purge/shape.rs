@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::plan::Value;
 use super::terms::{in_main, of};
 use crate::store::{Doing, StoreError};
 
@@ -25,8 +26,18 @@ pub(super) struct Table {
     pub(super) keys: Vec<ForeignKey>,
     /// Columns that are unique together, the primary key among them.
     pub(super) uniques: Vec<Vec<String>>,
+    /// Indexes that keep only some rows apart, or rows by what is made of their columns.
+    pub(super) partly_unique: Vec<PartlyUnique>,
     /// Columns that are compared or indexed by a collation which only the application has, with its name.
     pub(super) strangers: Vec<(String, String)>,
+}
+
+/// A unique index that is partial, on an expression, or compares otherwise than its columns do.
+#[derive(Debug)]
+pub(super) struct PartlyUnique {
+    pub(super) name: String,
+    /// Columns that it is made of.
+    pub(super) columns: Vec<String>,
 }
 
 /// A column.
@@ -41,6 +52,8 @@ pub(super) struct Column {
     pub(super) generated: bool,
     /// It is the number of its row.
     pub(super) row_number: bool,
+    /// Its table holds only what its type says.
+    pub(super) strict: bool,
 }
 
 /// How a column's values compare. SQLite converts a value to the column's kind, so columns of two kinds compare otherwise than
@@ -160,9 +173,10 @@ impl Table {
             let collation = connection.column_metadata(Some("main"), name.as_str(), column.as_str())?.1;
             let collation = collation.map_or_else(String::new, |collation| collation.to_string_lossy().to_ascii_uppercase());
             let likeness = Likeness { kind: Kind::of(&declared, strict), collation };
-            Ok(Column { name: column, declared, not_null, likeness, primary, generated: row.get::<_, i64>(4)? > 0, row_number: false })
+            let generated = row.get::<_, i64>(4)? > 0;
+            Ok(Column { name: column, declared, not_null, likeness, primary, generated, row_number: false, strict })
         })?;
-        let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new(), strangers: Vec::new() };
+        let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new(), partly_unique: Vec::new(), strangers: Vec::new() };
         let by_row_number = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
         let mut primary = table.columns.iter_mut().filter(|column| column.primary > 0);
         if let (Some(row_number), None) = (primary.next(), primary.next())
@@ -191,19 +205,41 @@ impl Table {
         let indexed = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
         let indexed = !rows(connection, indexed, [&table.name], |row| row.get::<_, i64>(0))?.is_empty();
         table.uniques.extend((!primary.is_empty() && !indexed).then_some(primary));
-        let sql = r#"SELECT name FROM pragma_index_list(?1, 'main') WHERE "unique" AND NOT partial"#;
-        for index in rows(connection, sql, [&table.name], |row| row.get::<_, String>(0))? {
-            let sql = "SELECT name, coll FROM pragma_index_xinfo(?1, 'main') WHERE key ORDER BY seqno";
-            let columns = rows(connection, sql, [&index], |row| <(Option<String>, String)>::try_from(row))?;
-            // An index that compares otherwise than its column lets in two values that the column takes for one.
-            let alike = |(name, collation): (Option<String>, String)| {
-                name.filter(|name| table.column(name).is_some_and(|column| same(&column.likeness.collation, &collation)))
-            };
-            let columns = columns.into_iter().map(alike).collect::<Option<Vec<String>>>();
-            table.uniques.extend(columns);
-        }
+        table.read_uniques(connection)?;
         table.strangers = table.strangers(connection)?;
         Ok(table)
+    }
+
+    fn read_uniques(&mut self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = r#"SELECT name, partial FROM pragma_index_list(?1, 'main') WHERE "unique""#;
+        for (index, partial) in rows(connection, sql, [&self.name], |row| <(String, bool)>::try_from(row))? {
+            let sql = "SELECT name, coll FROM pragma_index_xinfo(?1, 'main') WHERE key ORDER BY seqno";
+            let parts = rows(connection, sql, [&index], |row| <(Option<String>, String)>::try_from(row))?;
+            // An index that compares otherwise than its column lets in two values that the column takes for one.
+            let alike = |(name, collation): &(Option<String>, String)| {
+                let name = name.as_ref()?;
+                self.column(name).is_some_and(|column| same(&column.likeness.collation, collation)).then(|| name.clone())
+            };
+            match parts.iter().map(alike).collect::<Option<Vec<_>>>() {
+                Some(columns) if !partial => self.uniques.push(columns),
+                _ => {
+                    let columns = match parts.into_iter().map(|(name, _)| name).collect::<Option<_>>() {
+                        Some(named) => named,
+                        None => self.named_in(connection, &index)?,
+                    };
+                    self.partly_unique.push(PartlyUnique { name: index, columns });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns that an index's text names: of those in an expression SQLite tells nothing else.
+    fn named_in(&self, connection: &Connection, index: &str) -> Result<Vec<String>, StoreError> {
+        let sql = "SELECT lower(substr(sql, instr(sql, '('))) FROM main.sqlite_schema WHERE type = 'index' AND name = ?1";
+        let text = rows(connection, sql, [index], |row| row.get::<_, String>(0))?.concat();
+        let names = self.columns.iter().map(|column| &column.name);
+        Ok(names.filter(|name| text.contains(&name.to_ascii_lowercase())).cloned().collect())
     }
 
     fn strangers(&self, connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
@@ -276,6 +312,19 @@ impl Column {
     /// Whether its declared type has a word.
     pub(super) fn declares(&self, word: &str) -> bool {
         self.declared.to_ascii_uppercase().contains(word)
+    }
+
+    /// Whether it takes such a value: a row number is a whole number, and a STRICT table converts only what loses nothing.
+    pub(super) fn can_hold(&self, value: &Value) -> bool {
+        let is = |word: &str| (self.strict || self.row_number) && same(&self.declared, word);
+        match value {
+            Value::Null => true,
+            Value::Number(_) => !is("BLOB"),
+            Value::Text(text) if is("REAL") => text.trim().parse::<f64>().is_ok(),
+            Value::Text(text) if is("INT") || is("INTEGER") => text.trim().parse::<i64>().is_ok(),
+            Value::Text(_) => !is("BLOB"),
+            Value::Hash => !["BLOB", "REAL", "INT", "INTEGER"].into_iter().any(is),
+        }
     }
 
     /// Whether it is declared to hold a text.

@@ -12,8 +12,18 @@ impl Look<'_> {
             if set.path.is_none() && set.to == Value::Null {
                 self.can_be_null(&rule.table, std::slice::from_ref(&set.column), "set to null");
             }
+            self.can_hold(rule, set);
         }
         self.can_be_the_same(rule);
+    }
+
+    fn can_hold(&mut self, rule: &Rule, set: &Set) {
+        let column = self.shape.table(&rule.table).and_then(|table| table.column(&set.column)).filter(|_| set.path.is_none());
+        let Some(column) = column.filter(|column| !column.can_hold(&set.to)) else { return };
+        let what = if set.to == Value::Hash { "a hash, which is a text" } else { "what the plan writes there" };
+        let what = format!("\"{}\".\"{}\" is {} and cannot hold {what}", rule.table, set.column, column.declared);
+        let mend = Some("write \"null\" there or a value of its type, or delete these rows".to_owned());
+        self.found.push(Finding { kind: FindingKind::Misfit, what, mend });
     }
 
     /// A fixed value stands once in what is unique: the second row that is overwritten would be refused.
@@ -51,6 +61,24 @@ impl Look<'_> {
                 mend: Some(format!(
                     "delete these rows, or write \"null\" there; if no two rows can have the same \"{rest}\", name \"{}.{first}\" in \
                      accepted.columns",
+                    rule.table
+                )),
+            });
+        }
+        for unique in &table.partly_unique {
+            let Some(first) = unique.columns.iter().find(|column| is_fixed(rule, column)) else { continue };
+            if unique.columns.iter().any(nulled) || accepted(&first) {
+                continue;
+            }
+            found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "\"{}\" has the unique index \"{}\", on some rows or on what is made of its columns, and would have the same \
+                     \"{first}\" in each row that is overwritten: an import fails when two of them are the same there",
+                    rule.table, unique.name
+                ),
+                mend: Some(format!(
+                    "write \"hash\" or \"null\" there, or delete these rows; if it cannot be, name \"{}.{first}\" in accepted.columns",
                     rule.table
                 )),
             });

@@ -57,3 +57,48 @@ fn a_fixed_value_in_a_part_of_what_is_unique_is_told_unless_the_rest_keeps_rows_
         assert_eq!(told(unique, "", ""), Vec::<String>::new(), "{unique}");
     }
 }
+
+#[test]
+fn a_fixed_value_in_a_unique_index_of_some_rows_or_of_an_expression_is_told() {
+    let told = |index: &str, set: &str, accepted: &str| {
+        let sql = format!(
+            "CREATE TABLE fans (n INTEGER PRIMARY KEY, person INTEGER, Nick TEXT, born INTEGER);
+            CREATE INDEX fans_person ON fans (person); CREATE UNIQUE INDEX nick_once ON fans {index}"
+        );
+        let plan = format!("[[table]]\nname = 'fans'\naction = 'overwrite'\nset = [{set}]\n{EDGE}\n[accepted]\ncolumns = [{accepted}]");
+        found(&sql, &plan)
+    };
+    let gone = "{ column = 'nick', to = { text = 'gone' } }";
+    for index in ["(nick) WHERE born > 0", "(nick COLLATE NOCASE)", "(lower(nick))", "(born, trim(nick))"] {
+        let one = &told(index, gone, "")[..];
+        let [(FindingKind::Undecided, what, mend)] = one else { panic!("{index}: {one:?}") };
+        assert!(what.starts_with("\"fans\" has the unique index \"nick_once\""), "{what}");
+        assert!(mend.ends_with("name \"fans.Nick\" in accepted.columns"), "{mend}");
+        assert_eq!(told(index, gone, "'fans.nick'"), []);
+        assert_eq!(told(index, "{ column = 'nick', to = 'hash' }", ""), []);
+    }
+    assert_eq!(told("(born) WHERE nick <> ''", gone, ""), []);
+    assert_eq!(told("(born, lower(nick))", &format!("{gone}, {{ column = 'born', to = 'null' }}"), ""), []);
+}
+
+#[test]
+fn what_is_written_over_fits_the_type_that_a_strict_table_asks_for() {
+    let told = |strict: &str, declared: &str, to: &str| {
+        let sql =
+            format!("CREATE TABLE fans (n INTEGER PRIMARY KEY, person INTEGER, x {declared}) {strict}; CREATE INDEX f ON fans (person)");
+        let plan = format!("[[table]]\nname = 'fans'\naction = 'overwrite'\nset = [{{ column = 'x', to = {to} }}]\n{EDGE}");
+        misfit(&sql, &plan)
+    };
+    let mend = "write \"null\" there or a value of its type, or delete these rows";
+    let (gone, seven, number) = ("{ text = 'gone' }", "{ text = '7' }", "{ number = 7 }");
+    for (declared, to) in [("INT", gone), ("REAL", gone), ("BLOB", gone), ("BLOB", number)] {
+        let wrong = format!("\"fans\".\"x\" is {declared} and cannot hold what the plan writes there");
+        assert_eq!(told("STRICT", declared, to), format!("{wrong}; {mend}"), "{to}");
+        assert_eq!(told("", declared, to), "", "{declared}, {to}");
+    }
+    for (declared, to) in [("INT", seven), ("REAL", "{ text = '7.5' }"), ("TEXT", number), ("ANY", gone), ("INTEGER", "'null'")] {
+        assert_eq!(told("STRICT", declared, to), "", "{declared}, {to}");
+    }
+    let wrong = "\"fans\".\"x\" is INTEGER and cannot hold a hash, which is a text";
+    assert_eq!(told("STRICT", "INTEGER", "'hash'"), format!("{wrong}; {mend}"));
+}
