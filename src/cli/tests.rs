@@ -4,18 +4,6 @@ use clap::CommandFactory;
 
 use super::*;
 
-/// The commands whose work is wired above this module's own.
-#[derive(Debug, Parser)]
-#[command(name = "expunged")]
-enum Rest {
-    Serve(ServeArgs),
-    Demo(DemoArgs),
-    Check(CheckArgs),
-    Purge(PurgeArgs),
-    #[command(subcommand)]
-    Imports(ImportsCommand),
-}
-
 fn leaves(command: &clap::Command, found: &mut Vec<clap::Command>) {
     if command.has_subcommands() {
         command.get_subcommands().for_each(|inner| leaves(inner, found));
@@ -36,10 +24,8 @@ fn words(arguments: &str) -> Vec<String> {
 #[test]
 fn every_command_tells_its_exit_codes_and_every_argument_has_a_sentence() {
     Cli::command().debug_assert();
-    Rest::command().debug_assert();
     let mut commands = Vec::new();
     leaves(&Cli::command(), &mut commands);
-    leaves(&Rest::command(), &mut commands);
     assert!(commands.len() >= 14, "{}", commands.len());
     for command in commands {
         let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
@@ -55,13 +41,12 @@ fn every_command_tells_its_exit_codes_and_every_argument_has_a_sentence() {
 fn the_examples_in_the_helps_parse() {
     let mut commands = Vec::new();
     leaves(&Cli::command(), &mut commands);
-    leaves(&Rest::command(), &mut commands);
     let mut examples = 0;
     for command in commands {
         let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
         for line in after.lines().filter_map(|line| line.trim().strip_prefix("expunged ")) {
             let words = words(line.split("   ").next().unwrap_or(line));
-            let parsed = Rest::try_parse_from(&words).map(|_| ()).or_else(|_| Cli::try_parse_from(&words).map(|_| ()));
+            let parsed = Cli::try_parse_from(&words);
             assert!(parsed.is_ok(), "{words:?}: {}", parsed.unwrap_err());
             examples += 1;
         }
@@ -86,8 +71,30 @@ fn the_commands_in_the_readmes_console_blocks_parse() {
 }
 
 #[test]
+fn the_readmes_table_of_commands_has_each_command_and_no_other() {
+    let told = |line: &str| {
+        let line = line.strip_prefix("| `")?.split_once("` |")?.0.replace("\\|", "|");
+        let (name, more) = line.split_once(' ').unwrap_or((&line, ""));
+        // Subcommands come first, in small letters between bars; all else is arguments.
+        let inner = more.split(' ').take_while(|word| word.bytes().all(|c| c.is_ascii_lowercase() || c == b'|'));
+        let inner: Vec<_> = inner.filter(|word| *word != "|" && !word.is_empty()).map(|inner| format!("{name} {inner}")).collect();
+        Some(if inner.is_empty() { vec![name.to_owned()] } else { inner })
+    };
+    let table = include_str!("../../README.md").lines().skip_while(|line| !line.starts_with("| command |")).skip(2);
+    let mut told: Vec<String> = table.map_while(told).flatten().collect();
+    let mut there: Vec<String> = Vec::new();
+    for command in Cli::command().get_subcommands() {
+        let inner: Vec<_> = command.get_subcommands().map(|inner| format!("{} {}", command.get_name(), inner.get_name())).collect();
+        there.extend(if inner.is_empty() { vec![command.get_name().to_owned()] } else { inner });
+    }
+    told.sort();
+    there.sort();
+    assert_eq!(told, there);
+}
+
+#[test]
 fn an_address_or_two_ways_to_name_people_are_no_arguments() {
-    let refused = |words: &str| assert!(Rest::try_parse_from(format!("expunged {words}").split(' ')).is_err(), "{words}");
+    let refused = |words: &str| assert!(Cli::try_parse_from(format!("expunged {words}").split(' ')).is_err(), "{words}");
     refused("purge --tenant acme");
     refused("purge --tenant acme --email ann@x.example --account a --id b");
     refused("purge june.csv --tenant acme --email");
@@ -103,8 +110,8 @@ fn the_config_is_named_before_or_after_the_command_and_flags_have_three_states()
     for words in [["expunged", "--config", "c", "tenant", "list"], ["expunged", "tenant", "list", "--config", "c"]] {
         assert_eq!(Cli::try_parse_from(words).unwrap().config.as_deref(), Some(Path::new("c")));
     }
-    let flag = |more: &str| match Rest::try_parse_from(format!("expunged check f --tenant t{more}").split(' ')).unwrap() {
-        Rest::Check(args) => args.reading.do_not_track,
+    let flag = |more: &str| match Cli::try_parse_from(format!("expunged check f --tenant t{more}").split(' ')).unwrap().command {
+        Command::Check(args) => args.reading.do_not_track,
         other => panic!("{other:?}"),
     };
     assert_eq!((flag(""), flag(" --do-not-track"), flag(" --do-not-track=false")), (None, Some(true), Some(false)));
