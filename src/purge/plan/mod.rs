@@ -5,6 +5,7 @@
 mod circles;
 mod order;
 mod own;
+mod spelling;
 mod text;
 mod write;
 
@@ -351,17 +352,17 @@ impl Plan {
         self.rules.iter().filter(|rule| rule.action == Action::Overwrite).map(|rule| rule.table.as_str())
     }
 
-    /// The rule of a table.
+    /// The rule of a table, however it is spelled.
     #[must_use]
     pub fn rule(&self, table: &str) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.table == table)
+        self.rules.iter().find(|rule| rule.table.eq_ignore_ascii_case(table))
     }
 
-    /// Whether rows of a table can go.
+    /// Whether rows of a table can go, however it is spelled.
     #[must_use]
     pub fn deletes_from(&self, table: &str) -> bool {
-        self.subject.table == table
-            || self.account.as_ref().is_some_and(|account| account.table == table)
+        self.subject.table.eq_ignore_ascii_case(table)
+            || self.account.as_ref().is_some_and(|account| account.table.eq_ignore_ascii_case(table))
             || self.rule(table).is_some_and(Rule::deletes)
     }
 }

@@ -38,10 +38,11 @@ impl Plan {
         if !open.is_empty() {
             return Err(PlanFaults(open));
         }
-        let plan: Self = toml::from_str(text).map_err(|error| {
+        let mut plan: Self = toml::from_str(text).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(text, span.start));
             PlanFaults(vec![PlanFault { line, what: error.message().lines().collect::<Vec<_>>().join(", ") }])
         })?;
+        plan.spell_alike();
         match plan.children_first() {
             Ok(_) => Ok(plan),
             Err(PlanError::Wrong(wrong)) => Err(PlanFaults(vec![PlanFault { line: line_of_place(text, wrong.place), what: wrong.what }])),

@@ -14,5 +14,6 @@ mod oracle;
 mod overwrites;
 mod schemas;
 mod shared;
+mod spelling;
 mod words;
 mod world;

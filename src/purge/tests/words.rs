@@ -334,7 +334,7 @@ fn names_the_line_of_what_is_wrong() {
     let detached = edge.replace(" }]", ", action = 'detach' }]");
     check(
         &format!("[[table]]\nname = 'a'\naction = 'overwrite'\n{detached}\nset = [{{ column = 'P', to = {{ number = 0 }} }}]"),
-        "line 9: column \"P\" of \"a\" is in a reference that is detached, so it cannot be overwritten as well",
+        "line 9: column \"p\" of \"a\" is in a reference that is detached, so it cannot be overwritten as well",
     );
     check(
         "[[table]]\nname = 'a'\naction = 'delete'\nmatch = [{ column = 'm' }]",
@@ -381,7 +381,7 @@ fn one_place_of_a_list_is_written_over_only_where_it_is_what_was_found() {
     };
     for (found, set) in [("$.to[*]", "$.to[0]"), ("$.to", "$.to[0]"), ("$.to[*].mail", "$.to[0].mail"), ("$.to[10]", "$.to[1]")] {
         let refused = format!(
-            "line 9: \"{set}\" writes to one place of a list in \"a\".\"M\", and \"{found}\" finds addresses elsewhere, so that somebody \
+            "line 9: \"{set}\" writes to one place of a list in \"a\".\"m\", and \"{found}\" finds addresses elsewhere, so that somebody \
              else's would be written over; set the whole list, or match only where it writes"
         );
         assert_eq!(told(found, set), refused);
