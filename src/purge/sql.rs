@@ -482,7 +482,8 @@ fn mark_name(at: usize) -> String {
 /// Whether a key, as its own row spells it, is that of a target after this chunk. The unary plus keeps the column's affinity from hiding the ledger's index.
 fn is_later(key: &str) -> String {
     format!(
-        r#"(+{key} COLLATE BINARY > ?2 AND EXISTS (SELECT 1 FROM main.expunged_targets later WHERE later.import = ?1 AND later."key" > ?2 AND later."key" = +{key} AND later.gone = 0))"#
+        r#"(+{key} COLLATE BINARY > ?2 AND EXISTS (SELECT 1 FROM main.expunged_targets AS expunged_later
+        WHERE expunged_later.import = ?1 AND expunged_later."key" > ?2 AND expunged_later."key" = +{key} AND expunged_later.gone = 0))"#
     )
 }
 
