@@ -102,12 +102,15 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Every declared key to rows that go must have been thought of.
+    /// Every declared key to rows that go, or to columns that are changed, must have been thought of.
     pub(super) fn declared_keys(&mut self) {
         let mut found = Vec::new();
         for table in &self.shape.tables {
-            for key in table.keys.iter().filter(|key| self.plan.deletes_from(&key.parent)) {
-                found.extend(self.declared_key(table, key));
+            for key in &table.keys {
+                if self.plan.deletes_from(&key.parent) {
+                    found.extend(self.declared_key(table, key));
+                }
+                found.extend(self.key_to_what_changes(table, key));
             }
         }
         // The ledger's own refer to no table of the plan.
@@ -121,6 +124,21 @@ impl Look<'_> {
             }));
         }
         found.into_iter().for_each(|what| self.misfit(what));
+    }
+
+    /// A reference to a column that the plan writes over or sets to null would lead nowhere. An edge of the plan keeps its column.
+    fn key_to_what_changes(&self, table: &Table, key: &ForeignKey) -> Option<String> {
+        let plan = self.plan;
+        let written = plan.rule(&key.parent).into_iter().flat_map(|rule| rule.sets.iter().map(|set| &set.column));
+        let detached = plan.references().filter(|(from, edge)| same(from, &key.parent) && plan.detaches(from, edge));
+        let mut changed = written.chain(detached.flat_map(|(from, edge)| plan.own_columns(from, edge)));
+        let column = changed.find(|column| key.parent_columns.iter().any(|parent| same(parent, column)))?;
+        Some(format!(
+            "\"{0}\" ({1}) refers to \"{2}\".\"{column}\", which the plan changes; leave that column as it is, or delete the rows of \"{2}\"",
+            table.name,
+            key.columns.join(", "),
+            key.parent
+        ))
     }
 
     fn declared_key(&self, table: &Table, key: &ForeignKey) -> Option<String> {

@@ -358,6 +358,11 @@ impl Plan {
         self.rules.iter().find(|rule| rule.table.eq_ignore_ascii_case(table))
     }
 
+    /// Whether a table's reference is set to null: those of subjects and accounts always are.
+    pub(crate) fn detaches(&self, table: &str, edge: &Edge) -> bool {
+        self.rule(table).is_none_or(|rule| rule.action_of(edge) == Action::Detach)
+    }
+
     /// Whether rows of a table can go, however it is spelled.
     #[must_use]
     pub fn deletes_from(&self, table: &str) -> bool {

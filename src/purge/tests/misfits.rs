@@ -144,6 +144,22 @@ fn people_without_a_key_and_keys_that_are_real_numbers_are_refused_before_a_list
 }
 
 #[test]
+fn a_declared_key_to_a_column_that_the_plan_changes_is_told() {
+    let sql = "CREATE TABLE posts (id INTEGER PRIMARY KEY, person INTEGER, slug TEXT UNIQUE); CREATE INDEX p ON posts (person);
+        CREATE TABLE links (n INTEGER PRIMARY KEY, slug TEXT REFERENCES Posts (SLUG));
+        CREATE TABLE profiles (id INTEGER PRIMARY KEY, person INTEGER UNIQUE, nick TEXT UNIQUE);
+        CREATE TABLE pictures (n INTEGER PRIMARY KEY, person INTEGER REFERENCES profiles (person), nick TEXT REFERENCES profiles (nick));";
+    let by = "edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+    let slug = |to: &str| format!("[[table]]\nname = 'posts'\naction = 'overwrite'\nset = [{{ column = 'slug', to = {to} }}]\n{by}");
+    let told = "\"links\" (slug) refers to \"posts\".\"slug\", which the plan changes; leave that column as it is, or delete the rows of \"posts\"";
+    assert_eq!(misfit(sql, &slug("'hash'")), told);
+    assert_eq!(misfit(sql, &slug("'null'")), told);
+    let detached = format!("[[table]]\nname = 'profiles'\naction = 'detach'\norphans = 'keep'\n{by}");
+    let told = "\"pictures\" (person) refers to \"profiles\".\"person\", which the plan changes; leave that column as it is, or delete the rows of \"profiles\"";
+    assert_eq!(misfit(sql, &detached), told);
+}
+
+#[test]
 fn a_generated_column_can_be_read_and_cannot_be_changed() {
     let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, body TEXT, person INTEGER AS (json_extract(body, '$.person')));";
     let plan = |words: &str| {
