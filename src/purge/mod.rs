@@ -33,6 +33,7 @@ mod terms;
 mod tests;
 mod traces;
 mod undeclared;
+mod verify;
 mod work;
 
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey, TenantName};
