@@ -89,9 +89,10 @@ impl Accounts<'_> {
     }
 
     /// Deletes the accounts that were noted.
-    pub(super) fn delete(&self) -> Result<u64, PurgeError> {
+    pub(super) fn delete(&self) -> Result<(), PurgeError> {
         let doing = "delete the empty accounts";
-        Ok(self.connection.prepare_cached(&self.delete_emptied()).doing(doing)?.execute([]).doing(doing)? as u64)
+        self.connection.prepare_cached(&self.delete_emptied()).doing(doing)?.execute([]).doing(doing)?;
+        Ok(())
     }
 
     /// What deletes them.

@@ -3,13 +3,14 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, ffi};
 
-use super::accounts::{Accounts, Kept};
+use super::accounts::{Accounts, Emptied, Kept};
 use super::detach::Detaching;
 use super::exempt::Exemptions;
 use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
 use super::sql::RuleSteps;
 use super::terms::{CHUNK, EMPTIED, name};
+use super::verify::Heads;
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, State};
 use crate::store::ledger::{self, ImportRow, Progress, Suppression, SuppressionKind, Target};
@@ -83,14 +84,16 @@ impl Engine {
             ledger::mark_gone(transaction, row.id, key)?;
         }
         let mut total = row.progress.clone();
+        let before = self.heads(transaction)?;
         let account_rule = self.plan.account.as_ref();
         let accounts = account_rule.map(|rule| Accounts { people, rule, key: &self.key, connection: transaction });
+        let mut emptied = Emptied::default();
         if let Some(accounts) = &accounts {
             accounts.touch()?;
             for account in &accounts.wanted()? {
                 ledger::preserve(transaction, row.id, account)?;
             }
-            let emptied = accounts.doom(&Kept::Ledger(row.id))?;
+            emptied = accounts.doom(&Kept::Ledger(row.id))?;
             total.accounts_deleted += emptied.deleted;
             total.accounts_preserved += emptied.preserved;
         }
@@ -107,13 +110,17 @@ impl Engine {
                 detaching.accounts(accounts.rule, steps, &mut total)?;
                 detaching.forget(&accounts.rule.table, ("*", EMPTIED), &mut total)?;
             }
-            total.removed.add(&accounts.rule.table, accounts.delete()?);
+            accounts.delete()?;
+            total.removed.add(&accounts.rule.table, emptied.deleted);
         }
         if !self.plan.accepted.triggers.is_empty() {
             // A trigger may have written down where the plan finds it what has gone since, and another trigger on that.
             self.change_until_settled(transaction, row, last, &mut total)?;
         }
         self.verify(transaction, &row.tenant)?;
+        if let Some(before) = before {
+            self.verify_heads(transaction, before, Heads::of(survivors.customers, emptied.deleted))?;
+        }
         for suppression in &survivors.suppressions {
             total.suppressed += u64::from(ledger::suppress(transaction, &row.tenant, *suppression, row.id, at)?);
         }

@@ -233,6 +233,36 @@ fn what_a_trigger_keeps_from_being_written_over_or_deleted_stops_the_chunk() {
 }
 
 #[test]
+fn a_trigger_that_keeps_or_brings_back_or_takes_people_and_accounts_stops_the_chunk() {
+    let teams = "CREATE TABLE teams (name TEXT PRIMARY KEY); INSERT INTO teams VALUES ('red'), ('blue');
+        ALTER TABLE people ADD COLUMN team TEXT; UPDATE people SET team = iif(id = 1, 'red', 'blue');";
+    let account = "[account]\ntable = 'teams'\ncolumns = ['name']\nsubject_columns = ['team']\n";
+    let came = |trigger: &str| {
+        let world = world(&format!("{teams} CREATE TRIGGER meddles {trigger};"), &format!("{account}[accepted]\ntriggers = ['meddles']"));
+        let import = world.begin(&world.matched(&rows(&["one@x.example"]), Settings::default()));
+        let before = (world.dump("people"), world.dump("teams"));
+        let came = world.engine.chunk(&mut world.open(), import, 10, at(1));
+        assert!(came.is_ok() || (world.dump("people"), world.dump("teams")) == before, "{trigger}");
+        came.map(|_| world.dump("teams"))
+    };
+    let again = "AFTER DELETE ON people BEGIN INSERT INTO people VALUES";
+    for (table, trigger) in [
+        ("people", format!("{again} (old.id, old.owner, old.mail, old.team); END")),
+        ("people", format!("{again} (77, old.owner, old.mail, old.team); END")),
+        ("teams", "BEFORE DELETE ON teams BEGIN SELECT RAISE(IGNORE); END".to_owned()),
+        ("teams", "AFTER DELETE ON teams BEGIN INSERT INTO teams VALUES (old.name); END".to_owned()),
+        ("teams", "AFTER DELETE ON teams BEGIN INSERT INTO teams VALUES (upper(old.name)); END".to_owned()),
+    ] {
+        let failed = came(&trigger);
+        assert!(matches!(&failed, Err(PurgeError::StillThere(told)) if told == table), "{trigger}: {failed:?}");
+    }
+    let others = came("AFTER DELETE ON people BEGIN DELETE FROM people WHERE id = 5; END");
+    assert!(matches!(&others, Err(PurgeError::TookOthers(told)) if told == "people"), "{others:?}");
+    let tidy = came("AFTER DELETE ON people BEGIN DELETE FROM teams WHERE name NOT IN (SELECT team FROM people); END");
+    assert_eq!(tidy.unwrap(), "teams|blue\n");
+}
+
+#[test]
 fn a_constraint_that_forbids_what_the_plan_does_is_told_with_the_table_and_what_to_change() {
     let failed = |rest: &str| {
         let sql = format!(
