@@ -391,7 +391,7 @@ impl Person {
     /// Everything by which others may name this person.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         let key = match &self.key {
-            Key::Text(key) => Some(&**key).filter(|key| self.id.as_deref() != Some(key)),
+            Key::Text(key) => std::str::from_utf8(key).ok().filter(|key| self.id.as_deref() != Some(key)),
             Key::Integer(_) | Key::Blob(_) => None,
         };
         [&self.address, &self.account, &self.id].into_iter().filter_map(Option::as_deref).chain(key)

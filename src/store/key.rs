@@ -11,8 +11,8 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 pub enum Key {
     /// An integer.
     Integer(i64),
-    /// A text.
-    Text(Box<str>),
+    /// A text, by its bytes as they are: SQLite lets in some that are not UTF-8.
+    Text(Box<[u8]>),
     /// A blob, such as a UUID.
     Blob(Box<[u8]>),
 }
@@ -28,7 +28,7 @@ impl ToSql for Key {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
             Self::Integer(n) => ValueRef::Integer(*n),
-            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Text(text) => ValueRef::Text(text),
             Self::Blob(bytes) => ValueRef::Blob(bytes),
         }))
     }
@@ -38,7 +38,7 @@ impl FromSql for Key {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         match value {
             ValueRef::Integer(n) => Ok(Self::Integer(n)),
-            ValueRef::Text(_) => Ok(Self::Text(value.as_str()?.into())),
+            ValueRef::Text(text) => Ok(Self::Text(text.into())),
             ValueRef::Blob(bytes) => Ok(Self::Blob(bytes.into())),
             ValueRef::Null | ValueRef::Real(_) => Err(FromSqlError::InvalidType),
         }

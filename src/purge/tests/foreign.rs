@@ -96,6 +96,21 @@ fn an_address_that_is_no_text_stops_nobody_elses_erasure() {
 }
 
 #[test]
+fn a_text_key_that_is_not_utf_8_stops_nobody_elses_erasure_nor_its_own() {
+    for chunk in [1, 10] {
+        let world = shop();
+        world.sql("INSERT INTO user VALUES (CAST(x'ff41' AS TEXT), 'cat@x.example', 3, 1), ('nul' || char(0) || 'x', 'dan@x.example', 3, 2)");
+        world.sql("INSERT INTO orders VALUES (20, CAST(x'ff41' AS TEXT), NULL), (21, CAST(x'ff42' AS TEXT), NULL)");
+        let matched = world.matched(&rows(&["ann@x.example", "cat@x.example", "3/2"]), Settings::default());
+        let (_, checked) = world.checked(&matched);
+        assert_eq!(checked.outcomes, [Outcome::Deleted; 3]);
+        assert_eq!(world.purge(&matched, chunk), checked, "chunks of {chunk}");
+        assert!(!world.dump("user").contains("cat@") && !world.dump("orders").contains("orders|20|"), "{}", world.dump("*"));
+        assert!(world.dump("orders").contains("orders|21|"), "a key of other bytes");
+    }
+}
+
+#[test]
 fn shows_the_scrub_the_text_key_and_other_addresses_by_which_other_tables_may_name_a_person() {
     let world = shop();
     world.open();
