@@ -13,8 +13,8 @@ use super::import::Step;
 use super::{Fault, Pipeline};
 use crate::domain::{ImportId, State};
 use crate::purge::{Fit, PlanError, PurgeError};
-use crate::store::StoreError;
 use crate::store::ledger::{self, ImportRow};
+use crate::store::{Doing, StoreError};
 
 /// The stable code of an import that waits for its plan.
 const REASON: &str = "plan_does_not_fit";
@@ -165,8 +165,7 @@ fn shape_version(connection: &Connection) -> Result<i64, StoreError> {
 }
 
 fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {
-    let found = connection.pragma_query_value(None, name, |row| row.get(0));
-    found.map_err(|source| StoreError::Sqlite { doing: "look whether the database changed", source })
+    connection.pragma_query_value(None, name, |row| row.get(0)).doing("look whether the database changed")
 }
 
 #[cfg(test)]

@@ -232,13 +232,11 @@ fn change_table(
 /// SQLite names the constraint, and not what in the plan runs into it.
 fn forbidden(table: &str, error: PurgeError) -> PurgeError {
     let source = match error {
-        PurgeError::Store(StoreError::Sqlite { source, .. }) if source.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
-            source
-        }
+        PurgeError::Store(StoreError::Sqlite { source, .. }) if source.code() == Some(ErrorCode::ConstraintViolation) => source,
         other => return other,
     };
     let unique = [ffi::SQLITE_CONSTRAINT_UNIQUE, ffi::SQLITE_CONSTRAINT_PRIMARYKEY];
-    let mend = if source.sqlite_error().is_some_and(|error| unique.contains(&error.extended_code)) {
+    let mend = if source.number().is_some_and(|number| unique.contains(&number)) {
         "two of them would be the same in what is unique; delete them, or write \"null\" or \"hash\" there instead of a fixed value"
     } else {
         "give the table another action, or other values to write, or change the constraint"

@@ -37,7 +37,7 @@ mod verify;
 mod work;
 
 use crate::domain::{Flags, IdentityKey, RowError, SubjectKey, TenantName};
-use crate::store::StoreError;
+use crate::store::{Refusal, StoreError};
 
 pub use brake::{Brake, Held, Passed};
 pub use check::Checked;
@@ -108,7 +108,7 @@ pub enum PurgeError {
         /// What to change.
         mend: &'static str,
         /// What SQLite says.
-        source: rusqlite::Error,
+        source: Refusal,
     },
     /// Accepted triggers write down again what the plan deletes. The chunk was rolled back.
     #[error(

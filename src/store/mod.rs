@@ -7,6 +7,7 @@ pub mod ledger;
 pub mod schema;
 
 mod key;
+mod refusal;
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +21,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 pub use key::Key;
+pub use refusal::Refusal;
 
 /// What `Store::open` may add to the database.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,7 +66,7 @@ pub enum StoreError {
         doing: &'static str,
         /// Why.
         #[source]
-        source: rusqlite::Error,
+        source: Refusal,
     },
     /// A setting that secrecy or durability rests on did not take.
     #[error("SQLite keeps \"{pragma}\" at \"{found}\", not \"{wanted}\"")]
@@ -111,7 +113,7 @@ impl StoreError {
     #[must_use]
     pub fn busy(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. }
-            if matches!(source.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)))
+            if matches!(source.code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)))
     }
 }
 
@@ -122,7 +124,7 @@ pub(crate) trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, rusqlite::Error> {
     fn doing(self, doing: &'static str) -> Result<T, StoreError> {
-        self.map_err(|source| StoreError::Sqlite { doing, source })
+        self.map_err(|error| StoreError::Sqlite { doing, source: error.into() })
     }
 }
 
@@ -404,7 +406,8 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    Connection::open_with_flags(path, flags).map_err(|source| StoreError::Open { path: path.to_owned(), source: source.into() })
+    Connection::open_with_flags(path, flags)
+        .map_err(|error| StoreError::Open { path: path.to_owned(), source: Refusal::from(error).into() })
 }
 
 /// What every connection has, readers included.

@@ -9,7 +9,7 @@ use super::super::plan::Tenancy;
 use super::super::{Engine, PurgeError};
 use super::{Finding, FindingKind, Look};
 use crate::domain::TenantName;
-use crate::store::{Doing, StoreError};
+use crate::store::{Doing, Refusal, StoreError};
 
 impl Look<'_> {
     /// Rows with a collation that is not SQLite's own cannot be deleted. Whether others can be changed, SQLite says itself.
@@ -78,10 +78,7 @@ impl Engine {
         let mut found: Vec<Finding> = Vec::new();
         for (table, sql) in statements {
             let Err(error) = connection.prepare(&sql) else { continue };
-            let why = match &error {
-                rusqlite::Error::SqlInputError { msg, .. } | rusqlite::Error::SqliteFailure(_, Some(msg)) => msg.clone(),
-                _ => return Err(error).doing("compile what the plan does"),
-            };
+            let why = Refusal::from(error);
             let finding = Finding {
                 kind: FindingKind::Misfit,
                 what: format!("the rows of \"{table}\" cannot be changed: {why}"),

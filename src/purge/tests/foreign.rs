@@ -99,7 +99,9 @@ fn an_address_that_is_no_text_stops_nobody_elses_erasure() {
 fn a_text_key_that_is_not_utf_8_stops_nobody_elses_erasure_nor_its_own() {
     for chunk in [1, 10] {
         let world = shop();
-        world.sql("INSERT INTO user VALUES (CAST(x'ff41' AS TEXT), 'cat@x.example', 3, 1), ('nul' || char(0) || 'x', 'dan@x.example', 3, 2)");
+        world.sql(
+            "INSERT INTO user VALUES (CAST(x'ff41' AS TEXT), 'cat@x.example', 3, 1), ('nul' || char(0) || 'x', 'dan@x.example', 3, 2)",
+        );
         world.sql("INSERT INTO orders VALUES (20, CAST(x'ff41' AS TEXT), NULL), (21, CAST(x'ff42' AS TEXT), NULL)");
         let matched = world.matched(&rows(&["ann@x.example", "cat@x.example", "3/2"]), Settings::default());
         let (_, checked) = world.checked(&matched);

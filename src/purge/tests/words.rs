@@ -280,9 +280,33 @@ fn a_constraint_that_forbids_what_the_plan_does_is_told_with_the_table_and_what_
     let told = "rows of \"votes\" cannot be changed as the plan says: ";
     let unique =
         "two of them would be the same in what is unique; delete them, or write \"null\" or \"hash\" there instead of a fixed value";
-    assert_eq!(failed("UNIQUE (person, post)"), format!("{told}{unique}: UNIQUE constraint failed: votes.person, votes.post"));
+    let refused = "UNIQUE constraint failed: votes.person, votes.post (SQLite's code 2067)";
+    assert_eq!(failed("UNIQUE (person, post)"), format!("{told}{unique}: {refused}"));
     let check = failed("CHECK (person > 0)");
     assert!(check.starts_with(&format!("{told}give the table another action")) && check.contains("CHECK constraint failed"), "{check}");
+}
+
+#[test]
+fn the_words_of_a_trigger_that_refuses_are_passed_on_unless_they_may_hold_an_address() {
+    let failed = |on: &str, words: &str| {
+        let sql = format!(
+            "CREATE TABLE votes (person INTEGER, mail TEXT); INSERT INTO votes VALUES (1, 'one@x.example');
+             CREATE TRIGGER locked BEFORE DELETE ON {on} BEGIN SELECT RAISE(ABORT, {words}); END"
+        );
+        let plan = "[[table]]\nname = 'votes'\naction = 'delete'
+            edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]\n[accepted]\ntriggers = ['locked']";
+        let world = world(&sql, plan);
+        let import = world.begin(&world.matched(&rows(&["one@x.example"]), Settings::default()));
+        let failed = world.engine.chunk(&mut world.open(), import, 10, at(1)).unwrap_err();
+        assert!(!format!("{failed:?}").contains('@'), "{failed:?}");
+        crate::telemetry::chain(&failed)
+    };
+    for on in ["votes", "people"] {
+        let told = failed(on, "'no: ' || old.mail");
+        assert!(told.ends_with("a trigger refused it, in words that may hold an address (SQLite's code 1811)"), "{told}");
+        let told = failed(on, "'closed in May'");
+        assert!(told.ends_with(": closed in May (SQLite's code 1811)"), "{told}");
+    }
 }
 
 #[test]
