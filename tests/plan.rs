@@ -275,7 +275,11 @@ fn people_are_rehearsed_and_erased_by_hand_before_any_daemon_has_seen_the_databa
     let list = world.write("june.csv", "Customer Email\nperson1@mail.example\nperson2@mail.example\n");
     let list = list.to_str().unwrap();
     world.run(&["check", list, "--tenant", "acme"]).exits(0).says("2 would delete");
-    assert_eq!(count(&c, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'expunged%'"), 0, "a check leaves no trace");
+    world.run(&["imports", "list"]).exits(0).says("no imports yet");
+    world.run(&["imports", "show", "1"]).exits(4).warns("no import 1");
+    world.run(&["exemptions", "list"]).exits(0).says("no exemptions");
+    world.run(&["suppressions", "list"]).exits(0).says("nobody is suppressed");
+    assert_eq!(count(&c, "SELECT count(*) FROM sqlite_schema WHERE name LIKE 'expunged%'"), 0, "to look leaves no trace");
     world.run(&["purge", list, "--tenant", "acme", "--yes", "1"]).exits(6).warns("2 people would be erased");
     world.run(&["purge", list, "--tenant", "acme", "--yes", "2"]).exits(0);
     assert_eq!(count(&c, "SELECT count(*) FROM Customer WHERE CustomerId IN (1, 2)"), 0);

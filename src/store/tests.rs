@@ -43,6 +43,17 @@ fn every_connection_has_the_settings_that_secrecy_rests_on() {
 }
 
 #[test]
+fn a_database_without_a_ledger_reads_as_one_with_an_empty_ledger() {
+    let (_folder, path) = folder();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY)").unwrap();
+    let store = Store::open_read_only(&path, OPTIONS).unwrap();
+    assert!(ledger::list(store.connection(), None, 10).unwrap().is_empty());
+    assert!(ledger::get(store.connection(), ImportId(1)).unwrap().is_none());
+    assert!(ledger::exemptions(store.connection(), None).unwrap().is_empty());
+    assert!(ledger::suppression_counts(store.connection(), None).unwrap().is_empty());
+}
+
+#[test]
 fn says_which_setting_did_not_take() {
     let (_folder, path) = folder();
     let store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();

@@ -138,6 +138,9 @@ pub struct ImportRow {
 
 pub(super) fn select(connection: &Connection, rest: &str, parameters: impl rusqlite::Params) -> Result<Vec<ImportRow>, StoreError> {
     let doing = "read the imports";
+    if !super::stands(connection)? {
+        return Ok(Vec::new());
+    }
     let columns = r#"id, tenant, file, mode, state, reason, message, origin, requested_by, request_case, settings, map, seams,
         expected_sha256, refusal, reading, bytes, sha256, dialect, received_at, started_at, finished_at, "plan", cursor, tally, removed, detached, overwritten, accounts_deleted,
         accounts_preserved, suppressed, warnings, errors, errors_omitted, report, report_sha256, archived, attempts"#;
