@@ -317,3 +317,28 @@ fn a_command_of_another_user_stops_and_says_how_to_run_it() {
     world.expunged(["init", "theirs"]).exits(1).warns("sudo -u '#3999999999'");
     assert!(!world.path("theirs/data").exists());
 }
+
+#[test]
+fn a_database_that_cannot_be_written_is_named_with_whose_it_is() {
+    let world = World::initialised();
+    if !rustix::process::geteuid().is_root() {
+        return; // Only root can run a command as another user.
+    }
+    world.key_pair("ed", &["-t", "ed25519"]);
+    world.expunged(["tenant", "add", "acme", "--key", "ed.pub"]).exits(0);
+    rusqlite::Connection::open(world.path("app.db")).unwrap().execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY)").unwrap();
+    world.write("plan.toml", "[subject]\ntable = \"users\"\nkey = \"id\"\ntenancy = { sole = \"acme\" }\n");
+    let config = world.read("expunged.toml").replace("database = \"\"", "database = \"app.db\"");
+    world.write("expunged.toml", config.replace("\nplan = \"\"", "\nplan = \"plan.toml\""));
+    world.run("chown", ["-R", "nobody", "."]).exits(0);
+    std::os::unix::fs::chown(world.path("app.db"), Some(0), None).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=nobody", "--clear-groups", env!("CARGO_BIN_EXE_expunged"), "exemptions", "remove", "1"]);
+    command.current_dir(world.path(""));
+    world
+        .finish(command)
+        .exits(1)
+        .warns("app.db\", or the files that SQLite keeps beside it: attempt to write a readonly database")
+        .warns("the file belongs to user \"root\" with mode 644, its folder to user \"nobody\"")
+        .warns("this command runs as user \"nobody\"");
+}

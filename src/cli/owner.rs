@@ -34,6 +34,19 @@ pub(super) fn hint_if_denied(failure: Failure, file: &Path, command_line: &[OsSt
     }
 }
 
+/// Adds whose a file and its folder are, where they could not be written, and what lets this user write them.
+pub(super) fn hint_whose(failure: Failure, file: &Path) -> Failure {
+    let whose = |path: &Path| {
+        let meta = std::fs::metadata(path).ok()?;
+        Some(format!("{} with mode {:o}", user(meta.uid()), meta.mode() & 0o7777))
+    };
+    let (Some(of_file), Some(of_folder)) = (whose(file), file.parent().and_then(whose)) else { return failure };
+    let me = user(rustix::process::geteuid().as_raw());
+    failure
+        .hint(format!("the file belongs to {of_file}, its folder to {of_folder}, and this command runs as {me}: let it write both"))
+        .hint("in the systemd unit, ReadWritePaths must name the folder; see: expunged plan check")
+}
+
 /// A command line as it can be typed.
 pub(super) fn shell_line<'w>(words: impl IntoIterator<Item = &'w OsStr>) -> String {
     words.into_iter().map(shell_word).collect::<Vec<_>>().join(" ")

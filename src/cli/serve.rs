@@ -4,9 +4,10 @@ use std::error::Error;
 
 use russh::keys::HashAlg;
 
-use super::{Exit, Failure, Scene, ServeArgs};
+use super::{Exit, Failure, Scene, ServeArgs, owner};
 use crate::config::{Config, read_host_key, read_identity_key};
 use crate::daemon::{self, Daemon, StartError};
+use crate::store::StoreError;
 use crate::{sftp, shutdown, telemetry};
 
 pub(super) fn run(scene: &Scene, args: &ServeArgs) -> Result<Exit, Failure> {
@@ -77,6 +78,7 @@ pub(super) fn failure(error: StartError) -> Failure {
         failure = failure.because(cause);
     }
     match error {
+        StartError::Store(StoreError::Unwritable { path, .. }) => owner::hint_whose(failure, &path),
         StartError::Locked(_) => failure.hint("stop it first; commands reach it while it runs"),
         StartError::File { .. } => failure.hint("make a data folder with: expunged init DIR"),
         StartError::PlanFile { .. } => {

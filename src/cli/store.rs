@@ -1,6 +1,6 @@
 //! The store as commands open it: at one place, with words for what can go wrong.
 
-use super::{Failure, files, serve};
+use super::{Failure, files, owner, serve};
 use crate::config::{Config, SecretError, read_identity_key};
 use crate::daemon;
 use crate::domain::IdentityKey;
@@ -49,7 +49,10 @@ pub(super) fn failure(error: &StoreError) -> Failure {
         return Failure::failed("another program holds the store's lock: a command, the daemon or an application")
             .hint("nothing was changed; run the command again when it is done");
     }
-    because(error)
+    match error {
+        StoreError::Unwritable { path, .. } => owner::hint_whose(because(error), path),
+        _ => because(error),
+    }
 }
 
 /// An error and its causes.

@@ -18,7 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 pub use key::Key;
 pub use refusal::Refusal;
@@ -58,6 +58,15 @@ pub enum StoreError {
         /// Why: the file system's word, or SQLite's.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The file cannot be written, or the folder to which its journal or its log goes. In WAL mode SQLite needs that to read, too.
+    #[error("cannot write \"{path}\", or the files that SQLite keeps beside it")]
+    Unwritable {
+        /// The store's file.
+        path: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: Refusal,
     },
     /// SQLite refused.
     #[error("cannot {doing}")]
@@ -113,7 +122,17 @@ impl StoreError {
     #[must_use]
     pub fn busy(&self) -> bool {
         matches!(self, Self::Sqlite { source, .. }
-            if matches!(source.code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)))
+            if matches!(source.code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)))
+    }
+
+    /// The same where a store was to be opened: it is the file that cannot be written.
+    fn on_opening(self, path: &Path) -> Self {
+        match self {
+            Self::Sqlite { source, .. } if matches!(source.code(), Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen)) => {
+                Self::Unwritable { path: path.to_owned(), source }
+            }
+            other => other,
+        }
     }
 }
 
@@ -184,6 +203,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`]: the file, SQLite, a setting that did not take, or tables of a newer program.
     pub fn open(path: &Path, create: Create, options: Options) -> Result<Self, StoreError> {
+        Self::open_to_write(path, create, options).map_err(|error| error.on_opening(path))
+    }
+
+    fn open_to_write(path: &Path, create: Create, options: Options) -> Result<Self, StoreError> {
         if create == Create::Builtin {
             make_file(path)?;
         }
@@ -221,7 +244,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sweep = (!beside(path, "-wal").exists()).then(|| Sweep(path.to_owned()));
         let connection = connect(path, flags)?;
-        settings(&connection, options)?;
+        settings(&connection, options).map_err(|error| error.on_opening(path))?;
         Ok(Self { connection, busy: Duration::from_millis(options.busy_ms), lowered: false, _sweep: sweep })
     }
 

@@ -54,6 +54,21 @@ fn a_database_without_a_ledger_reads_as_one_with_an_empty_ledger() {
 }
 
 #[test]
+fn a_file_that_cannot_be_written_is_named() {
+    let (_folder, path) = folder();
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE users (id INTEGER PRIMARY KEY)").unwrap();
+    // Permissions do not bind root. A version for writing that SQLite does not know does: its file format, section 1.3.3.
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[18] = 3;
+    std::fs::write(&path, bytes).unwrap();
+    let error = Store::open(&path, Create::LedgerOnly, OPTIONS).unwrap_err();
+    let told =
+        format!("cannot write \"{}\", or the files that SQLite keeps beside it: attempt to write a readonly database", path.display());
+    assert_eq!(crate::telemetry::chain(&error), format!("{told} (SQLite's code 8)"));
+    assert!(Store::open_read_only(&path, OPTIONS).is_ok());
+}
+
+#[test]
 fn says_which_setting_did_not_take() {
     let (_folder, path) = folder();
     let store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();
