@@ -229,7 +229,7 @@ fn tree(steps: &[WorkStep], table: &str, indent: &str, above: &mut Vec<String>, 
 }
 
 fn open(path: &Path) -> Result<Store, Failure> {
-    if !path.is_file() {
+    if !path.exists() {
         return Err(Failure::not_found(format!("no database \"{}\"", path.display())));
     }
     Store::open_read_only(path, Options::default()).map_err(|error| store_failure(&error))

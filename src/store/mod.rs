@@ -429,6 +429,10 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    // SQLite would wait for ever for someone to write to a pipe.
+    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return Err(StoreError::Open { path: path.to_owned(), source: "it is no ordinary file".into() });
+    }
     Connection::open_with_flags(path, flags)
         .map_err(|error| StoreError::Open { path: path.to_owned(), source: Refusal::from(error).into() })
 }

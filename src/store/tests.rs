@@ -69,6 +69,23 @@ fn a_file_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn what_is_no_ordinary_file_is_refused_and_not_waited_for() {
+    let (folder, path) = folder();
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
+    for path in [path.as_path(), Path::new("/dev/zero"), folder.path()] {
+        let told = format!("cannot open the store \"{}\": it is no ordinary file", path.display());
+        for opened in [
+            Store::open(path, Create::Builtin, OPTIONS),
+            Store::open(path, Create::LedgerOnly, OPTIONS),
+            Store::open_read_only(path, OPTIONS),
+        ] {
+            assert_eq!(crate::telemetry::chain(&opened.unwrap_err()), told);
+        }
+    }
+}
+
+#[test]
 fn says_which_setting_did_not_take() {
     let (_folder, path) = folder();
     let store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();
