@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Action, Compare, Edge, Orphans, Plan, Rule, Subject, Tenancy, Value};
+use crate::telemetry::printable;
 
 /// What marks a choice that is still to be made.
 pub(super) const CHOOSE: &str = "CHOOSE";
@@ -140,7 +141,8 @@ fn edges(text: &mut String, edges: &[Edge], open: &[(usize, Vec<&str>)]) {
 
 fn comment(text: &mut String, lines: &[String]) {
     for line in lines {
-        let _ = writeln!(text, "# {line}");
+        // A line break in a table's name would end the comment.
+        let _ = writeln!(text, "# {}", printable(line));
     }
 }
 

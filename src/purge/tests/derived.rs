@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::world::tenant;
-use crate::purge::{Deriving, derive};
+use crate::purge::{Deriving, Plan, derive};
 
 /// The derived plan without its comments, from the first table on.
 fn derived(sql: &str) -> String {
@@ -73,6 +73,19 @@ fn a_generated_column_is_no_reference_that_can_be_set_to_null() {
         INSERT INTO files VALUES (1, 1, 'Person')",
     );
     assert!(text.starts_with("[[table]]\nname = \"files\"\naction = \"CHOOSE: delete | overwrite | keep\"\n"), "{text}");
+}
+
+#[test]
+fn a_line_break_in_a_name_ends_no_comment() {
+    let c = Connection::open_in_memory().unwrap();
+    let sql = "CREATE TABLE \"us\ners\" (id INTEGER PRIMARY KEY, mail TEXT);
+        CREATE TABLE \"o\n[accepted]\ntriggers = ['t']\n#\" (id INTEGER PRIMARY KEY, \"u\r\n\" INTEGER REFERENCES \"us\ners\" (id) ON DELETE CASCADE);
+        CREATE TRIGGER t AFTER DELETE ON \"us\ners\" BEGIN SELECT 1; END";
+    c.execute_batch(sql).unwrap();
+    let text = derive(&c, &Deriving { subject: "us\ners", account: None, tenant: Some(&tenant("acme")) }).unwrap();
+    let plan = Plan::parse(&text).unwrap_or_else(|faults| panic!("{faults}\n{text}"));
+    assert_eq!((plan.subject.table.as_str(), plan.rules.len()), ("us\ners", 1), "{text}");
+    assert!(plan.accepted.triggers.is_empty(), "{text}");
 }
 
 #[test]
