@@ -149,7 +149,7 @@ impl Shape {
         self.tables.iter().find(|table| same(&table.name, name))
     }
 
-    /// Tables as they are written where they are made; a key without columns means the other's primary key.
+    /// Tables as they are written where they are made; a key without columns means the other's primary key, and one declared twice is one.
     fn name_parents(&mut self) {
         let primary: Vec<(String, Vec<String>)> = self.tables.iter().map(|table| (table.name.clone(), table.primary_key())).collect();
         for key in self.tables.iter_mut().chain(&mut self.reserved).flat_map(|table| &mut table.keys) {
@@ -160,6 +160,7 @@ impl Shape {
                 }
             }
         }
+        self.tables.iter_mut().chain(&mut self.reserved).for_each(Table::merge_keys);
     }
 }
 
@@ -208,6 +209,19 @@ impl Table {
         table.read_uniques(connection)?;
         table.strangers = table.strangers(connection)?;
         Ok(table)
+    }
+
+    /// Where two say different things of what becomes of a row, the schema does not say.
+    fn merge_keys(&mut self) {
+        let mut keys: Vec<ForeignKey> = Vec::new();
+        for key in self.keys.drain(..) {
+            match keys.iter_mut().find(|known| known.parent == key.parent && known.pairs() == key.pairs()) {
+                Some(known) if known.on_delete == key.on_delete => {}
+                Some(known) => "NO ACTION".clone_into(&mut known.on_delete),
+                None => keys.push(key),
+            }
+        }
+        self.keys = keys;
     }
 
     fn read_uniques(&mut self, connection: &Connection) -> Result<(), StoreError> {
@@ -277,6 +291,16 @@ impl Table {
     /// Whether no two rows have the same values in these columns.
     pub(super) fn is_unique(&self, columns: &[String]) -> bool {
         self.uniques.iter().any(|unique| unique.iter().all(|one| columns.iter().any(|column| same(column, one))))
+    }
+}
+
+impl ForeignKey {
+    /// Its columns with the other's, in an order of their own.
+    fn pairs(&self) -> Vec<(String, String)> {
+        let pairs = std::iter::zip(&self.columns, &self.parent_columns);
+        let mut pairs: Vec<_> = pairs.map(|(from, to)| (from.to_ascii_lowercase(), to.to_ascii_lowercase())).collect();
+        pairs.sort();
+        pairs
     }
 }
 

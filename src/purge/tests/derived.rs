@@ -76,6 +76,16 @@ fn a_generated_column_is_no_reference_that_can_be_set_to_null() {
 }
 
 #[test]
+fn a_key_that_is_declared_twice_is_one_and_a_choice_where_the_two_differ() {
+    let orders = |keys: &str| derived(&format!("CREATE TABLE orders (id INTEGER PRIMARY KEY, person INTEGER {keys})"));
+    let edges = "edges = [\n    { columns = [\"person\"], parent = \"people\", parent_columns = [\"id\"] },\n]\n";
+    let open = format!("[[table]]\nname = \"orders\"\naction = \"CHOOSE: delete | detach | overwrite\"\n{edges}");
+    assert_eq!(orders("REFERENCES people (id) ON DELETE CASCADE REFERENCES people (id) ON DELETE SET NULL"), open);
+    let goes = format!("[[table]]\nname = \"orders\"\naction = \"delete\"\n{edges}");
+    assert_eq!(orders("REFERENCES people ON DELETE CASCADE REFERENCES People (id) ON DELETE CASCADE"), goes);
+}
+
+#[test]
 fn a_line_break_in_a_name_ends_no_comment() {
     let c = Connection::open_in_memory().unwrap();
     let sql = "CREATE TABLE \"us\ners\" (id INTEGER PRIMARY KEY, mail TEXT);
