@@ -51,6 +51,7 @@ pub struct Deriving<'a> {
 pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, DeriveError> {
     let Deriving { subject, account, tenant } = *of;
     let mut shape = Shape::read(connection)?;
+    let mismatched = shape.take_mismatched_keys();
     let addresses = address_columns(connection, &shape)?;
     let table = shape.table(subject).ok_or_else(|| DeriveError::NoTable(subject.to_owned()))?;
     let key = key_of(table, &addresses).ok_or_else(|| DeriveError::NoKey(table.name.clone()))?;
@@ -77,7 +78,8 @@ pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, Deri
     let mut comments = Vec::new();
     reach(&shape, &addresses, &undeclared, &mut plan, &mut comments);
     by_address(&addresses, &mut plan, &mut comments);
-    let head = head::head(connection, &shape, table, &addresses, &undeclared, &plan)?;
+    let mut head = head::head(connection, &shape, table, &addresses, &undeclared, &plan)?;
+    head::say_mismatched(&mismatched, &plan, &mut head);
     let text = write_plan(&plan, &head, &comments);
     let sole = format!("tenancy = {{ sole = \"{open_tenant}\" }}");
     Ok(if tenant.is_some() {

@@ -149,6 +149,24 @@ impl Shape {
         self.tables.iter().find(|table| same(&table.name, name))
     }
 
+    /// Takes out the keys that SQLite calls a mismatch, each with its table: what they lead to is not there, or not unique together.
+    pub(super) fn take_mismatched_keys(&mut self) -> Vec<(String, ForeignKey)> {
+        let mut found = Vec::new();
+        for at in 0..self.tables.len() {
+            let keys = std::mem::take(&mut self.tables[at].keys);
+            let (sound, mismatched): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| self.can_follow(key));
+            self.tables[at].keys = sound;
+            found.extend(mismatched.into_iter().map(|key| (self.tables[at].name.clone(), key)));
+        }
+        found
+    }
+
+    fn can_follow(&self, key: &ForeignKey) -> bool {
+        let there = |parent: &Table| key.parent_columns.iter().all(|column| parent.column(column).is_some());
+        let pairs = key.columns.len() == key.parent_columns.len();
+        self.table(&key.parent).is_none_or(|parent| pairs && there(parent) && parent.is_unique(&key.parent_columns))
+    }
+
     /// Tables as they are written where they are made; a key without columns means the other's primary key, and one declared twice is one.
     fn name_parents(&mut self) {
         let primary: Vec<(String, Vec<String>)> = self.tables.iter().map(|table| (table.name.clone(), table.primary_key())).collect();

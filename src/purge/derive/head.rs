@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::{DeriveError, follows};
 use crate::purge::plan::{Edge, Plan};
 use crate::purge::sample::AddressColumn;
-use crate::purge::shape::{Shape, Table, same, scans};
+use crate::purge::shape::{ForeignKey, Shape, Table, same, scans};
 use crate::purge::undeclared::Undeclared;
 
 /// The lines, for a plan that is complete but for them.
@@ -42,6 +42,19 @@ pub(super) fn head(
     }
     say_scans(connection, shape, plan, &mut lines)?;
     Ok(lines)
+}
+
+/// Says which declared keys to tables of the plan no edge can follow.
+pub(super) fn say_mismatched(mismatched: &[(String, ForeignKey)], plan: &Plan, lines: &mut Vec<String>) {
+    for (table, key) in mismatched.iter().filter(|(_, key)| plan.removed_tables().any(|removed| same(removed, &key.parent))) {
+        lines.push(format!(
+            "\"{table}\" ({}) has a key to \"{}\" ({}), where there are not as many columns that are unique together: SQLite cannot follow it, \
+             nor does this plan. Mend it, or take it out of the table, and derive again.",
+            key.columns.join(", "),
+            key.parent,
+            key.parent_columns.join(", ")
+        ));
+    }
 }
 
 /// Says of the subject's own keys where they lead, if no rule is there, and which of them cannot be detached.

@@ -86,6 +86,21 @@ fn a_key_that_is_declared_twice_is_one_and_a_choice_where_the_two_differ() {
 }
 
 #[test]
+fn a_key_that_sqlite_cannot_follow_is_told_and_gets_no_edge() {
+    for (columns, key) in [
+        ("u INTEGER, v INTEGER, FOREIGN KEY (u, v) REFERENCES people", "(u, v) has a key to \"people\" (id)"),
+        ("u INTEGER REFERENCES people (nope)", "(u) has a key to \"people\" (nope)"),
+        ("u INTEGER REFERENCES people (rowid)", "(u) has a key to \"people\" (rowid)"),
+        ("u INTEGER REFERENCES people (mail)", "(u) has a key to \"people\" (mail)"),
+    ] {
+        let sql = format!("CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT); CREATE TABLE o (id INTEGER PRIMARY KEY, {columns});");
+        let told = told(&sql, "people");
+        assert!(told.contains(&format!("\"o\" {key}")) && told.contains("SQLite cannot follow it"), "{told}");
+        assert_eq!(derived(&sql.replace("CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT);", "")), "", "{columns}");
+    }
+}
+
+#[test]
 fn a_line_break_in_a_name_ends_no_comment() {
     let c = Connection::open_in_memory().unwrap();
     let sql = "CREATE TABLE \"us\ners\" (id INTEGER PRIMARY KEY, mail TEXT);
