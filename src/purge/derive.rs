@@ -78,6 +78,7 @@ pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, Deri
     let mut comments = Vec::new();
     reach(&shape, &addresses, &undeclared, &mut plan, &mut comments);
     by_address(&addresses, &mut plan, &mut comments);
+    say_parts(&shape, &plan, &mut comments);
     let mut head = head::head(connection, &shape, table, &addresses, &undeclared, &plan)?;
     head::say_mismatched(&mismatched, &plan, &mut head);
     let text = write_plan(&plan, &head, &comments);
@@ -132,6 +133,18 @@ fn by_address(addresses: &[AddressColumn], plan: &mut Plan, comments: &mut Vec<C
         lines.push("With \"keep\", add reason = \"…\"; with \"overwrite\", add set = [{ column = \"…\", to = \"hash\" }].".to_owned());
         plan.rules.push(rule);
         comments.push(Comment { lines, choose: Some(vec!["delete", "overwrite", "keep"]), ..Comment::default() });
+    }
+}
+
+/// Says of which virtual tables those are a part that look like plain ones, because their module is not here.
+fn say_parts(shape: &Shape, plan: &Plan, comments: &mut [Comment]) {
+    for (rule, comment) in std::iter::zip(&plan.rules, comments) {
+        comment.lines.extend(shape.may_be_part_of(&rule.table).map(|whole| {
+            format!(
+                "By its name it is a part of virtual table \"{whole}\", whose module only the application has. If it is, take this rule out: the \
+                 application has to erase from \"{whole}\", and rows taken here would break it."
+            )
+        }));
     }
 }
 

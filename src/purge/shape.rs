@@ -13,6 +13,8 @@ pub(super) struct Shape {
     /// Ordinary tables with the ledger's prefix, its own among them.
     pub(super) reserved: Vec<Table>,
     pub(super) virtual_tables: Vec<String>,
+    /// Those of them whose module only the application has.
+    strange: Vec<String>,
     /// Those of them that are full-text indexes, each with its module.
     pub(super) full_text: Vec<(String, String)>,
     pub(super) triggers: Vec<Trigger>,
@@ -108,6 +110,8 @@ impl Shape {
                 let table = Table::read(connection, name, without_rowid, strict)?;
                 if reserved { &mut shape.reserved } else { &mut shape.tables }.push(table);
             } else if !reserved {
+                let readable = connection.prepare(&format!("SELECT 1 FROM {}", in_main(&name))).is_ok();
+                shape.strange.extend((!readable).then(|| name.clone()));
                 shape.virtual_tables.push(name);
             }
         }
@@ -143,6 +147,12 @@ impl Shape {
             ),
             None => String::new(),
         }
+    }
+
+    /// The virtual table that a table is by its name a part of. Of modules that SQLite has here, it tells itself which tables are theirs.
+    pub(super) fn may_be_part_of(&self, name: &str) -> Option<&String> {
+        let begins = |with: &String| name.get(..with.len()).is_some_and(|start| same(start, with)) && name[with.len()..].starts_with('_');
+        self.strange.iter().find(|found| begins(found))
     }
 
     pub(super) fn table(&self, name: &str) -> Option<&Table> {

@@ -101,6 +101,22 @@ fn a_key_that_sqlite_cannot_follow_is_told_and_gets_no_edge() {
 }
 
 #[test]
+fn parts_of_a_virtual_table_whose_module_only_the_application_has_are_told_as_such() {
+    let told = |virtual_table: &str| {
+        let sql = format!(
+            "CREATE TABLE users (id INTEGER PRIMARY KEY, mail TEXT); INSERT INTO users VALUES (1, 'ann@x.example');
+             CREATE TABLE Emb_rowids (id INTEGER PRIMARY KEY, user_id INTEGER); INSERT INTO Emb_rowids VALUES (1, 1);
+             CREATE TABLE emb_texts (t TEXT); INSERT INTO emb_texts VALUES ('ann@x.example');
+             CREATE TABLE embers (user_id INTEGER); INSERT INTO embers VALUES (1); {virtual_table}"
+        );
+        told(&sql, "users").matches("it is a part of virtual table \"emb\", whose module only the application has").count()
+    };
+    let stranger = "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema (type, name, tbl_name, rootpage, sql)
+        VALUES ('table', 'emb', 'emb', 0, 'CREATE VIRTUAL TABLE emb USING vec0(e float[4])'); PRAGMA writable_schema = RESET";
+    assert_eq!([told(stranger), told("CREATE VIRTUAL TABLE emb USING fts5(t)"), told("")], [2, 0, 0]);
+}
+
+#[test]
 fn a_line_break_in_a_name_ends_no_comment() {
     let c = Connection::open_in_memory().unwrap();
     let sql = "CREATE TABLE \"us\ners\" (id INTEGER PRIMARY KEY, mail TEXT);
