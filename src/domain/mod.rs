@@ -9,6 +9,7 @@ mod import;
 mod names;
 mod outcome;
 mod subject;
+pub(crate) mod text;
 
 pub use counts::Counts;
 pub use email::{EMAIL_BYTES_MAX, Email, EmailError, may_hold_address};

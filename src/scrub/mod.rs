@@ -24,7 +24,6 @@ mod seal;
 mod sieve;
 #[cfg(test)]
 mod tests;
-mod text;
 mod walk;
 
 use std::io;

@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr3, memmem};
+use memchr::{memchr_iter, memchr3};
 
 use super::hash::{ADDRESS, AsIs, ID, keyed};
 use super::sieve::{Edges, Sieve, SieveBuilder};
-use super::text::{in_domain, in_part, in_word, may_be_in_local, may_begin_after, percent_decoded, signs, without_escapes};
 use crate::domain::Email;
+use crate::domain::text::{ADDRESS_BYTES_MAX, each_reading, each_spelling, in_part, in_word};
 
 /// Shortest id that is looked for, in bytes: shorter ones stand in texts by chance.
 pub const ID_BYTES_MIN: usize = 8;
@@ -129,20 +129,13 @@ impl Needles {
 
     /// Names the sets of the identifiers that a value holds. A set may be named more than once.
     pub(super) fn search(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
-        self.search_plain(value, hit);
-        if memchr(b'\\', value).is_some() {
-            let plain = without_escapes(value);
-            self.search_plain(&plain, hit);
-        }
-        if memchr(b'%', value).is_some() && memmem::find(value, b"%40").is_some() {
-            self.search_plain(&percent_decoded(value), hit);
-        }
+        each_spelling(value, |plain| self.search_plain(plain, hit));
     }
 
     fn search_plain(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
         if self.addresses {
             for at in memchr_iter(b'@', value) {
-                self.address_at(value, at, hit);
+                each_reading(value, at, |text| self.try_address(text, hit));
             }
         }
         self.search_ids(value, hit);
@@ -201,28 +194,6 @@ impl Needles {
         }
     }
 
-    fn address_at(&self, value: &[u8], at: usize, hit: &mut impl FnMut(u32)) {
-        let most = at.saturating_sub(ADDRESS_BYTES_MAX);
-        let from = value[most..at].iter().rposition(|byte| !may_be_in_local(*byte)).map_or(most, |n| most + n + 1);
-        let rest = &value[at + 1..value.len().min(at + ADDRESS_BYTES_MAX)];
-        let mut to = rest.iter().position(|byte| !in_domain(*byte)).unwrap_or(rest.len());
-        while to > 0 && !in_part(rest[to - 1]) {
-            to -= 1;
-        }
-        if from == at || to == 0 {
-            return;
-        }
-        let local = &value[from..at];
-        let after_signs = signs(local).map(|sign| sign.end);
-        let starts = std::iter::once(0).chain((1..local.len()).filter(|n| may_begin_after(local[n - 1]))).chain(after_signs);
-        let before_sign = signs(&rest[..to]).map(|sign| sign.start).find(|before| *before > 0);
-        for start in starts.filter(|start| *start < local.len()) {
-            for to in before_sign.into_iter().chain([to]) {
-                self.try_address(&value[from + start..at + 1 + to], hit);
-            }
-        }
-    }
-
     fn try_address(&self, text: &[u8], hit: &mut impl FnMut(u32)) {
         let mut folded = [0; ADDRESS_BYTES_MAX];
         match folded.get_mut(..text.len()) {
@@ -253,9 +224,6 @@ impl Needles {
 fn length_bit(bytes: usize) -> u64 {
     1 << bytes.min(63)
 }
-
-/// Longest text that is tried as an address, in bytes.
-const ADDRESS_BYTES_MAX: usize = 512;
 
 /// Parts of one word that an id may begin at, counted back from where it ends.
 const PARTS_MAX: usize = 16;

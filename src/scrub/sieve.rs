@@ -13,7 +13,7 @@ use memchr::{memchr_iter, memchr2_iter};
 
 use super::hash::{ID, keyed, mix};
 use super::record::each_bounds;
-use super::text::{in_domain, in_local, in_part, may_be_in_local};
+use crate::domain::text::{in_domain, in_local, in_part, may_be_in_local};
 
 /// What is learnt of identifiers, one after the other.
 pub(super) struct SieveBuilder {

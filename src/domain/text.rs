@@ -1,16 +1,57 @@
-//! What bytes of a text are to the search: letters, parts of words and of addresses, escapes.
+//! What bytes of a text are to who looks for people in it: letters, parts of words and of addresses, escapes.
+//!
+//! Where an address may stand in a text is told here alone, so that what is gathered from a row is what a search finds.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::{memchr, memmem};
+
+/// Shows a value as it is, and as it reads without the escapes of JSON and of URLs that may stand in it.
+pub(crate) fn each_spelling(value: &[u8], mut with: impl FnMut(&[u8])) {
+    with(value);
+    if memchr(b'\\', value).is_some() {
+        with(&without_escapes(value));
+    }
+    if memchr(b'%', value).is_some() && memmem::find(value, b"%40").is_some() {
+        with(&percent_decoded(value));
+    }
+}
+
+/// Shows each text around this `@` that may be an address: from wherever one may begin to wherever it may end.
+pub(crate) fn each_reading(value: &[u8], at: usize, mut with: impl FnMut(&[u8])) {
+    let most = at.saturating_sub(ADDRESS_BYTES_MAX);
+    let from = value[most..at].iter().rposition(|byte| !may_be_in_local(*byte)).map_or(most, |n| most + n + 1);
+    let rest = &value[at + 1..value.len().min(at + ADDRESS_BYTES_MAX)];
+    let mut to = rest.iter().position(|byte| !in_domain(*byte)).unwrap_or(rest.len());
+    while to > 0 && !in_part(rest[to - 1]) {
+        to -= 1;
+    }
+    if from == at || to == 0 {
+        return;
+    }
+    let local = &value[from..at];
+    let after_signs = signs(local).map(|sign| sign.end);
+    let starts = std::iter::once(0).chain((1..local.len()).filter(|n| may_begin_after(local[n - 1]))).chain(after_signs);
+    let before_sign = signs(&rest[..to]).map(|sign| sign.start).find(|before| *before > 0);
+    for start in starts.filter(|start| *start < local.len()) {
+        for to in before_sign.into_iter().chain([to]) {
+            with(&value[from + start..at + 1 + to]);
+        }
+    }
+}
+
+/// Longest text that is tried as an address, in bytes.
+pub(crate) const ADDRESS_BYTES_MAX: usize = 512;
+
 /// Letters, digits and every byte of other scripts. Written so that the compiler does it for many bytes at once.
 #[inline]
-pub(super) const fn in_part(byte: u8) -> bool {
+pub(crate) const fn in_part(byte: u8) -> bool {
     (byte | 0x20).wrapping_sub(b'a') < 26 || byte.wrapping_sub(b'0') < 10 || byte >= 0x80
 }
 
 /// What an id may be made of, without what separates values in texts.
-pub(super) fn in_word(byte: u8) -> bool {
+pub(crate) fn in_word(byte: u8) -> bool {
     WORD[usize::from(byte)]
 }
 
@@ -26,18 +67,18 @@ const WORD: [bool; 256] = {
     table
 };
 
-pub(super) const fn in_local(byte: u8) -> bool {
+pub(crate) const fn in_local(byte: u8) -> bool {
     in_part(byte) || matches!(byte, b'.' | b'_' | b'+' | b'-')
 }
 
 /// Allowed in an address before its `@`, but as often what an address follows: `mail='ann@x.example'`.
-pub(super) const fn may_begin_after(byte: u8) -> bool {
+const fn may_begin_after(byte: u8) -> bool {
     matches!(byte, b'=' | b'&' | b'\'' | b'/' | b'?' | b'#' | b'|' | b'{' | b'}' | b'!' | b'*' | b'^' | b'~' | b'$' | b'%' | b'`')
 }
 
 /// What may stand before the `@` of an address.
 #[inline]
-pub(super) fn may_be_in_local(byte: u8) -> bool {
+pub(crate) fn may_be_in_local(byte: u8) -> bool {
     LOCAL[usize::from(byte)]
 }
 
@@ -51,19 +92,19 @@ const LOCAL: [bool; 256] = {
     table
 };
 
-pub(super) fn in_domain(byte: u8) -> bool {
+pub(crate) fn in_domain(byte: u8) -> bool {
     in_part(byte) || matches!(byte, b'.' | b'-')
 }
 
 /// Where signs and spaces of other scripts stand, which are no part of an address: `„ann@x.example“`.
-pub(super) fn signs(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
+fn signs(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> + '_ {
     let texts = if bytes.is_ascii() { &[] } else { bytes };
     let chars = std::str::from_utf8(texts).unwrap_or_default().char_indices();
     chars.filter(|(_, char)| !char.is_ascii() && !char.is_alphanumeric()).map(|(at, char)| at..at + char.len_utf8())
 }
 
 /// A JSON text's escapes read; everything else as it is.
-pub(super) fn without_escapes(value: &[u8]) -> Cow<'_, [u8]> {
+fn without_escapes(value: &[u8]) -> Cow<'_, [u8]> {
     let mut plain = Vec::with_capacity(value.len());
     let mut at = 0;
     while at < value.len() {
@@ -107,7 +148,7 @@ pub(super) fn without_escapes(value: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// A URL's escapes read; everything else as it is.
-pub(super) fn percent_decoded(value: &[u8]) -> Vec<u8> {
+fn percent_decoded(value: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(value.len());
     let mut at = 0;
     while at < value.len() {
