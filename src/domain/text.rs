@@ -23,17 +23,15 @@ pub(crate) fn each_reading(value: &[u8], at: usize, mut with: impl FnMut(&[u8]))
     let most = at.saturating_sub(ADDRESS_BYTES_MAX);
     let from = value[most..at].iter().rposition(|byte| !may_be_in_local(*byte)).map_or(most, |n| most + n + 1);
     let rest = &value[at + 1..value.len().min(at + ADDRESS_BYTES_MAX)];
-    let mut to = rest.iter().position(|byte| !in_domain(*byte)).unwrap_or(rest.len());
-    while to > 0 && !in_part(rest[to - 1]) {
-        to -= 1;
-    }
+    let last_part = |to: usize| rest[..to].iter().rposition(|byte| in_part(*byte)).map_or(0, |last| last + 1);
+    let to = last_part(rest.iter().position(|byte| !in_domain(*byte)).unwrap_or(rest.len()));
     if from == at || to == 0 {
         return;
     }
     let local = &value[from..at];
     let after_signs = signs(local).map(|sign| sign.end);
     let starts = std::iter::once(0).chain((1..local.len()).filter(|n| may_begin_after(local[n - 1]))).chain(after_signs);
-    let before_sign = signs(&rest[..to]).map(|sign| sign.start).find(|before| *before > 0);
+    let before_sign = signs(&rest[..to]).map(|sign| last_part(sign.start)).find(|before| *before > 0);
     for start in starts.filter(|start| *start < local.len()) {
         for to in before_sign.into_iter().chain([to]) {
             with(&value[from + start..at + 1 + to]);

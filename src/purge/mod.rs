@@ -22,6 +22,7 @@ mod holdings;
 mod mark;
 mod matched;
 mod matching;
+mod others;
 mod participant;
 mod people;
 mod places;

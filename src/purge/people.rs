@@ -4,6 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::PurgeError;
+use super::others::holds_address;
 use super::plan::{Compare, Plan, Tenancy};
 use super::shape::rows;
 use super::sql::by_key;
@@ -388,13 +389,14 @@ impl Person {
         }
     }
 
-    /// Everything by which others may name this person.
+    /// Everything by which others may name this person; of a text that holds an address and more, that address is told elsewhere.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
+        let address = self.address.as_deref().filter(|text| !holds_address(text));
         let key = match &self.key {
             Key::Text(key) => std::str::from_utf8(key).ok().filter(|key| self.id.as_deref() != Some(key)),
             Key::Integer(_) | Key::Blob(_) => None,
         };
-        [&self.address, &self.account, &self.id].into_iter().filter_map(Option::as_deref).chain(key)
+        [address, self.account.as_deref(), self.id.as_deref()].into_iter().flatten().chain(key)
     }
 
     pub(super) fn email(&self) -> Option<Email> {

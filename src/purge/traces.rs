@@ -4,13 +4,13 @@
 use rusqlite::Connection;
 
 use super::chunk::identity;
+use super::others::Others;
 use super::people::{People, Person, empty_chunk};
 use super::places::holds;
 use super::plan::{Action, Edge, Match, Rule, Tenancy};
-use super::shape::same;
 use super::terms::{in_main, of, or_never};
 use super::{Engine, PurgeError};
-use crate::domain::{Email, ImportId};
+use crate::domain::ImportId;
 use crate::store::{Doing, Kept, Living, ledger};
 
 /// How many targets are read at a time.
@@ -18,7 +18,7 @@ const TARGETS_AT_ONCE: u32 = 10_000;
 
 impl Engine {
     /// Shows every identifier of the import's targets: address, account, id and a key that is a text, as in the store, and whatever other
-    /// addresses stand in their rows. Before the first chunk.
+    /// addresses stand in their rows that are not those of people who stay. Before the first chunk.
     ///
     /// # Errors
     /// The store, or what `with` returns.
@@ -31,10 +31,11 @@ impl Engine {
         let row = ledger::require(connection, import).map_err(PurgeError::from)?;
         let people = People::of(&self.plan, &row.tenant)?;
         let snapshot = connection.unchecked_transaction().doing("begin to read").map_err(PurgeError::from)?;
+        let mut others = Others::new(self, people, &snapshot, import);
         let mut after = None;
         loop {
             let targets = ledger::next_targets(&snapshot, import, after.as_ref(), TARGETS_AT_ONCE).map_err(PurgeError::from)?;
-            let Some(last) = targets.last() else { return Ok(()) };
+            let Some(last) = targets.last() else { return others.settle(&mut with) };
             after = Some(last.key.clone());
             empty_chunk(&snapshot, &self.plan)?;
             people.choose(&snapshot, targets.into_iter(), |target, person| {
@@ -43,30 +44,8 @@ impl Engine {
                 person.iter().flat_map(Person::texts).try_for_each(&mut with)?;
                 Ok::<_, E>(person.is_some())
             })?;
-            self.other_addresses(&people, &snapshot, &mut with)?;
+            others.read_chunk(&mut with)?;
         }
-    }
-
-    /// The same of the addresses in the chosen people's rows that are not in the plan's column.
-    fn other_addresses<E: From<PurgeError>>(
-        &self,
-        people: &People<'_>,
-        connection: &Connection,
-        with: &mut impl FnMut(&str) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let doing = "read the rows of an import's targets";
-        let mut statement = connection.prepare_cached(&people.select_whole_chunk()).doing(doing).map_err(PurgeError::from)?;
-        let is_address = |column: &str| self.plan.subject.address.as_ref().is_some_and(|address| same(column, &address.column));
-        let (address, columns) = (statement.column_names().position(is_address), statement.column_count());
-        let mut rows = statement.query([people.tenant.as_str()]).doing(doing).map_err(PurgeError::from)?;
-        while let Some(row) = rows.next().doing(doing).map_err(PurgeError::from)? {
-            let email = |at| row.get_ref(at).ok().and_then(|value| Email::parse(value.as_str().ok()?).ok());
-            let known = address.and_then(email);
-            for other in (0..columns).filter_map(email).filter(|email| Some(email) != known.as_ref()) {
-                with(other.as_str())?;
-            }
-        }
-        Ok(())
     }
 
     /// For each planned table, which of its rows belong to someone who lives, and which are kept. Rows of the subject's table and

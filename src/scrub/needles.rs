@@ -258,6 +258,7 @@ mod tests {
             "https://h/?m=Ann%40x.example",
             "x/ann@x.example-",
             "sagt „ann@x.example“.",
+            "sagt „ann@x.example.“",
             "«ann@x.example»",
             "Kontakt\u{a0}ann@x.example",
             "邮箱：Ann@x.example。",

@@ -1,8 +1,8 @@
 //! Plans over schemas that are not ours.
 
 use super::world::{World, rows};
-use crate::domain::{Outcome, Settings};
-use crate::purge::plan::{Action, Edge, Rule};
+use crate::domain::{ImportId, Outcome, Settings};
+use crate::purge::plan::{Action, Compare, Edge, Rule};
 use crate::purge::{Engine, Plan, PlanError, PurgeError};
 use crate::store::Create;
 
@@ -53,7 +53,11 @@ edges = [
 }
 
 fn shop() -> World {
-    let world = World::with(plan(), Create::LedgerOnly);
+    shop_with(plan())
+}
+
+fn shop_with(plan: Plan) -> World {
+    let world = World::with(plan, Create::LedgerOnly);
     rusqlite::Connection::open(world.path()).unwrap().execute_batch(SHOP).unwrap();
     world
 }
@@ -95,6 +99,16 @@ fn an_address_that_is_no_text_stops_nobody_elses_erasure() {
     assert_eq!(came.outcomes, [Outcome::Deleted]);
 }
 
+fn identifiers(world: &World, import: ImportId) -> Vec<String> {
+    let mut seen = Vec::new();
+    let see = |text: &str| {
+        seen.push(text.to_owned());
+        Ok::<_, PurgeError>(())
+    };
+    world.engine.identifiers(world.read().connection(), import, see).unwrap();
+    seen
+}
+
 #[test]
 fn a_text_key_that_is_not_utf_8_stops_nobody_elses_erasure_nor_its_own() {
     for chunk in [1, 10] {
@@ -121,13 +135,32 @@ fn shows_the_scrub_the_text_key_and_other_addresses_by_which_other_tables_may_na
         "ALTER TABLE user ADD COLUMN alt; ALTER TABLE user ADD COLUMN lower AS (lower(mail)); UPDATE user SET alt = uid || '@Home.example'",
     );
     world.sql("UPDATE user SET no = 9 WHERE uid = 'u2'");
-    let mut seen = Vec::new();
-    let see = |text: &str| {
-        seen.push(text.to_owned());
-        Ok::<_, PurgeError>(())
-    };
-    world.engine.identifiers(world.read().connection(), import, see).unwrap();
-    assert_eq!(seen, [" Ann@X.Example", "1", "1", "u1", "u1@home.example"]);
+    assert_eq!(identifiers(&world, import), [" Ann@X.Example", "1", "1", "u1", "u1@home.example"]);
+}
+
+#[test]
+fn addresses_inside_the_cells_of_a_persons_row_are_shown_to_the_scrub_but_those_of_people_who_stay() {
+    for compare in [Compare::Normalised, Compare::Exact] {
+        let mut plan = plan();
+        plan.subject.address.as_mut().unwrap().compare = compare;
+        let world = shop_with(plan);
+        world.open();
+        world.sql(
+            r#"ALTER TABLE user ADD COLUMN alt; UPDATE user SET mail = 'u3@x.example' WHERE uid = 'u3'; UPDATE user SET mail = 'bob@x.example' WHERE uid = 'u2';
+            UPDATE user SET mail = '"Ann" <ann@x.example>', alt = CAST('by U3@x.example, mailto:ann.b@y.example' AS BLOB) WHERE uid = 'u1'"#,
+        );
+        let import = world.begin(&world.matched(&rows(&["1/1", "1/2"]), Settings::default()));
+        let found = |alt: &str| {
+            world.sql(&format!("UPDATE user SET alt = {alt} WHERE uid = 'u1'"));
+            identifiers(&world, import).into_iter().filter(|text| text.contains('@')).collect::<Vec<_>>()
+        };
+        let and = |other: &str| ["bob@x.example", "ann@x.example", other].map(str::to_owned);
+        assert_eq!(found("alt"), and("ann.b@y.example"));
+        assert_eq!(found(r#"'{"to":["ann.c\u0040y.example"]}'"#), and("ann.c@y.example"));
+        assert_eq!(found(r#"jsonb('{"to":["ann.d@y.example"],"email":1}')"#), and("ann.d@y.example"));
+        // Whoever goes with them does not stay.
+        assert_eq!(found("'for Bob@x.example and u3@x.example'"), and("bob@x.example"));
+    }
 }
 
 #[test]
