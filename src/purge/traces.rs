@@ -11,7 +11,7 @@ use super::plan::{Action, Edge, Match, Rule, Tenancy};
 use super::terms::{in_main, of, or_never};
 use super::{Engine, PurgeError};
 use crate::domain::ImportId;
-use crate::store::{Doing, Kept, Living, ledger};
+use crate::store::{Doing, Kept, Lead, Living, ledger};
 
 /// How many targets are read at a time.
 const TARGETS_AT_ONCE: u32 = 10_000;
@@ -49,40 +49,25 @@ impl Engine {
     }
 
     /// For each planned table, which of its rows belong to someone who lives, and which are kept. Rows of the subject's table and
-    /// of the accounts' always belong to someone.
+    /// of the accounts' always belong to someone; any other's do if one of its edges, or an address in it, leads to one.
     #[must_use]
     pub fn living(&self) -> Vec<Living> {
-        let always = |table: &String| Living { table: table.clone(), condition: "1".to_owned(), kept: None };
+        let always = |table: &String| {
+            let (table, condition) = (table.clone(), Some("1".to_owned()));
+            Living { table, condition, leads: Vec::new(), kept: None }
+        };
         let subject = always(&self.plan.subject.table);
         let account = self.plan.account.iter().map(|rule| always(&rule.table));
         let rules = self.plan.rules.iter().map(|rule| {
-            let condition = self.belongs(rule, &[]);
-            Living { table: rule.table.clone(), condition, kept: keeps(rule) }
+            let addresses: Vec<_> = rule.matches.iter().filter_map(|m| self.names(rule, m)).collect();
+            Living {
+                table: rule.table.clone(),
+                condition: (!addresses.is_empty()).then(|| addresses.join(" OR ")),
+                leads: rule.edges.iter().map(lead).collect(),
+                kept: keeps(rule),
+            }
         });
         std::iter::once(subject).chain(account).chain(rules).collect()
-    }
-
-    /// A row belongs to someone if any of its edges, or an address in it, leads to one. References go in circles, within one table
-    /// or by edges that are detached: a row that leads back to a table on the way to it is taken for someone's.
-    fn belongs<'a>(&'a self, rule: &'a Rule, way: &[&'a str]) -> String {
-        let way: Vec<_> = way.iter().copied().chain([rule.table.as_str()]).collect();
-        let edges = rule.edges.iter().map(|edge| self.leads(rule, edge, &way));
-        let addresses = rule.matches.iter().filter_map(|m| self.names(rule, m));
-        format!("({})", or_never(&edges.chain(addresses).collect::<Vec<_>>()))
-    }
-
-    fn leads<'a>(&'a self, rule: &'a Rule, edge: &'a Edge, way: &[&'a str]) -> String {
-        let again = way.contains(&edge.parent.as_str());
-        // A table on the way needs another name inside: its columns would be taken for the other row's.
-        let (alias, parent) = if again { (" AS expunged_parent", "expunged_parent") } else { ("", edge.parent.as_str()) };
-        let pairs: Vec<_> = std::iter::zip(&edge.parent_columns, &edge.columns)
-            .map(|(there, here)| format!("{} = {}", of(parent, there), of(&rule.table, here)))
-            .collect();
-        let further = match self.plan.rule(&edge.parent) {
-            Some(parent) if !again => format!(" AND {}", self.belongs(parent, way)),
-            _ => String::new(),
-        };
-        format!("EXISTS (SELECT 1 FROM {}{alias} WHERE {}{further})", in_main(&edge.parent), pairs.join(" AND "))
     }
 
     /// Rows that hold the address of someone who stays, but for ASCII case. Uncorrelated: SQLite reads the subjects once.
@@ -97,6 +82,11 @@ impl Engine {
             _ => format!("lower({value}) IN (SELECT {address} FROM {from})"),
         }))
     }
+}
+
+fn lead(edge: &Edge) -> Lead {
+    let Edge { columns, parent, parent_columns, action: _ } = edge.clone();
+    Lead { columns, parent, parent_columns }
 }
 
 /// The rows that a rule keeps: those that lead by its edges, or by an address in them, to whoever it was.
@@ -116,67 +106,46 @@ mod tests {
 
     use crate::domain::IdentityKey;
     use crate::purge::{Engine, Plan};
-    use crate::store::Living;
 
-    const SQL: &str =
-        "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT); CREATE TABLE notes (id INTEGER PRIMARY KEY, person, answers);
-        CREATE TABLE marks (note); CREATE TABLE outbox (body TEXT);
-        INSERT INTO people VALUES (1, 'Ann@example.com'); INSERT INTO notes VALUES (1, 1, NULL), (2, NULL, 1), (3, 9, NULL), (4, NULL, 4);
-        INSERT INTO marks VALUES (1), (2), (3), (8), (NULL);
-        INSERT INTO outbox VALUES ('{\"to\":\"ann@EXAMPLE.com\"}'), ('{\"to\":\"bob@example.com\"}'), ('bob'), (NULL)";
     const PLAN: &str = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }
         [[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] },
             { columns = ['answers'], parent = 'notes', parent_columns = ['id'] }]
-        [[table]]\nname = 'marks'\naction = 'delete'\nedges = [{ columns = ['note'], parent = 'notes', parent_columns = ['id'] }]
         [[table]]\nname = 'outbox'\naction = 'delete'\nmatch = [{ column = 'body', path = '$.to' }]";
 
-    /// Tables with the row numbers of what belongs to someone.
-    fn lives(engine: &Engine, store: &Connection) -> Vec<(String, Vec<i64>)> {
-        let rows = |sql: String| store.prepare(&sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
-        let of =
-            |living: Living| (living.table.clone(), rows(format!("SELECT rowid FROM main.{} WHERE {}", living.table, living.condition)));
-        engine.living().into_iter().map(of).collect()
+    fn engine(plan: &str) -> Engine {
+        Engine::new(Plan::parse(plan).unwrap(), IdentityKey::new([7; 32])).unwrap()
+    }
+
+    fn rows(store: &Connection, table: &str, condition: &str) -> Vec<i64> {
+        let sql = format!("SELECT rowid FROM main.{table} WHERE {condition}");
+        store.prepare(&sql).unwrap().query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
     }
 
     #[test]
-    fn rows_of_a_plan_of_ones_own_belong_to_whoever_stays_by_keys_by_their_own_table_and_by_address() {
+    fn rows_belong_to_whoever_stays_by_their_own_table_by_address_and_by_every_edge() {
         let store = Connection::open_in_memory().unwrap();
-        store.execute_batch(SQL).unwrap();
-        let engine = Engine::new(Plan::parse(PLAN).unwrap(), IdentityKey::new([7; 32])).unwrap();
-        let expected = [("people", vec![1]), ("notes", vec![1, 2, 4]), ("marks", vec![1, 2]), ("outbox", vec![1])];
-        assert_eq!(lives(&engine, &store), expected.map(|(table, rows)| (table.to_owned(), rows)));
+        let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT); CREATE TABLE outbox (body TEXT);
+            INSERT INTO people VALUES (1, 'Ann@example.com');
+            INSERT INTO outbox VALUES ('{\"to\":\"ann@EXAMPLE.com\"}'), ('{\"to\":\"bob@example.com\"}'), ('bob'), (NULL)";
+        store.execute_batch(sql).unwrap();
+        let living = engine(PLAN).living();
+        let [people, notes, outbox] = living.as_slice() else { panic!("{living:?}") };
+        let own = [people, outbox].map(|living| rows(&store, &living.table, living.condition.as_ref().unwrap()));
+        assert_eq!((own, &notes.condition), ([vec![1], vec![1]], &None));
+        let parents: Vec<Vec<_>> = living.iter().map(|living| living.leads.iter().map(|lead| lead.parent.as_str()).collect()).collect();
+        assert_eq!(parents, [vec![], vec!["people", "notes"], vec![]]);
     }
 
     #[test]
     fn only_a_rule_that_keeps_rows_names_those_that_it_keeps() {
         let plan = PLAN.replacen("name = 'notes'\naction = 'delete'", "name = 'notes'\naction = 'keep'\nreason = 'a court'", 1);
-        let engine = Engine::new(Plan::parse(&plan).unwrap(), IdentityKey::new([7; 32])).unwrap();
-        let kept: Vec<_> = engine.living().into_iter().filter_map(|living| Some((living.table, living.kept?))).collect();
+        let kept: Vec<_> = engine(&plan).living().into_iter().filter_map(|living| Some((living.table, living.kept?))).collect();
         let [(table, kept)] = kept.as_slice() else { panic!("{kept:?}") };
         assert_eq!((table.as_str(), kept.reason.as_str()), ("notes", "a court"));
         let store = Connection::open_in_memory().unwrap();
-        store.execute_batch(SQL).unwrap();
-        let rows = lives(&engine, &store).into_iter().find(|(table, _)| table == "notes").unwrap().1;
-        assert_eq!(rows, [1, 2, 4]);
-        let sql = format!("SELECT group_concat(rowid, ' ') FROM notes WHERE {}", kept.condition);
-        assert_eq!(store.query_row(&sql, [], |row| row.get::<_, String>(0)).unwrap(), "1 2 3 4");
-    }
-
-    #[test]
-    fn rows_of_tables_that_refer_to_each_other_in_a_circle_belong_to_whoever_stays() {
-        let store = Connection::open_in_memory().unwrap();
-        let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY); INSERT INTO people VALUES (2);
-            CREATE TABLE teams (id INTEGER PRIMARY KEY, lead, room); CREATE TABLE rooms (id INTEGER PRIMARY KEY, team);
-            INSERT INTO teams VALUES (1, 1, 1), (2, 2, 2), (3, NULL, 2), (4, NULL, 9); INSERT INTO rooms VALUES (1, 9), (2, 2), (3, 1);";
+        let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person, answers);
+            INSERT INTO notes VALUES (1, 1, NULL), (2, NULL, 1), (3, 9, NULL), (4, NULL, NULL)";
         store.execute_batch(sql).unwrap();
-        let plan = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }
-            [[table]]\nname = 'teams'\naction = 'delete'\nedges = [{ columns = ['lead'], parent = 'people', parent_columns = ['id'] },
-                { columns = ['room'], parent = 'rooms', parent_columns = ['id'], action = 'detach' }]
-            [[table]]\nname = 'rooms'\naction = 'delete'\nedges = [{ columns = ['team'], parent = 'teams', parent_columns = ['id'] }]";
-        let engine = Engine::new(Plan::parse(plan).unwrap(), IdentityKey::new([7; 32])).unwrap();
-        assert_eq!(
-            lives(&engine, &store),
-            [("people", vec![2]), ("teams", vec![2, 3]), ("rooms", vec![2, 3])].map(|(t, r)| (t.to_owned(), r))
-        );
+        assert_eq!(rows(&store, "notes", &kept.condition), [1, 2, 3]);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use super::needles::Needles;
@@ -18,6 +18,7 @@ use super::record::{each_text, first_values};
 use super::roots::Owners;
 use super::sieve::Edges;
 use super::walk::{RawRow, Rows};
+use super::whose::{Asking, RowKey, Table, Whose, quoted};
 use crate::report::KeptValues;
 use crate::store::{Doing, Kept, Living, StoreError};
 
@@ -113,20 +114,24 @@ impl<'a> Search<'a> {
                 &read
             }
         };
+        let mut asking = Asking::new(connection, living);
         let mut tables: HashMap<u32, Option<Table>> = HashMap::new();
         for hit in &self.hits {
             let table = match owners.root_of(hit.page) {
                 Some(root) => {
                     let table = match tables.entry(root) {
                         Entry::Occupied(known) => known.into_mut(),
-                        Entry::Vacant(new) => new.insert(Table::at(connection, root)?),
+                        Entry::Vacant(new) => new.insert(table_at(connection, root)?),
                     };
                     let Some(table) = table else { continue };
                     Some(&*table)
                 }
                 None => None,
             };
-            let whose = table.map_or(Ok(Whose::Nobodys), |table| table.whose(connection, living, hit))?;
+            let whose = match table.and_then(|table| Some((table, row_of(table, hit)?))) {
+                Some((table, row)) => asking.whose(&table.name, &row)?,
+                None => Whose::Nobodys,
+            };
             for (column, sets) in &hit.columns {
                 let name = table.map_or_else(|| NO_TABLE.to_owned(), |table| table.place(*column));
                 let imports: HashSet<u32> = sets.iter().flat_map(|set| self.needles.imports(*set)).copied().collect();
@@ -136,33 +141,6 @@ impl<'a> Search<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// Whose a row is.
-#[derive(Clone, Copy)]
-enum Whose<'a> {
-    /// Someone's who was not purged.
-    Living,
-    /// A purged person's, and the plan keeps it.
-    Kept(&'a Kept),
-    Nobodys,
-}
-
-impl<'a> Whose<'a> {
-    /// What is selected of a row to tell.
-    fn column(rule: Option<&Living>) -> String {
-        let Some(rule) = rule else { return "0".to_owned() };
-        let kept = rule.kept.as_ref().map_or("0", |kept| &kept.condition);
-        format!("CASE WHEN {} THEN 2 WHEN {kept} THEN 1 ELSE 0 END", rule.condition)
-    }
-
-    fn of(selected: u8, rule: Option<&'a Living>) -> Self {
-        match (selected, rule.and_then(|rule| rule.kept.as_ref())) {
-            (2, _) => Self::Living,
-            (1, Some(kept)) => Self::Kept(kept),
-            _ => Self::Nobodys,
-        }
     }
 }
 
@@ -182,68 +160,24 @@ fn note(found: &mut FoundByImport, import: u32, place: &str, whose: Whose<'_>) {
 /// Stands for the place of what is in a page of rows that no table leads to.
 const NO_TABLE: &str = "(no table)";
 
-/// A table as its rows are stored.
-struct Table {
-    name: String,
-    /// In the order in which records hold them.
-    columns: Vec<String>,
-    /// The first so many of them are the key of a table without row numbers; none: it has row numbers.
-    key: usize,
+/// The table whose tree has this root; `None` for an index, which holds nothing that its table does not.
+fn table_at(connection: &Connection, root: u32) -> Result<Option<Table>, StoreError> {
+    let doing = "read a table's shape";
+    if root == 1 {
+        return Ok(Some(Table::schema()));
+    }
+    let sql = "SELECT name FROM main.sqlite_schema WHERE rootpage = ?1 AND type = 'table'";
+    let name: Option<String> = connection.query_row(sql, [root], |row| row.get(0)).optional().doing(doing)?;
+    name.map(|name| Table::named(connection, &name)).transpose()
 }
 
-impl Table {
-    /// The table whose tree has this root; `None` for an index, which holds nothing that its table does not.
-    fn at(connection: &Connection, root: u32) -> Result<Option<Self>, StoreError> {
-        let doing = "read a table's shape";
-        if root == 1 {
-            let columns = ["type", "name", "tbl_name", "rootpage", "sql"].map(str::to_owned).to_vec();
-            return Ok(Some(Self { name: "sqlite_schema".to_owned(), columns, key: 0 }));
-        }
-        let sql = "SELECT s.name, coalesce(l.wr, 0) FROM main.sqlite_schema s
-            LEFT JOIN pragma_table_list l ON l.schema = 'main' AND l.name = s.name WHERE s.rootpage = ?1 AND s.type = 'table'";
-        let found =
-            connection.query_row(sql, [root], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))).optional().doing(doing)?;
-        let Some((name, clustered)) = found else { return Ok(None) };
-        // Virtual generated columns (hidden 2) are not stored.
-        let sql = "SELECT name, pk FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 2 ORDER BY cid";
-        let mut statement = connection.prepare_cached(sql).doing(doing)?;
-        let rows = statement.query_map([&name], |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?))).doing(doing)?;
-        let mut columns = rows.collect::<Result<Vec<_>, _>>().doing(doing)?;
-        let mut key = 0;
-        if clustered {
-            key = columns.iter().filter(|(_, pk)| *pk > 0).count();
-            columns.sort_by_key(|(_, pk)| if *pk > 0 { *pk } else { u32::MAX });
-        }
-        Ok(Some(Self { name, columns: columns.into_iter().map(|(name, _)| name).collect(), key }))
-    }
-
-    fn place(&self, column: usize) -> String {
-        format!("{}.{}", self.name, self.columns.get(column).map_or("?", String::as_str))
-    }
-
-    fn whose<'l>(&self, connection: &Connection, living: &'l [Living], hit: &Hit) -> Result<Whose<'l>, StoreError> {
-        let doing = "ask whose a row is";
-        let rule = living.iter().find(|rule| rule.table.eq_ignore_ascii_case(&self.name));
-        let Some((row, key)) = self.row_of(hit).filter(|_| rule.is_some()) else { return Ok(Whose::Nobodys) };
-        let sql = format!("SELECT {} FROM main.{} WHERE {row}", Whose::column(rule), quoted(&self.name));
-        let mut statement = connection.prepare_cached(&sql).doing(doing)?;
-        let selected = statement.query_row(params_from_iter(key), |row| row.get(0)).optional().doing(doing)?;
-        Ok(selected.map_or(Whose::Nobodys, |selected| Whose::of(selected, rule)))
-    }
-
-    fn row_of(&self, hit: &Hit) -> Option<(String, Vec<Value>)> {
-        match hit.rowid {
-            Some(rowid) => {
-                let taken = |word: &str| self.columns.iter().any(|column| column.eq_ignore_ascii_case(word));
-                let word = ["_rowid_", "rowid", "oid"].into_iter().find(|word| !taken(word))?;
-                Some((format!("{}.{word} = ?1", quoted(&self.name)), vec![Value::Integer(rowid)]))
-            }
-            None => {
-                let values = first_values(&hit.record, self.key).ok().filter(|values| values.len() == self.key && self.key > 0)?;
-                let terms = self.columns.iter().take(self.key).enumerate();
-                let terms: Vec<_> = terms.map(|(n, column)| format!("{}.{} IS ?{}", quoted(&self.name), quoted(column), n + 1)).collect();
-                Some((terms.join(" AND "), values))
-            }
+/// What tells a row from the others, as its record has it.
+fn row_of(table: &Table, hit: &Hit) -> Option<RowKey> {
+    match hit.rowid {
+        Some(rowid) => table.has_numbers().then(|| vec![Value::Integer(rowid)]),
+        None => {
+            let key = table.key_columns();
+            first_values(&hit.record, key).ok().filter(|values| values.len() == key && key > 0)
         }
     }
 }
@@ -255,19 +189,25 @@ pub(super) fn search_by_sql(connection: &Connection, needles: &Needles, living: 
     let sql = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type IN ('table', 'shadow')";
     let mut statement = connection.prepare(sql).doing(doing)?;
     let tables = statement.query_map([], |row| row.get(0)).doing(doing)?.collect::<Result<Vec<String>, _>>().doing(doing)?;
+    let mut asking = Asking::new(connection, living);
     for table in tables {
-        let rule = living.iter().find(|rule| rule.table.eq_ignore_ascii_case(&table));
-        let mut rows = connection.prepare(&format!("SELECT {}, * FROM main.{}", Whose::column(rule), quoted(&table))).doing(doing)?;
+        let table = Table::named(connection, &table)?;
+        let (key, named) = (table.told_by.join(", "), quoted(&table.name));
+        let mut rows = connection.prepare(&format!("SELECT {key}, * FROM main.{named}")).doing(doing)?;
         let columns: Vec<String> = rows.column_names().map(str::to_owned).collect();
         let mut rows = rows.query([]).doing(doing)?;
         while let Some(row) = rows.next().doing(doing)? {
-            let whose = Whose::of(row.get(0).doing(doing)?, rule);
-            for (at, column) in columns.iter().enumerate().skip(1) {
+            let mut whose = None;
+            for (at, column) in columns.iter().enumerate().skip(table.told_by.len()) {
                 let (ValueRef::Text(bytes) | ValueRef::Blob(bytes)) = row.get_ref(at).doing(doing)? else { continue };
                 let mut imports = HashSet::new();
                 needles.search(bytes, &mut |set| imports.extend(needles.imports(set)));
+                if !imports.is_empty() && whose.is_none() {
+                    let key = (0..table.told_by.len()).map(|at| row.get(at)).collect::<Result<_, _>>().doing(doing)?;
+                    whose = Some(asking.whose(&table.name, &key)?);
+                }
                 for import in imports {
-                    note(&mut found, import, &format!("{table}.{column}"), whose);
+                    note(&mut found, import, &format!("{}.{column}", table.name), whose.unwrap_or(Whose::Nobodys));
                 }
             }
         }
@@ -299,8 +239,4 @@ pub(super) fn delete_samples(connection: &Connection, needles: &Needles) -> Resu
         connection.execute("DELETE FROM main.sqlite_stat4 WHERE rowid = ?1", [sample]).doing("delete a sample of ANALYZE")?;
     }
     Ok(holding.len() as u64)
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

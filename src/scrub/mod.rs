@@ -25,6 +25,7 @@ mod sieve;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod whose;
 
 use std::io;
 use std::panic::resume_unwind;

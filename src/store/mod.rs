@@ -158,15 +158,28 @@ pub struct Store {
     _sweep: Option<Sweep>,
 }
 
-/// Which rows of a table belong to someone who was not purged.
+/// Which rows of a table belong to someone who was not purged: those that hold this by themselves, and those that refer to such rows.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Living {
     /// The table.
     pub table: String,
-    /// An SQL condition on a row, its columns qualified by the table.
-    pub condition: String,
+    /// An SQL condition on a row that belongs to someone by itself, its columns qualified by the table; `None`: no row does.
+    pub condition: Option<String>,
+    /// Its references to other tables of these, and to its own.
+    pub leads: Vec<Lead>,
     /// Which of its other rows stay as they are for a reason.
     pub kept: Option<Kept>,
+}
+
+/// A reference of a table's rows.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Lead {
+    /// The referring columns.
+    pub columns: Vec<String>,
+    /// The table referred to.
+    pub parent: String,
+    /// Its columns, in the same order.
+    pub parent_columns: Vec<String>,
 }
 
 /// Which rows of a table were a purged person's and stay as they are.

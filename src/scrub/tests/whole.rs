@@ -13,7 +13,7 @@ use crate::scrub::content::search_by_sql;
 use crate::scrub::needles::NeedlesBuilder;
 use crate::scrub::{Method, Scrubber, SealKey, Step, Vault, Wish};
 use crate::store::ledger::{self, End, NewImport, Origin};
-use crate::store::{Create, Kept, Living, Options, Store};
+use crate::store::{Create, Kept, Lead, Living, Options, Store};
 
 pub(super) struct World {
     pub(super) dir: TempDir,
@@ -45,17 +45,14 @@ impl World {
 
     pub(super) fn scrubber(&self) -> Scrubber {
         let kept = |condition: &str| Some(Kept { condition: condition.to_owned(), reason: "the tax office".to_owned() });
-        let living = [
-            ("people", "1", None),
-            ("notes", r#"EXISTS (SELECT 1 FROM main."people" WHERE "people"."id" = "notes"."person")"#, None),
-            (
-                "bills",
-                r#"EXISTS (SELECT 1 FROM main."people" WHERE "people"."id" = "bills"."person")"#,
-                kept(r#""bills"."person" IS NOT NULL"#),
-            ),
-        ];
-        let living = living.map(|(table, condition, kept)| Living { table: table.to_owned(), condition: condition.to_owned(), kept });
-        Scrubber::new(&self.store, self.vault(), living.to_vec()).unwrap()
+        let living = |table: &str, kept| {
+            let columns = vec!["person".to_owned()];
+            let leads = vec![Lead { columns, parent: "people".to_owned(), parent_columns: vec!["id".to_owned()] }];
+            Living { table: table.to_owned(), condition: None, leads, kept }
+        };
+        let people = Living { condition: Some("1".to_owned()), leads: Vec::new(), ..living("people", None) };
+        let living = vec![people, living("notes", None), living("bills", kept(r#""bills"."person" IS NOT NULL"#))];
+        Scrubber::new(&self.store, self.vault(), living).unwrap()
     }
 
     /// An import that ended, was archived, and took whoever these identifiers name.

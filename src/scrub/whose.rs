@@ -1,0 +1,282 @@
+//! Whose a row is that holds something: someone's who was not purged, the plan's to keep, or nobody's.
+//!
+//! References are followed row by row, each row once however many ways lead to it: nothing is kept of the ways themselves, which
+//! can be as many as two to the number of tables.
+
+use std::collections::{BTreeSet, HashMap};
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use crate::store::{Doing, Kept, Lead, Living, StoreError};
+
+/// Whose a row is.
+#[derive(Clone, Copy)]
+pub(super) enum Whose<'a> {
+    /// Someone's who was not purged.
+    Living,
+    /// A purged person's, and the plan keeps it.
+    Kept(&'a Kept),
+    Nobodys,
+}
+
+/// A table as its rows are stored, and told apart.
+pub(super) struct Table {
+    pub(super) name: String,
+    /// In the order in which records hold them.
+    columns: Vec<String>,
+    /// The first so many of them are the key of a table without row numbers; 0: it has row numbers.
+    key: usize,
+    /// What tells a row from the others: its number, or columns.
+    pub(super) told_by: Vec<String>,
+}
+
+/// The values that tell a row from the others of its table.
+pub(super) type RowKey = Vec<Value>;
+
+impl Table {
+    /// SQLite's own, whose root is the first page.
+    pub(super) fn schema() -> Self {
+        let columns = ["type", "name", "tbl_name", "rootpage", "sql"].map(str::to_owned).to_vec();
+        Self { name: "sqlite_schema".to_owned(), columns, key: 0, told_by: vec!["rowid".to_owned()] }
+    }
+
+    pub(super) fn named(connection: &Connection, name: &str) -> Result<Self, StoreError> {
+        let doing = "read a table's shape";
+        // Virtual generated columns (hidden 2) are not stored.
+        let sql = "SELECT name, pk, (SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1)
+            FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 2 ORDER BY cid";
+        let mut statement = connection.prepare_cached(sql).doing(doing)?;
+        let rows = statement.query_map([name], |row| <(String, u32, Option<bool>)>::try_from(row)).doing(doing)?;
+        let mut columns = rows.collect::<Result<Vec<_>, _>>().doing(doing)?;
+        let clustered = columns.iter().any(|(.., clustered)| *clustered == Some(true));
+        let mut key: Vec<_> = columns.iter().filter(|(_, pk, _)| *pk > 0).cloned().collect();
+        key.sort_by_key(|(_, pk, _)| *pk);
+        if clustered {
+            columns.sort_by_key(|(_, pk, _)| if *pk > 0 { *pk } else { u32::MAX });
+        }
+        let taken = |word: &&str| columns.iter().any(|(column, ..)| column.eq_ignore_ascii_case(word));
+        let number = ["_rowid_", "rowid", "oid"].into_iter().find(|word| !taken(word)).filter(|_| !clustered);
+        let told_by = match number {
+            Some(word) => vec![word.to_owned()],
+            None => if key.is_empty() { &columns } else { &key }.iter().map(|(column, ..)| quoted(column)).collect(),
+        };
+        let key = if clustered { key.len() } else { 0 };
+        Ok(Self { name: name.to_owned(), columns: columns.into_iter().map(|(name, ..)| name).collect(), key, told_by })
+    }
+
+    /// How many of a record's first values are the key, of a table without row numbers.
+    pub(super) fn key_columns(&self) -> usize {
+        self.key
+    }
+
+    /// Whether rows are told apart by their numbers.
+    pub(super) fn has_numbers(&self) -> bool {
+        self.key == 0 && self.told_by.len() == 1 && !self.told_by[0].starts_with('"')
+    }
+
+    /// The place of a stored column.
+    pub(super) fn place(&self, column: usize) -> String {
+        format!("{}.{}", self.name, self.columns.get(column).map_or("?", String::as_str))
+    }
+
+    /// The condition of one row.
+    fn is_row(&self) -> String {
+        let terms: Vec<_> = self.told_by.iter().zip(1..).map(|(column, n)| format!("{}.{column} IS ?{n}", quoted(&self.name))).collect();
+        terms.join(" AND ")
+    }
+}
+
+/// Answers whose rows are, in one state of the database.
+pub(super) struct Asking<'a> {
+    connection: &'a Connection,
+    living: &'a [Living],
+    /// By their place among the living.
+    tables: Vec<Option<Table>>,
+}
+
+impl<'a> Asking<'a> {
+    pub(super) fn new(connection: &'a Connection, living: &'a [Living]) -> Self {
+        Self { connection, living, tables: living.iter().map(|_| None).collect() }
+    }
+
+    /// Whose a row of a table is.
+    pub(super) fn whose(&mut self, table: &str, row: &RowKey) -> Result<Whose<'a>, StoreError> {
+        let Some(at) = self.number(table) else { return Ok(Whose::Nobodys) };
+        let mut ways = Ways { asking: self, way: Vec::new(), nobodys: HashMap::new() };
+        if ways.nobodys(at, row)?.is_none() {
+            return Ok(Whose::Living);
+        }
+        match &self.living[at].kept {
+            Some(kept) if self.holds(at, row, &kept.condition)? => Ok(Whose::Kept(kept)),
+            _ => Ok(Whose::Nobodys),
+        }
+    }
+
+    fn number(&self, table: &str) -> Option<usize> {
+        self.living.iter().position(|living| living.table.eq_ignore_ascii_case(table))
+    }
+
+    fn table(&mut self, at: usize) -> Result<&Table, StoreError> {
+        let slot = &mut self.tables[at];
+        Ok(match slot {
+            Some(table) => table,
+            None => slot.insert(Table::named(self.connection, &self.living[at].table)?),
+        })
+    }
+
+    fn holds(&mut self, at: usize, row: &RowKey, condition: &str) -> Result<bool, StoreError> {
+        let table = self.table(at)?;
+        let sql = format!("SELECT 1 FROM main.{} WHERE {} AND ({condition})", quoted(&table.name), table.is_row());
+        let doing = "ask whose a row is";
+        self.connection.prepare_cached(&sql).doing(doing)?.exists(params_from_iter(row)).doing(doing)
+    }
+
+    /// Selects what tells the rows apart that a row refers to.
+    fn referred(&mut self, at: usize, lead: &Lead, parent: usize) -> Result<String, StoreError> {
+        const PARENT: &str = "expunged_parent";
+        let told_by: Vec<_> = self.table(parent)?.told_by.iter().map(|column| format!("{PARENT}.{column}")).collect();
+        let table = self.table(at)?;
+        let here = quoted(&table.name);
+        let pairs = std::iter::zip(&lead.parent_columns, &lead.columns);
+        let pairs: String = pairs.map(|(there, one)| format!(" AND {PARENT}.{} = {here}.{}", quoted(there), quoted(one))).collect();
+        Ok(format!(
+            "SELECT {} FROM main.{here} CROSS JOIN main.{} AS {PARENT} WHERE {}{pairs}",
+            told_by.join(", "),
+            quoted(&lead.parent),
+            table.is_row()
+        ))
+    }
+}
+
+/// The ways from one row.
+struct Ways<'q, 'a> {
+    asking: &'q mut Asking<'a>,
+    /// The tables on the way to the row that is looked at.
+    way: Vec<usize>,
+    /// Rows that lead to nobody, each with the tables that it leads to.
+    nobodys: HashMap<(usize, String), BTreeSet<usize>>,
+}
+
+impl Ways<'_, '_> {
+    /// The tables that a row leads to, if it leads to nobody. References go in circles, within one table or by edges that are
+    /// detached: a row that leads back to a table on the way to it is taken for someone's.
+    fn nobodys(&mut self, at: usize, row: &RowKey) -> Result<Option<BTreeSet<usize>>, StoreError> {
+        let known = (at, format!("{row:?}"));
+        if let Some(tables) = self.nobodys.get(&known) {
+            return Ok(Some(tables).filter(|tables| !self.way.iter().any(|one| tables.contains(one))).cloned());
+        }
+        let doing = "ask whose a row is";
+        let (connection, living) = (self.asking.connection, &self.asking.living[at]);
+        let mut tables = BTreeSet::new();
+        self.way.push(at);
+        for lead in &living.leads {
+            let Some(parent) = self.asking.number(&lead.parent) else { continue };
+            let sql = self.asking.referred(at, lead, parent)?;
+            let mut statement = connection.prepare_cached(&sql).doing(doing)?;
+            let columns = statement.column_count();
+            let mut rows = statement.query(params_from_iter(row)).doing(doing)?;
+            while let Some(found) = rows.next().doing(doing)? {
+                if self.way.contains(&parent) {
+                    return Ok(None);
+                }
+                let found = (0..columns).map(|n| found.get(n)).collect::<Result<_, _>>().doing(doing)?;
+                let Some(further) = self.nobodys(parent, &found)? else { return Ok(None) };
+                tables.extend(further);
+                tables.insert(parent);
+            }
+        }
+        self.way.pop();
+        if let Some(condition) = &living.condition
+            && self.asking.holds(at, row, condition)?
+        {
+            return Ok(None);
+        }
+        if self.nobodys.len() < NOBODYS_MAX {
+            self.nobodys.insert(known, tables.clone());
+        }
+        Ok(Some(tables))
+    }
+}
+
+/// Rows that are remembered while it is asked whose one row is: some megabytes.
+const NOBODYS_MAX: usize = 50_000;
+
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+    use rusqlite::types::Value;
+
+    use super::{Asking, Whose};
+    use crate::store::{Lead, Living};
+
+    fn living(table: &str, condition: Option<&str>, leads: &[(&str, &str)]) -> Living {
+        let lead = |(column, parent): &(&str, &str)| Lead {
+            columns: vec![(*column).to_owned()],
+            parent: (*parent).to_owned(),
+            parent_columns: vec!["id".to_owned()],
+        };
+        Living { table: table.to_owned(), condition: condition.map(str::to_owned), leads: leads.iter().map(lead).collect(), kept: None }
+    }
+
+    /// Tables with the numbers of what belongs to someone.
+    fn lives(store: &Connection, living: &[Living]) -> String {
+        let of = |one: &Living| {
+            let sql = format!("SELECT rowid FROM {}", one.table);
+            let mut statement = store.prepare(&sql).unwrap();
+            let rows: Vec<i64> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+            let whose = |row: &i64| Asking::new(store, living).whose(&one.table, &vec![Value::Integer(*row)]).unwrap();
+            let lives = rows.iter().filter(|row| matches!(whose(row), Whose::Living)).map(|row| format!(" {row}"));
+            format!("{}{}", one.table, lives.collect::<String>())
+        };
+        living.iter().map(of).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn rows_belong_to_whoever_stays_by_keys_by_their_own_table_and_by_what_they_hold() {
+        let store = Connection::open_in_memory().unwrap();
+        let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY); CREATE TABLE notes (id INTEGER PRIMARY KEY, person, answers, mail);
+            CREATE TABLE marks (note, _rowid_); INSERT INTO people VALUES (1);
+            INSERT INTO notes VALUES (1, 1, NULL, ''), (2, NULL, 1, ''), (3, 9, NULL, ''), (4, NULL, 4, ''), (5, 9, NULL, 'ann'), (6, 9, NULL, NULL);
+            INSERT INTO marks (note) VALUES (1), (2), (3), (8), (NULL), (5)";
+        store.execute_batch(sql).unwrap();
+        let notes = living("notes", Some("notes.mail = 'ann'"), &[("person", "people"), ("answers", "notes")]);
+        let living = [living("people", Some("1"), &[]), notes, living("marks", None, &[("note", "notes")])];
+        assert_eq!(lives(&store, &living), "people 1, notes 1 2 4 5, marks 1 2 6");
+    }
+
+    #[test]
+    fn rows_of_tables_that_refer_to_each_other_in_a_circle_belong_to_whoever_stays() {
+        let store = Connection::open_in_memory().unwrap();
+        let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY); INSERT INTO people VALUES (2);
+            CREATE TABLE teams (id INTEGER PRIMARY KEY, lead, room); CREATE TABLE rooms (id INTEGER PRIMARY KEY, team);
+            INSERT INTO teams VALUES (1, 1, 1), (2, 2, 2), (3, NULL, 2), (4, NULL, 9); INSERT INTO rooms VALUES (1, 9), (2, 2), (3, 1)";
+        store.execute_batch(sql).unwrap();
+        let teams = living("teams", None, &[("lead", "people"), ("room", "rooms")]);
+        let living = [living("people", Some("1"), &[]), teams, living("rooms", None, &[("team", "teams")])];
+        assert_eq!(lives(&store, &living), "people 2, teams 2 3, rooms 2 3");
+    }
+
+    #[test]
+    fn a_row_that_many_ways_lead_to_is_looked_at_once() {
+        // Each row refers to two of the table before, so that two to the 40 ways lead to nobody.
+        const DEEP: usize = 40;
+        let store = Connection::open_in_memory().unwrap();
+        let tables: Vec<String> = (0..DEEP).map(|n| format!("t{n}")).collect();
+        for table in &tables {
+            let make = format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY, a, b); INSERT INTO {table} VALUES (1, 1, 2), (2, 2, 1)");
+            store.execute_batch(&make).unwrap();
+        }
+        let mut all: Vec<Living> = vec![living("t0", Some("0"), &[])];
+        all.extend(tables.windows(2).map(|pair| living(&pair[1], None, &[("a", &pair[0]), ("b", &pair[0])])));
+        let last = vec![Value::Integer(1)];
+        assert!(matches!(Asking::new(&store, &all).whose("t39", &last).unwrap(), Whose::Nobodys));
+        // What leads back to a table on the way is someone's, though it was looked at on another way before.
+        all[0].leads = vec![Lead { columns: vec!["a".to_owned()], parent: "t38".to_owned(), parent_columns: vec!["id".to_owned()] }];
+        assert!(matches!(Asking::new(&store, &all).whose("t39", &last).unwrap(), Whose::Living));
+    }
+}
