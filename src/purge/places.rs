@@ -19,6 +19,22 @@ pub(super) fn place(rule: &Rule, m: &Match) -> String {
     }
 }
 
+/// Whether a value is JSON that a path leads into, as all of SQLite's functions read it: a text, of JSON5 too, or a blob that
+/// SQLite made, looked through whole.
+pub(super) fn is_json(value: &str) -> String {
+    format!("json_valid({value}, 10)")
+}
+
+/// Whether a value is such a blob.
+pub(super) fn is_jsonb(value: &str) -> String {
+    format!("json_valid({value}, 8)")
+}
+
+/// A value as a person would read it: such a blob as a text, anything else as it is.
+pub(super) fn legible(value: &str) -> String {
+    format!("CASE WHEN {} THEN json({value}) ELSE {value} END", is_jsonb(value))
+}
+
 /// Where in JSON the places are, and the value of one.
 fn places(rule: &Rule, m: &Match) -> Option<(String, String)> {
     let path = m.path.as_ref()?;
@@ -30,7 +46,7 @@ fn places(rule: &Rule, m: &Match) -> Option<(String, String)> {
         let path = literal(path);
         format!("json_each(CASE WHEN {is_json} THEN CASE WHEN json_type({value}, {path}) <> 'object' THEN {value} END END, {path})")
     };
-    let mut from = vec![format!("{} expunged_place0", each(&column, format!("json_valid({column})"), steps.next()?))];
+    let mut from = vec![format!("{} expunged_place0", each(&column, is_json(&column), steps.next()?))];
     for (at, step) in steps.enumerate() {
         let value = format!("expunged_place{at}.value");
         let is_json = format!("expunged_place{at}.type IN ('array', 'object')");

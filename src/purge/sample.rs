@@ -2,6 +2,7 @@
 
 use rusqlite::Connection;
 
+use super::places::legible;
 use super::shape::{Shape, Table, rows};
 use super::terms::{in_main, name, of};
 use crate::domain::Email;
@@ -33,11 +34,12 @@ pub(super) fn address_columns(connection: &Connection, shape: &Shape) -> Result<
     let readable = shape.tables.iter().filter(|table| table.strangers.is_empty());
     for (table, texts) in readable.flat_map(|table| table.columns.chunks(COLUMNS_TOGETHER).map(move |columns| (table, columns))) {
         let texts: Vec<_> = texts.iter().map(|column| &column.name).collect();
-        let some = some(table, &texts.iter().map(|column| name(column)).collect::<Vec<_>>().join(", "));
-        let counts: Vec<_> = texts
-            .iter()
-            .map(|column| {
-                let column = name(column);
+        // Named anew: rows are read in the order of columns, not of what is made of them.
+        let named = texts.iter().enumerate().map(|(at, column)| format!("{} AS expunged_text{at}", legible(&of(&table.name, column))));
+        let some = some(table, &named.collect::<Vec<_>>().join(", "));
+        let counts: Vec<_> = (0..texts.len())
+            .map(|at| {
+                let column = format!("expunged_text{at}");
                 let like = format!("typeof({column}) = 'text' AND {column} LIKE '%_@_%._%'");
                 format!("coalesce(sum({like}), 0), coalesce(sum({like} AND trim({column}, {SPACES}) NOT GLOB '*[ {{\"]*'), 0)")
             })

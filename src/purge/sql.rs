@@ -5,7 +5,7 @@
 //! table is read once, by index or by one scan. Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown
 //! quoted word as text. Deleting and counting share their conditions, so that a check cannot count anything but what a purge takes.
 
-use super::places::holds;
+use super::places::{holds, is_json, is_jsonb};
 use super::plan::{AccountRule, Action, Compare, Edge, Match, Plan, PlanError, Rule, Set, Value};
 use super::terms::{ADDRESSES, CHUNK, EMPTIED, in_main, literal, name, of, or_never, tuple};
 
@@ -452,9 +452,12 @@ fn written(rule: &Rule, set: &Set) -> String {
         Some(path) => {
             let path = literal(path);
             let new = value(&format!("json_extract({column}, {path})"));
+            let (is_json, is_jsonb) = (is_json(&column), is_jsonb(&column));
+            let arguments = format!("{column}, {path}, {new}");
             // What is no JSON is left alone, and a place that is not there is not made.
             format!(
-                "CASE WHEN json_valid({column}) AND json_type({column}, {path}) IS NOT NULL THEN json_set({column}, {path}, {new}) ELSE {column} END"
+                "CASE WHEN {is_json} AND json_type({column}, {path}) IS NOT NULL \
+                 THEN CASE WHEN {is_jsonb} THEN jsonb_set({arguments}) ELSE json_set({arguments}) END ELSE {column} END"
             )
         }
     }

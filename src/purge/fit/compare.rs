@@ -1,6 +1,6 @@
 //! Whether what is compared holds what the comparison finds, by sample.
 
-use super::super::places::place;
+use super::super::places::{legible, place};
 use super::super::plan::{Action, Compare, Edge, Match, Rule, Tenancy};
 use super::super::sample::{AddressColumn, holds_numbers, other_addresses, texts};
 use super::super::shape::{Kind, Table, rows, same};
@@ -70,7 +70,7 @@ impl Look<'_> {
         let accepted = self.plan.accepted.columns.iter().any(|known| same(known, &named));
         let Some(found) = self.readable(&rule.table, &m.column).filter(|_| !accepted) else { return Ok(()) };
         let like: Vec<_> =
-            texts(self.connection, found, &of(&rule.table, &m.column))?.into_iter().filter(|text| holds_address(text)).collect();
+            texts(self.connection, found, &legible(&of(&rule.table, &m.column)))?.into_iter().filter(|text| holds_address(text)).collect();
         let (table, column, looked) = (&rule.table, &m.column, like.len());
         let (what, mend) = match &m.path {
             None => {

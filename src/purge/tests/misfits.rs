@@ -427,6 +427,17 @@ fn a_match_that_cannot_find_what_the_column_holds_is_told() {
 }
 
 #[test]
+fn addresses_in_json_that_is_no_text_are_seen_as_those_in_texts_are() {
+    let sql = r#"CREATE TABLE log (line); INSERT INTO log VALUES (jsonb('{"to": "ann@x.example"}')), (x'ff'), (7)"#;
+    let told = |plan: &str| found(sql, plan).into_iter().map(|found| found.1).collect::<Vec<_>>();
+    assert_eq!(told(""), ["\"log\".\"line\" looks like addresses (1 of 3 rows looked at), and nothing is said of it"]);
+    let with = |path: &str| told(&format!("[[table]]\nname = 'log'\naction = 'delete'\nmatch = [{{ column = 'line'{path} }}]"));
+    assert_eq!(with(""), ["\"log\".\"line\" is compared whole, and 1 of 1 values looked at hold an address and more"]);
+    assert_eq!(with(", path = '$.cc'"), ["\"$.cc\" leads to no address in \"log\".\"line\", and 1 values looked at hold one"]);
+    assert_eq!(with(", path = '$.to'"), Vec::<String>::new());
+}
+
+#[test]
 fn addresses_in_rows_that_stay_are_told_with_a_mend_that_the_plan_takes() {
     let sql = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER, mail TEXT); INSERT INTO notes VALUES (1, 1, 'one@x.example')";
     let told = found(sql, &format!("[[table]]\nname = 'notes'\naction = 'detach'\norphans = 'keep'\n{EDGE}"));

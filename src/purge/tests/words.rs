@@ -93,6 +93,23 @@ fn an_address_is_found_at_every_place_of_a_list_in_json() {
 }
 
 #[test]
+fn json_is_read_and_written_over_in_each_form_that_sqlite_reads() {
+    let sql = r#"CREATE TABLE letters (id INTEGER PRIMARY KEY, owner TEXT, body, seen AS (typeof(body) || CASE WHEN json_valid(body, 10) THEN json(body) END));
+        INSERT INTO letters VALUES (1, 'acme', '{"to":"one@x.example"}'), (2, 'acme', jsonb('{"n":[1],"to":"One@x.example"}')),
+            (3, 'acme', jsonb('{"to":["a@x.example","one@x.example"]}')), (4, 'acme', '{to:''one@x.example'',}'), (5, 'acme', jsonb('{"to":"a@x.example"}')),
+            (6, 'acme', x'ff'), (7, 'acme', '{to:')"#;
+    let plan = "[[table]]\nname = 'letters'\naction = 'delete'\ntenant = 'owner'\nmatch = [{ column = 'body', path = '$.to' }]";
+    let ids = |dump: String| dump.lines().filter_map(|line| line.split('|').nth(1).map(str::to_owned)).collect::<Vec<_>>().join(" ");
+    assert_eq!(ids(purged(sql, plan, &["one@x.example"], "letters")), "5 6 7");
+    let over = plan.replace("'delete'", "'overwrite'\nset = [{ column = 'body', path = '$.to', to = { text = 'gone' } }]");
+    let dump = purged(sql, &over, &["one@x.example"], "letters");
+    let seen: Vec<_> = dump.lines().filter_map(|line| line.rsplit('|').next()).take(5).collect();
+    let expected =
+        ["overwritten 4", r#"text{"to":"gone"}"#, r#"blob{"n":[1],"to":"gone"}"#, r#"blob{"to":"gone"}"#, r#"text{"to":"gone"}"#];
+    assert_eq!(seen, expected, "{dump}");
+}
+
+#[test]
 fn an_address_that_somebody_who_stays_has_as_well_keeps_its_rows_until_the_last_one_goes() {
     let sql =
         "CREATE TABLE letters (id INTEGER PRIMARY KEY, owner TEXT, mail TEXT); INSERT INTO letters VALUES (1, 'acme', 'two@x.example');";
