@@ -17,6 +17,9 @@ impl Look<'_> {
             let column = of(&subject.table, &address.column);
             (&subject.table, &address.column, address.compare, column)
         });
+        if let Some(address) = &subject.address {
+            self.found_by_lists(&subject.table, &address.column)?;
+        }
         let matches = || plan.rules.iter().flat_map(|rule| rule.matches.iter().map(move |m| (rule, m)));
         for (rule, m) in matches().filter(|(rule, _)| rule.action != Action::Keep) {
             self.whole_addresses(rule, m)?;
@@ -64,17 +67,42 @@ impl Look<'_> {
         Ok(())
     }
 
+    /// Nobody is found by a list whose stored address is not one address: it has a name beside it, or an invisible character in it.
+    fn found_by_lists(&mut self, table: &str, column: &str) -> Result<(), StoreError> {
+        let like = self.holding_addresses(table, column)?;
+        let missed = not_whole(&like);
+        if missed > 0 {
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "\"{table}\".\"{column}\" holds more than an address in {missed} of {} values looked at: no list of addresses finds \
+                     these people",
+                    like.len()
+                ),
+                mend: Some(format!(
+                    "write these as one address each (no name beside it, no dot at its end, no invisible character in it); if such people \
+                     are named by account and id only, name \"{table}.{column}\" in accepted.columns"
+                )),
+            });
+        }
+        Ok(())
+    }
+
+    /// Those of some values of a column that hold an address; none where a person has looked at them.
+    fn holding_addresses(&self, table: &str, column: &str) -> Result<Vec<String>, StoreError> {
+        let accepted = self.plan.accepted.columns.iter().any(|known| same(known, &format!("{table}.{column}")));
+        let Some(found) = self.readable(table, column).filter(|_| !accepted) else { return Ok(Vec::new()) };
+        let texts = texts(self.connection, found, &legible(&of(table, column)))?;
+        Ok(texts.into_iter().filter(|text| holds_address(text)).collect())
+    }
+
     /// A match compares a whole value: an address inside a longer text is not found by it.
     fn whole_addresses(&mut self, rule: &Rule, m: &Match) -> Result<(), StoreError> {
-        let named = format!("{}.{}", rule.table, m.column);
-        let accepted = self.plan.accepted.columns.iter().any(|known| same(known, &named));
-        let Some(found) = self.readable(&rule.table, &m.column).filter(|_| !accepted) else { return Ok(()) };
-        let like: Vec<_> =
-            texts(self.connection, found, &legible(&of(&rule.table, &m.column)))?.into_iter().filter(|text| holds_address(text)).collect();
+        let like = self.holding_addresses(&rule.table, &m.column)?;
         let (table, column, looked) = (&rule.table, &m.column, like.len());
         let (what, mend) = match &m.path {
             None => {
-                let missed = like.iter().filter(|text| Email::parse(text).is_err()).count();
+                let missed = not_whole(&like);
                 if missed == 0 {
                     return Ok(());
                 }
@@ -87,7 +115,8 @@ impl Look<'_> {
                 )
             }
             Some(path) => {
-                if like.is_empty() || texts(self.connection, found, &place(rule, m))?.iter().any(|text| Email::parse(text).is_ok()) {
+                let Some(found) = self.readable(table, column).filter(|_| !like.is_empty()) else { return Ok(()) };
+                if texts(self.connection, found, &place(rule, m))?.iter().any(|text| Email::parse(text).is_ok()) {
                     return Ok(());
                 }
                 (
@@ -169,6 +198,11 @@ impl Look<'_> {
     fn readable(&self, table: &str, column: &str) -> Option<&Table> {
         self.shape.table(table).filter(|table| table.strangers.is_empty() && table.column(column).is_some())
     }
+}
+
+/// How many of these are not one address.
+fn not_whole(texts: &[String]) -> usize {
+    texts.iter().filter(|text| Email::parse(text).is_err()).count()
 }
 
 /// Whether an address stands somewhere in a text.
