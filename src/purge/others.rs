@@ -97,7 +97,7 @@ impl<'a> Others<'a> {
         let value = match row.get_ref(at).doing("read a value of a target's row").map_err(PurgeError::from)? {
             ValueRef::Text(text) => text,
             ValueRef::Blob(blob) => {
-                json = self.from_jsonb(blob).map_err(PurgeError::from)?;
+                json = self.jsonb_as_text(blob).map_err(PurgeError::from)?;
                 match &json {
                     Some(json) => json.as_bytes(),
                     // By chance an address is in any bytes.
@@ -117,7 +117,7 @@ impl<'a> Others<'a> {
     }
 
     /// SQLite's own form of JSON as a text; `None` for any other blob.
-    fn from_jsonb(&self, blob: &[u8]) -> Result<Option<String>, StoreError> {
+    fn jsonb_as_text(&self, blob: &[u8]) -> Result<Option<String>, StoreError> {
         let doing = "read a blob of JSON";
         let mut statement = self.connection.prepare_cached("SELECT CASE WHEN json_valid(?1, 8) THEN json(?1) END").doing(doing)?;
         statement.query_row([blob], |row| row.get(0)).doing(doing)

@@ -8,17 +8,18 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 
-use rusqlite::types::{Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 
 use super::needles::Needles;
 use super::pages::Beside;
-use super::record::{each_text, first_values};
+use super::record::each_text;
 use super::roots::Owners;
 use super::sieve::Edges;
+use super::tree::Tree;
 use super::walk::{RawRow, Rows};
-use super::whose::{Asking, RowKey, Table, Whose, quoted};
+use super::whose::{Asking, Table, Whose, quoted};
 use crate::report::KeptValues;
 use crate::store::{Doing, Kept, Living, StoreError};
 
@@ -56,9 +57,9 @@ pub(super) struct Search<'a> {
 }
 
 impl Rows for Search<'_> {
-    /// An index holds nothing that its table does not.
+    /// Not those of an index that holds nothing which its table does not.
     fn are_in(&self, page: u32) -> bool {
-        !self.owners.is_some_and(|owners| owners.is_index(page))
+        !self.owners.is_some_and(|owners| owners.is_copy(page))
     }
 
     fn may_matter(&mut self, bytes: &[u8], records: impl Iterator<Item = Range<usize>> + Clone) -> bool {
@@ -115,28 +116,30 @@ impl<'a> Search<'a> {
             }
         };
         let mut asking = Asking::new(connection, living);
-        let mut tables: HashMap<u32, Option<Table>> = HashMap::new();
+        let mut trees: HashMap<u32, Option<Tree>> = HashMap::new();
         for hit in &self.hits {
-            let table = match owners.root_of(hit.page) {
+            let tree = match owners.root_of(hit.page) {
                 Some(root) => {
-                    let table = match tables.entry(root) {
+                    let tree = match trees.entry(root) {
                         Entry::Occupied(known) => known.into_mut(),
-                        Entry::Vacant(new) => new.insert(table_at(connection, root)?),
+                        Entry::Vacant(new) => new.insert(Tree::at(connection, root)?),
                     };
-                    let Some(table) = table else { continue };
-                    Some(&*table)
+                    tree.as_ref()
                 }
                 None => None,
             };
-            let whose = match table.and_then(|table| Some((table, row_of(table, hit)?))) {
-                Some((table, row)) => asking.whose(&table.name, &row)?,
+            let sought = |(column, _): &&(usize, Vec<u32>)| tree.is_none_or(|tree| tree.place(*column).is_some());
+            let mut columns = hit.columns.iter().filter(sought).peekable();
+            let row = tree.filter(|_| columns.peek().is_some()).and_then(|tree| Some((tree, tree.row_of(hit.rowid, &hit.record)?)));
+            let whose = match row {
+                Some((tree, row)) => asking.whose(&tree.table.name, &row)?,
                 None => Whose::Nobodys,
             };
-            for (column, sets) in &hit.columns {
-                let name = table.map_or_else(|| NO_TABLE.to_owned(), |table| table.place(*column));
+            for (column, sets) in columns {
+                let place = tree.and_then(|tree| tree.place(*column)).unwrap_or(NO_TABLE);
                 let imports: HashSet<u32> = sets.iter().flat_map(|set| self.needles.imports(*set)).copied().collect();
                 for import in imports {
-                    note(found, import, &name, whose);
+                    note(found, import, place, whose);
                 }
             }
         }
@@ -160,29 +163,8 @@ fn note(found: &mut FoundByImport, import: u32, place: &str, whose: Whose<'_>) {
 /// Stands for the place of what is in a page of rows that no table leads to.
 const NO_TABLE: &str = "(no table)";
 
-/// The table whose tree has this root; `None` for an index, which holds nothing that its table does not.
-fn table_at(connection: &Connection, root: u32) -> Result<Option<Table>, StoreError> {
-    let doing = "read a table's shape";
-    if root == 1 {
-        return Ok(Some(Table::schema()));
-    }
-    let sql = "SELECT name FROM main.sqlite_schema WHERE rootpage = ?1 AND type = 'table'";
-    let name: Option<String> = connection.query_row(sql, [root], |row| row.get(0)).optional().doing(doing)?;
-    name.map(|name| Table::named(connection, &name)).transpose()
-}
-
-/// What tells a row from the others, as its record has it.
-fn row_of(table: &Table, hit: &Hit) -> Option<RowKey> {
-    match hit.rowid {
-        Some(rowid) => table.has_numbers().then(|| vec![Value::Integer(rowid)]),
-        None => {
-            let key = table.key_columns();
-            first_values(&hit.record, key).ok().filter(|values| values.len() == key && key > 0)
-        }
-    }
-}
-
-/// The same search by SQL, over every table at once: slower, and for every kind of database.
+/// The same search by SQL, over every table at once: slower, and for every kind of database. What an index makes by an expression is
+/// not to be had by SQL.
 pub(super) fn search_by_sql(connection: &Connection, needles: &Needles, living: &[Living]) -> Result<FoundByImport, StoreError> {
     let doing = "search the tables";
     let mut found = FoundByImport::new();
@@ -192,7 +174,8 @@ pub(super) fn search_by_sql(connection: &Connection, needles: &Needles, living: 
     let mut asking = Asking::new(connection, living);
     for table in tables {
         let table = Table::named(connection, &table)?;
-        let (key, named) = (table.told_by.join(", "), quoted(&table.name));
+        let key: Vec<_> = table.told_by.iter().map(|column| quoted(column)).collect();
+        let (key, named) = (key.join(", "), quoted(&table.name));
         let mut rows = connection.prepare(&format!("SELECT {key}, * FROM main.{named}")).doing(doing)?;
         let columns: Vec<String> = rows.column_names().map(str::to_owned).collect();
         let mut rows = rows.query([]).doing(doing)?;

@@ -24,6 +24,7 @@ mod seal;
 mod sieve;
 #[cfg(test)]
 mod tests;
+mod tree;
 mod walk;
 mod whose;
 

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use super::page::{Header, Kind, Parts};
 use super::page_set::PageSet;
 use super::pages::{Beside, Pages};
-use crate::store::{Doing, StoreError};
+use super::tree::roots;
+use crate::store::StoreError;
 
 /// The pages that are b-tree pages.
 pub(super) fn btree_pages(connection: &Connection, pages: &mut Pages<'_>) -> Result<PageSet, StoreError> {
@@ -25,18 +26,18 @@ pub(super) fn btree_pages(connection: &Connection, pages: &mut Pages<'_>) -> Res
 pub(super) struct Owners {
     /// By page; 0 for those that no tree leads to.
     roots: Vec<u32>,
-    /// The roots of indexes.
-    indexes: HashSet<u32>,
+    /// The roots of what is read elsewhere.
+    copies: HashSet<u32>,
 }
 
 impl Owners {
     /// Walks every tree.
     pub(super) fn read(connection: &Connection, file: Option<Beside<'_>>) -> Result<Self, StoreError> {
         let mut pages = Pages::open_beside(connection, file)?;
-        let mut owners = Self { roots: vec![0; pages.count as usize + 1], indexes: HashSet::new() };
-        for (root, is_index) in roots(connection)? {
-            if is_index {
-                owners.indexes.insert(root);
+        let mut owners = Self { roots: vec![0; pages.count as usize + 1], copies: HashSet::new() };
+        for (root, is_copy) in roots(connection)? {
+            if is_copy {
+                owners.copies.insert(root);
             }
             each_page(&mut pages, root, &mut |page| owners.roots[page as usize] = root)?;
         }
@@ -48,18 +49,10 @@ impl Owners {
         self.roots.get(page as usize).copied().filter(|root| *root > 0)
     }
 
-    pub(super) fn is_index(&self, page: u32) -> bool {
-        self.root_of(page).is_some_and(|root| self.indexes.contains(&root))
+    /// Whether what a page holds is read elsewhere: in the table of an index.
+    pub(super) fn is_copy(&self, page: u32) -> bool {
+        self.root_of(page).is_some_and(|root| self.copies.contains(&root))
     }
-}
-
-/// All roots, and whether they are of indexes; the key of a table without row numbers is the table.
-fn roots(connection: &Connection) -> Result<Vec<(u32, bool)>, StoreError> {
-    let doing = "read the roots of the tables";
-    let sql = "SELECT rootpage, type = 'index' FROM main.sqlite_schema WHERE rootpage > 0";
-    let mut statement = connection.prepare_cached(sql).doing(doing)?;
-    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).doing(doing)?.collect::<Result<Vec<_>, _>>().doing(doing)?;
-    Ok(std::iter::once((1, false)).chain(found).collect())
 }
 
 fn each_page(pages: &mut Pages<'_>, root: u32, on_page: &mut dyn FnMut(u32)) -> Result<(), StoreError> {

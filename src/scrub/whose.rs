@@ -24,11 +24,13 @@ pub(super) enum Whose<'a> {
 pub(super) struct Table {
     pub(super) name: String,
     /// In the order in which records hold them.
-    columns: Vec<String>,
-    /// The first so many of them are the key of a table without row numbers; 0: it has row numbers.
-    key: usize,
-    /// What tells a row from the others: its number, or columns.
+    pub(super) columns: Vec<String>,
+    /// It has no row numbers: its key comes first.
+    pub(super) clustered: bool,
+    /// What tells a row from the others: its number, by a word that is no column's, or columns.
     pub(super) told_by: Vec<String>,
+    /// They are told apart by their numbers.
+    pub(super) numbered: bool,
 }
 
 /// The values that tell a row from the others of its table.
@@ -38,7 +40,7 @@ impl Table {
     /// SQLite's own, whose root is the first page.
     pub(super) fn schema() -> Self {
         let columns = ["type", "name", "tbl_name", "rootpage", "sql"].map(str::to_owned).to_vec();
-        Self { name: "sqlite_schema".to_owned(), columns, key: 0, told_by: vec!["rowid".to_owned()] }
+        Self { name: "sqlite_schema".to_owned(), columns, clustered: false, told_by: vec!["rowid".to_owned()], numbered: true }
     }
 
     pub(super) fn named(connection: &Connection, name: &str) -> Result<Self, StoreError> {
@@ -59,30 +61,21 @@ impl Table {
         let number = ["_rowid_", "rowid", "oid"].into_iter().find(|word| !taken(word)).filter(|_| !clustered);
         let told_by = match number {
             Some(word) => vec![word.to_owned()],
-            None => if key.is_empty() { &columns } else { &key }.iter().map(|(column, ..)| quoted(column)).collect(),
+            None => if key.is_empty() { &columns } else { &key }.iter().map(|(column, ..)| column.clone()).collect(),
         };
-        let key = if clustered { key.len() } else { 0 };
-        Ok(Self { name: name.to_owned(), columns: columns.into_iter().map(|(name, ..)| name).collect(), key, told_by })
-    }
-
-    /// How many of a record's first values are the key, of a table without row numbers.
-    pub(super) fn key_columns(&self) -> usize {
-        self.key
-    }
-
-    /// Whether rows are told apart by their numbers.
-    pub(super) fn has_numbers(&self) -> bool {
-        self.key == 0 && self.told_by.len() == 1 && !self.told_by[0].starts_with('"')
-    }
-
-    /// The place of a stored column.
-    pub(super) fn place(&self, column: usize) -> String {
-        format!("{}.{}", self.name, self.columns.get(column).map_or("?", String::as_str))
+        Ok(Self {
+            name: name.to_owned(),
+            columns: columns.into_iter().map(|(name, ..)| name).collect(),
+            clustered,
+            told_by,
+            numbered: number.is_some(),
+        })
     }
 
     /// The condition of one row.
     fn is_row(&self) -> String {
-        let terms: Vec<_> = self.told_by.iter().zip(1..).map(|(column, n)| format!("{}.{column} IS ?{n}", quoted(&self.name))).collect();
+        let terms: Vec<_> =
+            self.told_by.iter().zip(1..).map(|(column, n)| format!("{}.{} IS ?{n}", quoted(&self.name), quoted(column))).collect();
         terms.join(" AND ")
     }
 }
@@ -135,7 +128,7 @@ impl<'a> Asking<'a> {
     /// Selects what tells the rows apart that a row refers to.
     fn referred(&mut self, at: usize, lead: &Lead, parent: usize) -> Result<String, StoreError> {
         const PARENT: &str = "expunged_parent";
-        let told_by: Vec<_> = self.table(parent)?.told_by.iter().map(|column| format!("{PARENT}.{column}")).collect();
+        let told_by: Vec<_> = self.table(parent)?.told_by.iter().map(|column| format!("{PARENT}.{}", quoted(column))).collect();
         let table = self.table(at)?;
         let here = quoted(&table.name);
         let pairs = std::iter::zip(&lead.parent_columns, &lead.columns);

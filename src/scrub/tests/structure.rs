@@ -230,7 +230,7 @@ proptest! {
         let mut rows = statement.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
             let (page, root, is_index): (u32, u32, bool) = (row.get(0).unwrap(), row.get(1).unwrap(), row.get(2).unwrap());
-            prop_assert_eq!((owners.root_of(page), owners.is_index(page)), (Some(root), is_index));
+            prop_assert_eq!((owners.root_of(page), owners.is_copy(page)), (Some(root), is_index));
         }
         prop_assert_eq!((1..=pages.count).filter(|page| owners.root_of(*page).is_some()).count(), expected.len());
     }

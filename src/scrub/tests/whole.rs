@@ -164,6 +164,23 @@ fn pages_tell_what_sql_tells() {
 }
 
 #[test]
+fn what_an_index_makes_of_columns_is_searched_and_what_it_copies_is_not_counted_again() {
+    let mut world = World::new(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT, host TEXT, mail TEXT AS (name || '@' || host) VIRTUAL, old TEXT);
+         CREATE INDEX people_mail ON people (old, mail); CREATE INDEX people_old ON people (old);
+         CREATE TABLE notes (name TEXT, host TEXT, person INT, PRIMARY KEY (host, name)) WITHOUT ROWID;
+         CREATE INDEX notes_mail ON notes (lower(name) || '@' || host);
+         CREATE TABLE log (name TEXT, host TEXT); CREATE INDEX log_mail ON log (name || '@' || host);
+         INSERT INTO people (id, name, host, old) VALUES (1, 'ann', 'x.example', 'ann@x.example');
+         INSERT INTO notes VALUES ('Ann', 'x.example', 1), ('ANN', 'x.example', 9); INSERT INTO log VALUES ('ann', 'x.example'), ('bob', 'x.example')",
+    );
+    world.import(&["ann@x.example"]);
+    let content = world.scrub().remove(0).content;
+    assert_eq!(content.still_held, counts(&[("notes (notes_mail)", 1), ("people (people_mail)", 1), ("people.old", 1)]));
+    assert_eq!(content.residue, counts(&[("log (log_mail)", 1), ("notes (notes_mail)", 1)]));
+}
+
+#[test]
 fn full_text_indexes_are_named_because_what_they_hold_is_not_read() {
     let mut world = World::new(
         "CREATE TABLE people (id INTEGER PRIMARY KEY); CREATE TABLE notes (person INT, body TEXT);
