@@ -3,7 +3,7 @@
 //! Where an address may stand in a text is told here alone, so that what is gathered from a row is what a search finds.
 
 use std::borrow::Cow;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use memchr::{memchr, memmem};
 
@@ -17,6 +17,43 @@ pub(crate) fn each_spelling(value: &[u8], mut with: impl FnMut(&[u8])) {
         with(&percent_decoded(value));
     }
 }
+
+/// Shows where the texts stand in a list or an object of SQLite's own form of JSON, which nothing parts from what follows them. Of what is
+/// none it seldom shows anything. SQLite's "The JSONB Format".
+#[inline]
+pub(crate) fn each_jsonb_text(value: &[u8], mut with: impl FnMut(usize, usize)) {
+    let is_outer = |kind: u8| kind == LIST || kind == OBJECT;
+    let Some((_, mut at, end)) = value.first().filter(|head| is_outer(**head & 15)).and_then(|_| element(value, 0)) else { return };
+    while at < end && end == value.len() {
+        let Some((kind, from, to)) = element(value, at) else { return };
+        if TEXTS.contains(&kind) {
+            with(from, to);
+        }
+        // What is in a list or an object comes next.
+        at = if is_outer(kind) { from } else { to };
+    }
+}
+
+/// The kind of an element, and where its content begins and ends.
+fn element(value: &[u8], at: usize) -> Option<(u8, usize, usize)> {
+    let head = *value.get(at)?;
+    let long = match head >> 4 {
+        12 => 1,
+        13 => 2,
+        14 => 4,
+        15 => 8,
+        _ => 0,
+    };
+    let from = at + 1 + long;
+    let bytes = value.get(at + 1..from)?.iter().fold(0, |bytes, byte| bytes << 8 | u64::from(*byte));
+    let bytes = if long == 0 { usize::from(head >> 4) } else { usize::try_from(bytes).ok()? };
+    Some((head & 15, from, from.checked_add(bytes).filter(|to| *to <= value.len())?))
+}
+
+/// Kinds of elements of JSONB.
+const TEXTS: RangeInclusive<u8> = 7..=10;
+const LIST: u8 = 11;
+const OBJECT: u8 = 12;
 
 /// Shows each text around this `@` that may be an address: from wherever one may begin to wherever it may end.
 pub(crate) fn each_reading(value: &[u8], at: usize, mut with: impl FnMut(&[u8])) {

@@ -14,10 +14,10 @@ use super::people::{Look, People, Person};
 use super::plan::Compare;
 use super::shape::same;
 use super::{Engine, PurgeError};
-use crate::domain::text::{each_reading, each_spelling};
+use crate::domain::text::{each_jsonb_text, each_reading, each_spelling};
 use crate::domain::{Email, ImportId};
+use crate::store::Doing;
 use crate::store::ledger::{self, Target, TargetFlags};
-use crate::store::{Doing, StoreError};
 
 /// Readings of addresses that are kept until it is asked whose they are: some megabytes.
 const READINGS_MAX: usize = 50_000;
@@ -93,34 +93,14 @@ impl<'a> Others<'a> {
         at: usize,
         mut with: impl FnMut(&mut Self, Vec<Email>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let json;
-        let value = match row.get_ref(at).doing("read a value of a target's row").map_err(PurgeError::from)? {
-            ValueRef::Text(text) => text,
-            ValueRef::Blob(blob) => {
-                json = self.jsonb_as_text(blob).map_err(PurgeError::from)?;
-                match &json {
-                    Some(json) => json.as_bytes(),
-                    // By chance an address is in any bytes.
-                    None if std::str::from_utf8(blob).is_ok() => blob,
-                    None => return Ok(()),
-                }
-            }
-            ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => return Ok(()),
-        };
+        let value = row.get_ref(at).doing("read a value of a target's row").map_err(PurgeError::from)?;
         let mut found = Ok(());
-        each_address(value, |readings| {
+        each_address_of(value, |readings| {
             if found.is_ok() {
                 found = with(self, readings);
             }
         });
         found
-    }
-
-    /// SQLite's own form of JSON as a text; `None` for any other blob.
-    fn jsonb_as_text(&self, blob: &[u8]) -> Result<Option<String>, StoreError> {
-        let doing = "read a blob of JSON";
-        let mut statement = self.connection.prepare_cached("SELECT CASE WHEN json_valid(?1, 8) THEN json(?1) END").doing(doing)?;
-        statement.query_row([blob], |row| row.get(0)).doing(doing)
     }
 
     /// Which of these addresses belong to people of the tenant whom the import does not take.
@@ -169,7 +149,22 @@ pub(super) fn holds_address(text: &str) -> bool {
     found && Email::parse(text).is_err()
 }
 
-/// Shows each address in a value, as a search finds them there: all that it may be read as. One that is all of the value is read
+/// Shows each address in a text, or in a blob that is one or holds some.
+fn each_address_of(value: ValueRef<'_>, mut with: impl FnMut(Vec<Email>)) {
+    match value {
+        ValueRef::Text(text) => each_address(text, with),
+        ValueRef::Blob(blob) => {
+            // By chance an address is in any bytes.
+            if std::str::from_utf8(blob).is_ok() {
+                each_address(blob, &mut with);
+            }
+            each_jsonb_text(blob, |from, to| each_address(&blob[from..to], &mut with));
+        }
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => {}
+    }
+}
+
+/// Shows each address in a text, as a search finds them there: all that it may be read as. One that is all of the value is read
 /// in no other way.
 fn each_address(value: &[u8], mut with: impl FnMut(Vec<Email>)) {
     if memchr3(b'@', b'\\', b'%', value).is_none() {

@@ -1,7 +1,7 @@
 //! Whom to look for: the identifiers of purged people, as keyed hashes, and the search for them in a text.
 //!
 //! An address is found wherever it stands as an address, in any spelling that folds to it. An id of eight bytes or more is found
-//! as a whole value, or between word bounds. Escapes of JSON and of URLs are read. No identifier is kept in the clear.
+//! as a whole value, or between word bounds. Escapes of JSON and of URLs are read, and the texts in a blob of JSON. No identifier is kept in the clear.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -12,7 +12,7 @@ use memchr::{memchr_iter, memchr3};
 use super::hash::{ADDRESS, AsIs, ID, keyed};
 use super::sieve::{Edges, Sieve, SieveBuilder};
 use crate::domain::Email;
-use crate::domain::text::{ADDRESS_BYTES_MAX, each_reading, each_spelling, in_part, in_word};
+use crate::domain::text::{ADDRESS_BYTES_MAX, each_jsonb_text, each_reading, each_spelling, in_part, in_word};
 
 /// Shortest id that is looked for, in bytes: shorter ones stand in texts by chance.
 pub const ID_BYTES_MIN: usize = 8;
@@ -129,6 +129,17 @@ impl Needles {
 
     /// Names the sets of the identifiers that a value holds. A set may be named more than once.
     pub(super) fn search(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
+        self.search_text(value, hit);
+        each_jsonb_text(value, |from, to| self.search_text(&value[from..to], hit));
+    }
+
+    /// As [`Needles::search`], for ids that stand in a value as they are.
+    pub(super) fn search_ids(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
+        self.ids_in(value, hit);
+        each_jsonb_text(value, |from, to| self.ids_in(&value[from..to], hit));
+    }
+
+    fn search_text(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
         each_spelling(value, |plain| self.search_plain(plain, hit));
     }
 
@@ -138,11 +149,10 @@ impl Needles {
                 each_reading(value, at, |text| self.try_address(text, hit));
             }
         }
-        self.search_ids(value, hit);
+        self.ids_in(value, hit);
     }
 
-    /// As [`Needles::search`], for ids that stand in a value as they are.
-    pub(super) fn search_ids(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
+    fn ids_in(&self, value: &[u8], hit: &mut impl FnMut(u32)) {
         if self.id_lengths == 0 || value.len() < ID_BYTES_MIN {
             return;
         }
@@ -272,6 +282,28 @@ mod tests {
         }
         check("Jörg@Bücher.example", "\"jörg@bücher.example\"", true);
         check("Jörg@Bücher.example", "JÖRG@xn--bcher-kva.example", true);
+    }
+
+    #[test]
+    fn finds_what_stands_in_a_blob_of_json() {
+        let store = rusqlite::Connection::open_in_memory().unwrap();
+        let mut needles = NeedlesBuilder::new(7);
+        ["ann@x.example", "a@b.de", "cust-000123"].iter().for_each(|needle| assert!(needles.add(0, needle)));
+        let needles = needles.build();
+        let found = |json: &str| {
+            let blob: Vec<u8> = store.query_row("SELECT jsonb(?1)", [json], |row| row.get(0)).unwrap();
+            let mut found = 0;
+            needles.search(&blob, &mut |_| found += 1);
+            found
+        };
+        for text in ["ann@x.example", "a@b.de", "cust-000123", "Ann\\u0040x.example", "to ann@x.example"] {
+            for json in [r#"{"to":"T","name":"x"}"#, r#"["T","T"]"#, r#"{"a":[1,{"b":"T","email":null}],"z":"9"}"#, r#"{"T":2.5,"w":true}"#]
+            {
+                assert!(found(&json.replace('T', text)) > 0, "{json} {text}");
+            }
+        }
+        assert_eq!(found(r#"["joann@x.example","a@b.dev",["xcust-000123"],"ann@x.example.org"]"#), 0);
+        needles.search(b"{ann@x.", &mut |_| panic!("no such JSON"));
     }
 
     #[test]

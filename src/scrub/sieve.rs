@@ -13,7 +13,7 @@ use memchr::{memchr_iter, memchr2_iter};
 
 use super::hash::{ID, keyed, mix};
 use super::record::each_bounds;
-use crate::domain::text::{in_domain, in_local, in_part, may_be_in_local};
+use crate::domain::text::{each_jsonb_text, in_domain, in_local, in_part, may_be_in_local};
 
 /// What is learnt of identifiers, one after the other.
 pub(super) struct SieveBuilder {
@@ -215,14 +215,24 @@ impl Edges {
         self.value.resize(self.part.len(), 0);
         for record in records {
             each_bounds(&bytes[record.clone()], |from, to| {
-                let (from, last) = (record.start + from, record.start + to - 1);
-                self.value[from / 64] |= 1 << (from % 64);
-                self.last[last / 64] |= self.part[last / 64] & 1 << (last % 64);
+                let (from, to) = (record.start + from, record.start + to);
+                self.bound(from, to);
+                each_jsonb_text(&bytes[from..to], |first, end| self.bound(from + first, from + end));
             });
         }
         self.first.iter_mut().zip(&self.part).zip(&self.value).for_each(|((first, part), value)| *first |= part & value);
         for at in memchr_iter(b'\\', bytes).map(|at| at + ESCAPE).filter(|at| *at < bytes.len()) {
             self.first[at / 64] |= self.part[at / 64] & 1 << (at % 64);
+        }
+    }
+
+    /// What begins and ends here is a value, or a text in one.
+    #[inline]
+    fn bound(&mut self, from: usize, to: usize) {
+        if from < to {
+            let last = to - 1;
+            self.value[from / 64] |= 1 << (from % 64);
+            self.last[last / 64] |= self.part[last / 64] & 1 << (last % 64);
         }
     }
 
@@ -366,7 +376,11 @@ mod tests {
 
     /// Whether a text may hold one, as a value between others, with nothing to part them.
     fn passes(needles: &Needles, before: &str, text: &str, after: &str) -> bool {
-        let lengths = [before.len(), text.len(), after.len()];
+        value_passes(needles, before, text.as_bytes(), after)
+    }
+
+    fn value_passes(needles: &Needles, before: &str, value: &[u8], after: &str) -> bool {
+        let lengths = [before.len(), value.len(), after.len()];
         let mut record: Vec<u8> = Vec::new();
         for length in lengths {
             let serial = 13 + 2 * length;
@@ -374,7 +388,7 @@ mod tests {
             record.extend([u8::try_from(serial >> 7).unwrap() | 0x80, u8::try_from(serial & 0x7f).unwrap()]);
         }
         record.insert(0, 7);
-        record.extend([before, text, after].concat().bytes());
+        record.extend([before.as_bytes(), value, after.as_bytes()].concat());
         let page = [b"stray", &record[..], b"more"].concat();
         needles.may_be_in(&page, std::iter::once(5..5 + record.len()), &mut Edges::default())
     }
@@ -437,6 +451,13 @@ mod tests {
         }
     }
 
+    /// An element of JSONB.
+    fn jsonb(kind: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).unwrap();
+        let head = if length < 12 { vec![length << 4 | kind] } else { vec![12 << 4 | kind, length] };
+        [&head[..], content].concat()
+    }
+
     /// A text that may hold one of the needles, in many a spelling, between other things.
     fn texts() -> impl Strategy<Value = String> {
         let spelling = prop_oneof![
@@ -478,6 +499,11 @@ mod tests {
             let mut found = false;
             needles.search(text.as_bytes(), &mut |_| found = true);
             prop_assert!(!found || passes(&needles, &around.0, &text, &around.1), "{around:?} {text}");
+            let texts = [&around.0, &text, &around.1].map(|text| jsonb(7, text.as_bytes()));
+            let list = jsonb(11, &texts.concat());
+            let mut found = false;
+            needles.search(&list, &mut |_| found = true);
+            prop_assert!(!found || value_passes(&needles, &around.0, &list, &around.1), "{around:?} {text} in JSONB");
         }
     }
 }
