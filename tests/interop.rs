@@ -179,13 +179,7 @@ fn curl() {
         let address = format!("sftp://127.0.0.1:{}", world.address().port());
         let mut said = None;
         for step in steps {
-            let mut command = Command::new("curl");
-            let key = world.key("acme");
-            command
-                .args(["-sS", "--insecure", "--disable", "--user", "acme:", "--key"])
-                .arg(&key)
-                .arg("--pubkey")
-                .arg(key.with_extension("key.pub"));
+            let mut command = curl_command(world);
             match step {
                 Step::Put(local, remote) => command.arg("-T").arg(local).arg(format!("{address}{remote}")),
                 Step::Resume(local, remote) => command.args(["-C", "-", "-T"]).arg(local).arg(format!("{address}{remote}")),
@@ -200,6 +194,13 @@ fn curl() {
         }
         said.expect("a step")
     });
+}
+
+fn curl_command(world: &World) -> Command {
+    let (mut command, key) = (Command::new("curl"), world.key("acme"));
+    command.args(["-sS", "--insecure", "--disable", "--user", "acme:", "--key"]).arg(&key);
+    command.arg("--pubkey").arg(key.with_extension("key.pub"));
+    command
 }
 
 #[test]
@@ -289,12 +290,6 @@ fn ssh2_sftp_client() {
 fn putty_psftp() {
     if support::have("psftp") && support::have("puttygen") {
         check(&[Gap::Stat], |world, steps| {
-            let ppk = world.outside("acme.ppk");
-            if !ppk.exists() {
-                let mut convert = Command::new("puttygen");
-                convert.arg(world.key("acme")).args(["-O", "private", "-o"]).arg(&ppk);
-                world.finish(convert).exits(0);
-            }
             let batch = text(steps, |step| match step {
                 Step::Put(local, remote) => format!("put {} {remote}", local.display()),
                 Step::Size(_) => "ls /inbox".into(),
@@ -302,14 +297,61 @@ fn putty_psftp() {
                 Step::Resume(local, remote) => format!("reput {} {remote}", local.display()),
                 Step::Get(remote, local) => format!("get {remote} {}", local.display()),
             });
-            let mut command = Command::new("psftp");
-            command.args(["-batch", "-P", &world.address().port().to_string(), "-hostkey", &world.host_key(), "-i"]).arg(&ppk);
-            command
-                .args(["-b", world.write("psftp.batch", batch).to_str().expect("UTF-8"), "acme@127.0.0.1"])
-                .env("HOME", world.outside(""));
+            let mut command = putty_command(world, "psftp");
+            command.args(["-b", world.write("psftp.batch", batch).to_str().expect("UTF-8"), "acme@127.0.0.1"]);
             world.finish(command)
         });
     }
+}
+
+fn putty_command(world: &World, program: &str) -> Command {
+    let ppk = world.outside("acme.ppk");
+    if !ppk.exists() {
+        let mut convert = Command::new("puttygen");
+        convert.arg(world.key("acme")).args(["-O", "private", "-o"]).arg(&ppk);
+        world.finish(convert).exits(0);
+    }
+    let mut command = Command::new(program);
+    command.args(["-batch", "-P", &world.address().port().to_string(), "-hostkey", &world.host_key(), "-i"]).arg(&ppk);
+    command.env("HOME", world.outside(""));
+    command
+}
+
+/// Of these clients, all but OpenSSH's report what CLOSE refuses as sent.
+#[test]
+fn no_client_reports_another_list_as_sent_while_one_of_its_name_waits() {
+    let mut world = World::new();
+    world.tenant("acme");
+    world.set_tenant("acme", "require_checksum", "true");
+    world.start();
+    let [list, other] = [0, 1].map(|at| people::email_csv("acme", [at]));
+    assert_eq!(list.len(), other.len(), "sizes do not tell them apart");
+    world.put("acme", "june.csv", &list);
+    let (same, other) = (world.write("same", &list), world.write("other", other));
+    let put = |local: &PathBuf| [Step::Put(local.clone(), "/inbox/june.csv".into())];
+    let curl = |local: &PathBuf| {
+        let mut command = curl_command(&world);
+        command.arg("-T").arg(local).arg(format!("sftp://127.0.0.1:{}/inbox/june.csv", world.address().port()));
+        world.finish(command)
+    };
+    let mut refused = vec![("sftp", world.sftp("acme", &format!("put {} june.csv\n", other.display())))];
+    if support::have("curl") {
+        refused.push(("curl", curl(&other)));
+        curl(&same).exits(0);
+    }
+    if support::have("pscp") && support::have("puttygen") {
+        let mut command = putty_command(&world, "pscp");
+        command.arg("-sftp").arg(&other).arg("acme@127.0.0.1:june.csv");
+        refused.push(("pscp", world.finish(command)));
+    }
+    if installed("venv/bin/python") {
+        refused.push(("paramiko", scripted(&world, &put(&other), "venv/bin/python", "paramiko_client.py")));
+        scripted(&world, &put(&same), "venv/bin/python", "paramiko_client.py").exits(0);
+    }
+    for (client, ran) in refused {
+        assert_ne!(ran.code(), Some(0), "{client}: {}", ran.stderr);
+    }
+    assert_eq!(std::fs::read_to_string(world.folder("acme", "inbox").join("june.csv")).expect("it waits"), list);
 }
 
 fn text(steps: &[Step], line: impl Fn(&Step) -> String) -> String {

@@ -6,7 +6,7 @@
 //! sessions   limits, the watch from outside    transport  messages ⇄ bytes, cannot deadlock
 //! engine     SFTP version 3, pure              tree       the tenant's view over the spool
 //! quota      how much may wait and come        shown      files, paths and failures as the sender sees them
-//! password   hashes, and the check of one
+//! password   hashes, and the check of one      failed     names whose upload was refused, a channel's
 //! ```
 //!
 //! It ends where a file stands in an inbox, durably; a hint goes to whoever processes, and nothing comes back but what
@@ -15,6 +15,7 @@
 mod access;
 mod algorithms;
 pub mod engine;
+mod failed;
 mod login;
 mod opened;
 mod options;

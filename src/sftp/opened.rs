@@ -27,6 +27,8 @@ pub(crate) struct Writing {
     pub(super) upload: Upload,
     pub(super) drop: DropFolder,
     pub(super) name: FileName,
+    /// Which of the channel's uploads it is.
+    pub(super) number: u64,
     pub(super) purpose: Purpose,
     /// The time that the client set, if it did.
     pub(super) mtime: Option<u32>,
@@ -34,6 +36,8 @@ pub(crate) struct Writing {
     pub(super) refused: Option<String>,
     /// A limit was reached. What came is not kept then: it would only take the room of what could still come.
     pub(super) over_limit: bool,
+    /// An earlier file of its name has been given the time to be claimed.
+    pub(super) waited: bool,
     /// It was delivered, kept, or told of.
     pub(super) ended: bool,
     pub(super) sender: Sender,

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
+use crate::sftp::failed::Failed;
 use crate::sftp::opened::{OpenFile, Writing, read_full};
 use crate::sftp::place::{Place, README, absolute, is_folder};
 use crate::sftp::quota::{Accounts, Meter, Quota, Write};
@@ -80,6 +81,7 @@ pub(crate) struct TenantTree {
     readme: Arc<str>,
     receiving: Arc<Receiving>,
     stop: shutdown::Signal,
+    failed: Failed,
     /// Refusals so far.
     refusals: usize,
 }
@@ -87,7 +89,7 @@ pub(crate) struct TenantTree {
 impl TenantTree {
     pub(crate) fn new(sender: Sender, quota: Quota, readme: Arc<str>, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Self {
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        Self { sender, meter, readme, receiving, stop, refusals: 0 }
+        Self { sender, meter, readme, receiving, stop, failed: Failed::default(), refusals: 0 }
     }
 
     /// Tells the operator and the sender's own log why something was refused: many clients print no more than "Failure".
@@ -109,8 +111,12 @@ impl TenantTree {
         self.receiving.taken.get(&self.key(drop, name), Instant::now())
     }
 
-    /// The file as its sender should see it: pending, partial, or taken a moment ago.
+    /// The file as its sender should see it: pending, partial, or taken a moment ago; none of them in the place of one that this
+    /// channel sent and that was refused.
     fn look(&self, drop: DropFolder, name: &FileName) -> Result<Option<Attributes>, Refusal> {
+        if let Some(reason) = self.failed.reason(drop, name) {
+            return Err(Refusal::failure(reason.to_owned()));
+        }
         let memory = self.memory(drop, name);
         if let Some(entry) = self.sender.folders.stat(drop, name).map_err(refusal)? {
             // A time that was set is told of the file that it was set on.
@@ -139,7 +145,7 @@ impl TenantTree {
         self.sender.folders.browse(folder, &path).map_err(refusal)
     }
 
-    fn open_place(&self, path: &[u8], flags: OpenFlags, writes: bool) -> Result<OpenFile, Refusal> {
+    fn open_place(&mut self, path: &[u8], flags: OpenFlags, writes: bool) -> Result<OpenFile, Refusal> {
         match Place::of(path) {
             // Begun now, it may not come to its end, and its sender would not know whether it arrived.
             Place::Upload(..) if writes && self.stop.is_raised() => Err(Refusal::failure(STOPPING)),
@@ -160,7 +166,7 @@ impl TenantTree {
         }
     }
 
-    fn rename_place(&self, from: &[u8], to: &[u8], overwrite: Overwrite) -> Result<(), Refusal> {
+    fn rename_place(&mut self, from: &[u8], to: &[u8], overwrite: Overwrite) -> Result<(), Refusal> {
         let (from, to) = match (Place::of(from), Place::of(to)) {
             (Place::Upload(from, name), Place::Upload(to, new_name)) => ((from, name), (to, new_name)),
             (Place::Misnamed(_) | Place::Below(_) | Place::Nowhere, _) => return Err(Refusal::not_found()),
@@ -198,13 +204,15 @@ impl TenantTree {
                 self.delivered(delivered, memory);
             }
         }
+        self.failed.forget(to.0, &to.1);
         if from != to {
+            self.failed.forget(from.0, &from.1);
             self.receiving.taken.forget(&self.key(from.0, &from.1), Instant::now());
         }
         Ok(())
     }
 
-    fn remove_place(&self, path: &[u8]) -> Result<(), Refusal> {
+    fn remove_place(&mut self, path: &[u8]) -> Result<(), Refusal> {
         match Place::of(path) {
             Place::Upload(drop, name) => {
                 match self.sender.folders.remove(drop, &name) {
@@ -220,6 +228,7 @@ impl TenantTree {
                     }
                     Err(error) => return Err(refusal(error)),
                 }
+                self.failed.forget(drop, &name);
                 self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
                 Ok(())
             }
@@ -234,6 +243,10 @@ impl TenantTree {
         if offset.checked_add(length).is_none_or(|end| end > i64::MAX as u64) {
             writing.upload.refuse_write(size, 1);
             return Err(Refusal::failure("the offset is too large"));
+        }
+        if let Err(error) = self.give_way(writing, offset, bytes) {
+            writing.upload.refuse_write(offset, length);
+            return Err(refusal(error));
         }
         let end = writing.upload.end_of_write(offset, length);
         let room = if end > self.upload_bytes_max() {

@@ -44,6 +44,8 @@ pub struct Upload {
     coverage: Coverage,
     /// What stands on disk about this file.
     note: Note,
+    /// A file may wait under its name: one did when it was opened.
+    over_waiting: bool,
     /// Something was written or truncated by this handle.
     touched: bool,
     /// A sync failed: what is on disk is not what was written, and a second sync would hide it.
@@ -96,9 +98,10 @@ impl Folders {
                 return Err(error);
             }
         };
-        let Opened { file, device, inode, coverage, note } = opened;
-        let (folders, append) = (self.clone(), open.append);
-        Ok(Upload { folders, key, file, device, inode, slot: Some(slot), writer, append, coverage, note, touched: false, broken: false })
+        let Opened { file, device, inode, coverage, note, over_waiting } = opened;
+        let (folders, append, slot) = (self.clone(), open.append, Some(slot));
+        let (touched, broken) = (false, false);
+        Ok(Upload { folders, key, file, device, inode, slot, writer, append, coverage, note, over_waiting, touched, broken })
     }
 
     fn open_staged(&self, (drop, name): &Key, open: OpenUpload) -> Result<Opened, SpoolError> {
@@ -126,7 +129,8 @@ impl Folders {
             };
             let (device, inode) = dir::identity(&rustix::fs::fstat(&file)?);
             notes.remove(inode)?;
-            return Ok(Opened { file, device, inode, coverage: Coverage::fresh(), note: Note::default() });
+            let (coverage, note) = (Coverage::fresh(), Note::default());
+            return Ok(Opened { file, device, inode, coverage, note, over_waiting: pending });
         }
         let file = staging.open_write(name.as_str())?;
         let stat = rustix::fs::fstat(&file)?;
@@ -141,7 +145,7 @@ impl Folders {
             size = good;
         }
         let coverage = Coverage::resumed(size, &note.seams);
-        Ok(Opened { file, device, inode, coverage, note })
+        Ok(Opened { file, device, inode, coverage, note, over_waiting: pending })
     }
 }
 
@@ -151,6 +155,7 @@ struct Opened {
     inode: u64,
     coverage: Coverage,
     note: Note,
+    over_waiting: bool,
 }
 
 impl Upload {

@@ -357,12 +357,79 @@ fn a_resume_does_not_end_well_while_another_list_of_the_name_lies_there_unfinish
         let (none, file) = (Attributes::default(), "/inbox/june.csv");
         let put = |number, bytes| [open(1, file, WRITE_NEW, &none), write(2, number, 0, bytes), by_handle(wire::CLOSE, 3, number)];
         assert_eq!(ask(&mut channel, &put(1, b"email\na@b.c\n")).await, ["1 handle", "2 ok", "3 ok"]);
-        assert_eq!(ask(&mut channel, &put(2, b"email\nd@b.c\n")).await, ["1 handle", "2 ok", "3 status 4"], "the first waits");
+        assert_eq!(ask(&mut channel, &put(2, b"email\n")).await, ["1 handle", "2 ok", "3 status 4"], "the first waits");
         let resumed = |number| [open(1, file, 2, &none), by_handle(wire::CLOSE, 2, number)];
         assert_eq!(ask(&mut channel, &resumed(3)).await, ["1 handle", "2 status 4"]);
         assert_eq!(world.claim(DropFolder::Inbox), 1);
         assert_eq!(ask(&mut channel, &resumed(4)).await, ["1 handle", "2 ok"]);
-        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\nd@b.c\n");
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\n");
+    });
+}
+
+/// curl, pscp and sshfs heed no refusal of a CLOSE, paramiko only what STAT says after it.
+#[test]
+fn another_list_is_refused_as_it_is_written_while_one_of_its_name_waits() {
+    run(async {
+        let world = World::with(Options { close_wait_milliseconds: 10, ..Options::default() });
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let file = "/inbox/june.csv";
+        let put = |number, bytes: &[u8]| {
+            let opened = open(1, file, WRITE_NEW, &Attributes::default());
+            [opened, write(2, number, 0, &bytes[..6]), write(3, number, 6, &bytes[6..]), by_handle(wire::CLOSE, 4, number)]
+        };
+        let all_well = ["1 handle", "2 ok", "3 ok", "4 ok"];
+        assert_eq!(ask(&mut channel, &put(1, b"email\na@b.c\n")).await, all_well);
+        for (number, another) in [(2, b"email\nd@b.c\n".as_slice()), (3, b"email\na@b.c\nd@b.c\n")] {
+            assert_eq!(ask(&mut channel, &put(number, another)).await, ["1 handle", "2 ok", "3 status 4", "4 status 4"]);
+            assert_eq!(ask(&mut channel, &[by_path(wire::STAT, 1, file)]).await, ["1 status 4"], "what waits does not stand for it");
+        }
+        let log = std::fs::read_to_string(world.path("status/recent.log")).unwrap();
+        assert_eq!(log.matches("upload cut after 6 bytes: a file of this name is still waiting").count(), 2, "{log}");
+        assert_eq!(ask(&mut channel, &put(4, b"email\na@b.c\n")).await, all_well, "the same list again");
+        assert!(ask(&mut channel, &[by_path(wire::STAT, 1, file)]).await[0].starts_with("1 size=12"));
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\na@b.c\n");
+    });
+}
+
+#[test]
+fn another_list_goes_on_when_the_one_that_waited_is_taken() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        std::fs::write(world.path("inbox/june.csv"), "email\n").unwrap();
+        let opened = open(1, "/inbox/june.csv", WRITE_NEW, &Attributes::default());
+        let put = [opened, write(2, 1, 0, b"email\na@b.c\n"), by_handle(wire::CLOSE, 3, 1)];
+        let claim = tokio::task::spawn_blocking({
+            let (folders, staged) = (world.folders(), world.path("staging/inbox/june.csv"));
+            move || {
+                eventually("it is opened", || staged.exists());
+                let files = folders.scan(DropFolder::Inbox).unwrap().files;
+                assert!(folders.claim(&files[0], ImportId(1)).unwrap().is_some());
+            }
+        });
+        assert_eq!(ask(&mut channel, &put).await, ["1 handle", "2 ok", "3 ok"]);
+        claim.await.unwrap();
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\na@b.c\n");
+    });
+}
+
+/// paramiko's `put` compares sizes: with that of the list that was taken a moment ago.
+#[test]
+fn a_list_that_was_taken_does_not_stand_for_a_later_one_that_was_refused() {
+    run(async {
+        let world = World::with(Options { upload_bytes_max: 12, ..Options::default() });
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let file = "/inbox/june.csv";
+        let put = |number, bytes| {
+            [open(1, file, WRITE_NEW, &Attributes::default()), write(2, number, 0, bytes), by_handle(wire::CLOSE, 3, number)]
+        };
+        assert_eq!(ask(&mut channel, &put(1, b"email\na@b.c\n")).await, ["1 handle", "2 ok", "3 ok"]);
+        assert_eq!(world.claim(DropFolder::Inbox), 1);
+        assert_eq!(ask(&mut channel, &put(2, b"email\nab@b.c\n")).await, ["1 handle", "2 status 4", "3 status 4"]);
+        let stat = || [by_path(wire::STAT, 1, file)];
+        assert_eq!(ask(&mut channel, &stat()).await, ["1 status 4"]);
+        assert_eq!(ask(&mut channel, &put(3, b"email\nb@b.c\n")).await, ["1 handle", "2 ok", "3 ok"]);
+        assert!(ask(&mut channel, &stat()).await[0].starts_with("1 size=12"));
     });
 }
 

@@ -19,7 +19,7 @@ use crate::spool::{Closed, Delivered, DropFolder, ErrorKind, OpenUpload, SpoolEr
 const CLOSE_POLL: Duration = Duration::from_millis(10);
 
 impl TenantTree {
-    pub(super) fn open_upload(&self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
+    pub(super) fn open_upload(&mut self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
         if !flags.write && !flags.append {
             return match self.sender.folders.open_back(drop, &name) {
                 Ok((file, entry)) => Ok(OpenFile::Reading(file, attributes_of(&entry, Rights::Write))),
@@ -27,6 +27,7 @@ impl TenantTree {
                 Err(error) => Err(refusal(error)),
             };
         }
+        self.failed.forget(drop, &name);
         let continues = !flags.truncate && !flags.exclusive;
         // curl resumes by appending to what must be there.
         let adds = flags.append && flags.create;
@@ -59,10 +60,10 @@ impl TenantTree {
         Ok(purpose)
     }
 
-    fn writing(&self, upload: Upload, drop: DropFolder, name: FileName, purpose: Purpose) -> OpenFile {
-        let sender = self.sender.clone();
-        let (mtime, refused, over_limit, ended) = (None, None, false, false);
-        OpenFile::Writing(Box::new(Writing { upload, drop, name, purpose, mtime, refused, over_limit, ended, sender }))
+    fn writing(&mut self, upload: Upload, drop: DropFolder, name: FileName, purpose: Purpose) -> OpenFile {
+        let (sender, number) = (self.sender.clone(), self.failed.opened(drop, &name));
+        let (mtime, refused, over_limit, waited, ended) = (None, None, false, false, false);
+        OpenFile::Writing(Box::new(Writing { upload, drop, name, number, purpose, mtime, refused, over_limit, waited, ended, sender }))
     }
 
     /// Begins a complete file's next one, if this write can be its first. After one that was refused none is.
@@ -75,7 +76,7 @@ impl TenantTree {
         self.tell_of(complete, begun)
     }
 
-    fn begin_anew(&self, complete: &Complete) -> Result<OpenFile, Refusal> {
+    fn begin_anew(&mut self, complete: &Complete) -> Result<OpenFile, Refusal> {
         let open = OpenUpload { truncate: true, create: true, ..OpenUpload::default() };
         let purpose = self.admit(complete.drop, &complete.name, open)?;
         let mut upload = self.sender.folders.open_upload(complete.drop, &complete.name, open).map_err(refusal)?;
@@ -111,8 +112,32 @@ impl TenantTree {
         Ok(if waits.is_some() { Purpose::Vouching } else { Purpose::Ordinary })
     }
 
+    /// Refuses bytes that another list's, which waits under the name, has not there: there are clients that heed no refusal of a
+    /// CLOSE. That one is given the time to be claimed which a CLOSE gives it, once an upload.
+    pub(super) fn give_way(&self, writing: &mut Writing, offset: u64, bytes: &[u8]) -> Result<(), SpoolError> {
+        let mut look = || if writing.upload.differs_from_waiting(offset, bytes)? { Err(SpoolError::Pending) } else { Ok(()) };
+        let first = look();
+        if writing.waited || !matches!(first, Err(SpoolError::Pending)) {
+            return first;
+        }
+        let last = self.wait_while_pending(look);
+        writing.waited = true;
+        last
+    }
+
     /// Closes, and waits a little for an earlier file of the name to be claimed.
-    pub(super) fn deliver(&self, mut writing: Box<Writing>) -> Result<(), Refusal> {
+    pub(super) fn deliver(&mut self, mut writing: Box<Writing>) -> Result<(), Refusal> {
+        let refused = self.try_deliver(&mut writing).err().map(|error| {
+            // What only lacks bytes can be resumed, and its sender looks how far it came.
+            let resumable = error.kind() == ErrorKind::Gap && writing.refused.is_none();
+            (writing.refused.take().map_or_else(|| refusal(error), Refusal::failure), resumable)
+        });
+        let told = refused.as_ref().filter(|(_, resumable)| !resumable).map(|(refusal, _)| &*refusal.text);
+        self.failed.ended((writing.drop, &writing.name), writing.number, told);
+        refused.map_or(Ok(()), |(refusal, _)| Err(refusal))
+    }
+
+    fn try_deliver(&self, writing: &mut Writing) -> Result<(), SpoolError> {
         let status = waiting_status(writing.drop);
         let closed = self.wait_while_pending(|| writing.upload.close(&status));
         match closed {
@@ -144,7 +169,7 @@ impl TenantTree {
                     writing.refused = None;
                 }
                 writing.cut(&error.to_string());
-                Err(writing.refused.take().map_or_else(|| refusal(error), Refusal::failure))
+                Err(error)
             }
         }
     }

@@ -1,4 +1,5 @@
-//! An upload that says again what waits already: the retry of a sender who was cut before all was sent, or heard no answer.
+//! An upload under a name that waits already: the same list once more, of a sender who was cut before all was sent or heard no
+//! answer, or another list, which has to give way.
 
 use std::fs::File;
 use std::io;
@@ -11,6 +12,31 @@ use crate::spool::{SpoolError, dir};
 const PIECE_BYTES: usize = 128 * 1024;
 
 impl Upload {
+    /// Whether a file waits under its name and does not hold these bytes there: then no close can deliver it as long as that one
+    /// waits. The disk is asked only where one waited at the open.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn differs_from_waiting(&mut self, offset: u64, bytes: &[u8]) -> Result<bool, SpoolError> {
+        if !self.over_waiting {
+            return Ok(false);
+        }
+        let Some(waiting) = self.open_waiting()? else {
+            self.over_waiting = false;
+            return Ok(false);
+        };
+        let offset = if self.append { self.coverage.size() } else { offset };
+        Ok(!holds(&waiting, offset, bytes)?)
+    }
+
+    fn open_waiting(&self) -> Result<Option<File>, SpoolError> {
+        let (drop, name) = &self.key;
+        match self.folders.drop_folder(*drop)?.open_read(name.as_str()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            waiting => Ok(Some(waiting?)),
+        }
+    }
+
     /// Ends the upload if the file that waits under its name holds the same bytes and seams: that one stays as it is, durable.
     /// Whether it did; if not, nothing has changed.
     ///
@@ -20,10 +46,7 @@ impl Upload {
         let ended = self.in_turn(|upload| {
             let (drop, name) = upload.key.clone();
             let folder = upload.folders.drop_folder(drop)?;
-            let waiting = match folder.open_read(name.as_str()) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-                waiting => waiting?,
-            };
+            let Some(waiting) = upload.open_waiting()? else { return Ok(false) };
             let (stat, notes) = (rustix::fs::fstat(&waiting)?, upload.folders.notes()?);
             let is_alike = dir::is_file(&stat) && upload.coverage.whole() && dir::size(&stat) == upload.coverage.size();
             if !is_alike || notes.read(dir::identity(&stat).1)?.seams != upload.coverage.seams() || !same(&waiting, &upload.file)? {
@@ -40,6 +63,22 @@ impl Upload {
         }
         Ok(ended)
     }
+}
+
+/// Whether a file holds these bytes there.
+fn holds(file: &File, offset: u64, bytes: &[u8]) -> io::Result<bool> {
+    let mut held = vec![0; PIECE_BYTES.min(bytes.len())];
+    for (piece, at) in bytes.chunks(PIECE_BYTES).zip((offset..).step_by(PIECE_BYTES)) {
+        let held = &mut held[..piece.len()];
+        match file.read_exact_at(held, at) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            read => read?,
+        }
+        if held != piece {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether two files hold the same bytes.

@@ -1,0 +1,93 @@
+//! The uploads of one channel that were refused, and why, by name.
+//!
+//! There are clients that heed no refusal of a CLOSE, and look at the file instead: what was taken before it, or still waits, must
+//! not stand for it then. A name is forgotten when it is opened anew. Bounded; it does not know what a file is.
+
+use std::collections::HashMap;
+
+use crate::domain::FileName;
+use crate::spool::DropFolder;
+
+/// Refused uploads that are remembered. The oldest goes.
+const FAILED_MAX: usize = 1000;
+
+/// A name, and where.
+type Key = (DropFolder, FileName);
+
+/// What became of the names that were opened.
+#[derive(Default)]
+pub(super) struct Failed {
+    last: u64,
+    by_key: HashMap<Key, (u64, Option<String>)>,
+}
+
+impl Failed {
+    /// A name was opened: gives the number of this upload. Only the newest of a name counts.
+    pub(super) fn opened(&mut self, drop: DropFolder, name: &FileName) -> u64 {
+        self.last += 1;
+        self.by_key.insert((drop, name.clone()), (self.last, None));
+        self.last
+    }
+
+    /// An upload ended: why it was refused, if it was.
+    pub(super) fn ended(&mut self, (drop, name): (DropFolder, &FileName), number: u64, refused: Option<&str>) {
+        let key = (drop, name.clone());
+        if self.by_key.get(&key).is_none_or(|(newest, _)| *newest != number) {
+            return;
+        }
+        let Some(reason) = refused else {
+            self.by_key.remove(&key);
+            return;
+        };
+        self.by_key.insert(key, (number, Some(reason.to_owned())));
+        let failed = || self.by_key.iter().filter(|(_, (_, reason))| reason.is_some());
+        if failed().count() > FAILED_MAX
+            && let Some(oldest) = failed().min_by_key(|(_, (number, _))| *number).map(|(key, _)| key.clone())
+        {
+            self.by_key.remove(&oldest);
+        }
+    }
+
+    /// Why the newest upload of a name was refused, if it was.
+    pub(super) fn reason(&self, drop: DropFolder, name: &FileName) -> Option<&str> {
+        self.by_key.get(&(drop, name.clone()))?.1.as_deref()
+    }
+
+    /// A name means something else now: its sender removed or renamed it.
+    pub(super) fn forget(&mut self, drop: DropFolder, name: &FileName) {
+        self.by_key.remove(&(drop, name.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INBOX: DropFolder = DropFolder::Inbox;
+
+    #[test]
+    fn the_newest_upload_of_a_name_counts() {
+        let (mut failed, june) = (Failed::default(), FileName::parse("june.csv").unwrap());
+        let (first, second) = (failed.opened(INBOX, &june), failed.opened(INBOX, &june));
+        failed.ended((INBOX, &june), first, Some("superseded"));
+        assert_eq!(failed.reason(INBOX, &june), None);
+        failed.ended((INBOX, &june), second, Some("too large"));
+        assert_eq!(failed.reason(INBOX, &june), Some("too large"));
+        assert_eq!(failed.reason(DropFolder::Check, &june), None);
+        let third = failed.opened(INBOX, &june);
+        assert_eq!(failed.reason(INBOX, &june), None);
+        failed.ended((INBOX, &june), third, None);
+        assert!(failed.by_key.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_is_forgotten_beyond_the_bound() {
+        let mut failed = Failed::default();
+        let name = |number: usize| FileName::parse(&number.to_string()).unwrap();
+        for number in 0..=FAILED_MAX {
+            let opened = failed.opened(INBOX, &name(number));
+            failed.ended((INBOX, &name(number)), opened, Some("too large"));
+        }
+        assert_eq!([0, 1].map(|number| failed.reason(INBOX, &name(number)).is_some()), [false, true]);
+    }
+}
