@@ -57,6 +57,74 @@ fn a_status_tells_a_rehearsal_from_a_purge() {
     assert_eq!(world.eventually("the purge", purged)["mode"], "purge");
 }
 
+/// State, mode and import of june.csv's status.
+fn told_of_june(world: &World) -> Option<String> {
+    let status = world.status("acme", "june.csv")?;
+    Some(format!("{} {} {}", status["state"].as_str()?, status["mode"].as_str()?, status["import"]))
+}
+
+fn until_told(world: &World, expected: &str) {
+    world.eventually(&format!("june.csv is {expected}, and it is {:?}", told_of_june(world)), || {
+        (told_of_june(world).as_deref() == Some(expected)).then_some(())
+    });
+}
+
+/// Puts june.csv, which waits for its checksum.
+fn put_to_wait(world: &World, folder: &str, n: usize) {
+    let list = world.write("waits", people::email_csv("acme", [n]));
+    world.sftp("acme", &format!("put {} /{folder}/june.csv\n", list.display())).exits(0);
+}
+
+fn sum(list: &str) -> String {
+    use sha2::Digest;
+    format!("{}  june.csv\n", hex::encode(sha2::Sha256::digest(list)))
+}
+
+/// One status a name: what a newer file covered comes back when that is withdrawn.
+#[test]
+fn a_purge_that_is_held_is_told_before_a_rehearsal_of_its_name_and_after_a_list_that_was_withdrawn() {
+    let world = world();
+    world.set_tenant("acme", "require_checksum", "true");
+    world.set_tenant("acme", "hold_customers_above", "2");
+    world.set_tenant("acme", "hold_customers_percent_above", "25");
+    reload(&world);
+    let list = people::email_csv("acme", 0..6);
+    world.put("acme", "june.csv.sha256", sum(&list));
+    world.put("acme", "june.csv", &list);
+    until_told(&world, "held purge 1");
+
+    put_to_wait(&world, "check", 7);
+    assert_eq!(told_of_june(&world).as_deref(), Some("held purge 1"));
+    world.put("acme", "july.csv.sha256", sum(&people::email_csv("acme", [8])).replace("june", "july"));
+    world.put("acme", "july.csv", people::email_csv("acme", [8]));
+    world.report("acme", "july.csv");
+    assert_eq!(told_of_june(&world).as_deref(), Some("held purge 1"), "after a scan");
+
+    put_to_wait(&world, "inbox", 9);
+    until_told(&world, "waiting_for_checksum purge null");
+    world.sftp("acme", "rm june.csv\n").exits(0);
+    until_told(&world, "held purge 1");
+    world.sftp("acme", "rm /check/june.csv\n").exits(0);
+    world.run(&["imports", "reject", "1", "--why", "not these"]).exits(0);
+    until_told(&world, "rejected purge 1");
+
+    put_to_wait(&world, "inbox", 9);
+    put_to_wait(&world, "check", 7);
+    until_told(&world, "waiting_for_checksum purge null");
+    world.sftp("acme", "rename june.csv july.csv.part\n").exits(0);
+    until_told(&world, "waiting_for_checksum check null");
+    std::fs::remove_file(world.folder("acme", "check").join("june.csv")).expect("an operator's");
+    until_told(&world, "rejected purge 1");
+    let report = world.status("acme", "june.csv").expect("a status")["report"].as_str().expect("a path").to_owned();
+    assert!(world.folder("acme", "").join(report.trim_start_matches('/')).exists(), "{report}");
+
+    put_to_wait(&world, "inbox", 9);
+    world.sftp("acme", "rename june.csv other.csv\n").exits(0);
+    world.eventually("the new name waits", || world.status("acme", "other.csv"));
+    world.sftp("acme", "rm other.csv\n").exits(0);
+    world.eventually("of a name without an import nothing is told", || world.status("acme", "other.csv").is_none().then_some(()));
+}
+
 #[test]
 fn a_refused_request_says_who_asked_what_and_why() {
     let world = world();

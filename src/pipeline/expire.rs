@@ -5,7 +5,7 @@ use jiff::{Span, tz::TimeZone};
 use tracing::{info, warn};
 
 use super::{Fault, Pipeline};
-use crate::domain::{State, TenantName};
+use crate::domain::TenantName;
 use crate::report::Status;
 use crate::spool::{End, Expired};
 
@@ -37,14 +37,8 @@ impl Pipeline {
         // What it tells of is gone by then.
         let first_kept = today.saturating_sub(Span::new().days(self.options.reports_days.min(3_650_000)));
         let before = first_kept.to_zoned(TimeZone::UTC).map_or(i64::MIN, |midnight| midnight.timestamp().as_second());
-        Ok(removed + folders.expire_statuses(before, is_over)?)
+        Ok(removed + folders.expire_statuses(before, |json| Status::read(json).is_some_and(|status| status.is_over()))?)
     }
-}
-
-/// Whether a status says that its file's import has ended.
-fn is_over(json: &[u8]) -> bool {
-    let ended = [State::Completed, State::Rejected, State::Stopped].map(State::as_str);
-    serde_json::from_slice(json).is_ok_and(|status: Status| ended.contains(&status.state.as_str()))
 }
 
 /// The last day on which something of this day is kept.

@@ -21,8 +21,8 @@ use crate::domain::{FileName, FileState, Identity, ImportId, Mode, NameKind, Out
 use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Report, ReportError, ResultsRow, ResultsWriter, RowCounts, Status, Why};
-use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
-use crate::store::ledger::{self, FileFacts, ImportRow, RowCustomers};
+use crate::spool::{ArchivedFile, ClaimedFile, Companion, DropFolder, End, Folders};
+use crate::store::ledger::{self, FileFacts, ImportRow, Origin, RowCustomers};
 
 /// The companions' endings. DESIGN section 2.
 pub const REPORT: &str = ".report.json";
@@ -355,7 +355,8 @@ impl Pipeline {
     /// given to a command, never stands in for a sender's purge that is not over.
     pub(super) fn publish(&self, folders: &Folders, row: &ImportRow, state: State, report: Option<String>) -> Result<(), Fault> {
         // Its delivery has said "waiting" under the name by now: the purge's state is said again.
-        if let Some(purge) = ledger::unfinished_purge(self.store.connection(), row)? {
+        let is_senders_purge = row.mode == Mode::Purge && row.origin != Origin::Command;
+        if !is_senders_purge && let Some(purge) = ledger::unfinished_purge(self.store.connection(), &row.tenant, &row.file)? {
             return self.publish(folders, &purge, purge.state, None);
         }
         if ledger::told_by_newer(self.store.connection(), row)? {
@@ -371,7 +372,8 @@ impl Pipeline {
             report,
             message: row.message.clone(),
         };
-        folders.publish_status_of_claimed(&file_name(row)?, status.to_json().as_bytes())?;
+        let covered_by: &[DropFolder] = if is_senders_purge { &[DropFolder::Inbox] } else { &DropFolder::ALL };
+        folders.publish_status_of_claimed(&file_name(row)?, status.to_json().as_bytes(), covered_by)?;
         Ok(())
     }
 }

@@ -24,6 +24,7 @@ mod take;
 mod turns;
 mod unpack;
 mod vouch;
+mod waiting;
 mod warned;
 mod watch;
 
@@ -50,7 +51,7 @@ pub use rehearse::Rehearsal;
 pub use requests::{PurgeRequest, import_of, scrub_request};
 pub use scrubbing::{RECEIPT, ScrubOptions};
 
-use crate::domain::{IdentityKey, ImportId, TenantName};
+use crate::domain::{FileName, IdentityKey, ImportId, TenantName};
 use crate::purge::Engine;
 use crate::scrub::Scrubber;
 use crate::spool::{Delivered, DropFolder, Spool};
@@ -159,6 +160,8 @@ pub struct Pipeline {
     changed: BTreeSet<TenantName>,
     /// Whose folders are to be watched anew.
     unwatched: BTreeSet<TenantName>,
+    /// Names under which a file was listed or delivered, and none was claimed since.
+    waiting: BTreeMap<TenantName, BTreeSet<FileName>>,
     /// When a settling or waiting file may be ripe.
     ripe_at: BTreeMap<TenantName, Instant>,
     /// What cannot be taken and was warned about once.
@@ -205,6 +208,7 @@ impl Pipeline {
             running: HashMap::new(),
             scrubbing: Scrubbing::new(scrubber, options.scrub),
             unwatched: BTreeSet::new(),
+            waiting: BTreeMap::new(),
             ripe_at: BTreeMap::new(),
             warned: Warned::default(),
             unwatchable: BTreeSet::new(),
@@ -307,6 +311,7 @@ impl Pipeline {
             Wake::Delivered(tenant, delivered) => {
                 let Delivered { drop, name, device, inode, size, mtime_ns } = delivered;
                 self.rush.delivered(Instant::now());
+                self.waiting.entry(tenant.clone()).or_default().insert(name.clone());
                 self.settling.hint((tenant.clone(), drop, name), Stamp { device, inode, size, mtime_ns });
                 self.changed.insert(tenant);
             }
@@ -342,6 +347,7 @@ impl Pipeline {
             // What runs stops at its chunk's end and goes on when the tenant is back.
             self.turns.drop_tenant(tenant);
             self.warned.forget(tenant);
+            self.waiting.remove(tenant);
         }
         let new: Vec<TenantName> = tenants.keys().filter(|name| !self.tenants.contains_key(*name)).cloned().collect();
         self.tenants = tenants;

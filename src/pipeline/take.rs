@@ -8,8 +8,7 @@ use tracing::{info, warn};
 use super::settle::{Place, Stamp};
 use super::vouch::Vouching;
 use super::{Fault, Pipeline};
-use crate::domain::{FileName, FileState, ImportId, Mode, Settings, State, TenantName};
-use crate::report::Status;
+use crate::domain::{FileName, FileState, ImportId, Settings, State, TenantName};
 use crate::spool::{DropFolder, Folders, InboxFile, Scan, Sidecar, SpoolError};
 use crate::store::ledger::{self, NewImport, Origin};
 use crate::telemetry::chain;
@@ -28,6 +27,7 @@ impl Pipeline {
             self.astray.remove(tenant);
         }
         let folders = self.spool.tenant(tenant)?;
+        let mut listed = HashSet::new();
         for drop in DropFolder::ALL {
             let scan = folders.scan(drop)?;
             if scan.recreated {
@@ -38,6 +38,9 @@ impl Pipeline {
             let files: HashSet<&FileName> = scan.files.iter().map(|file| &file.name).collect();
             let sidecars: HashSet<&FileName> = scan.sidecars.iter().map(|sidecar| &sidecar.file.name).collect();
             self.settling.retain(tenant, drop, |name| files.contains(name) || sidecars.contains(name));
+            let names = || files.iter().chain(&sidecars).map(|name| (*name).clone());
+            self.waiting.entry(tenant.clone()).or_default().extend(names());
+            listed.extend(names());
             for file in &scan.files {
                 self.consider(tenant, &folders, file, &scan.sidecars)?;
             }
@@ -45,7 +48,7 @@ impl Pipeline {
                 self.consider_orphan(tenant, &folders, sidecar)?;
             }
         }
-        Ok(())
+        self.tell_withdrawn(tenant, &folders, &listed)
     }
 
     /// Names what lies in a folder and is not taken, once each.
@@ -68,14 +71,14 @@ impl Pipeline {
         let hinted = self.settling.hinted(&place, stamp(file));
         if let Some(wait) = self.unsettled(&place, file, now) {
             self.ripe_in(tenant, now, wait);
-            return self.tell_waiting(folders, file, FileState::Waiting);
+            return self.tell_waiting(tenant, folders, file, FileState::Waiting);
         }
         let vouching = match self.sidecar_of(tenant, folders, file, sidecars)? {
             Some(sidecar) => {
                 let side_place = self::place(tenant, &sidecar.file);
                 if let Some(wait) = self.unsettled(&side_place, &sidecar.file, now) {
                     self.ripe_in(tenant, now, wait);
-                    return self.tell_waiting(folders, file, FileState::WaitingForChecksum);
+                    return self.tell_waiting(tenant, folders, file, FileState::WaitingForChecksum);
                 }
                 let sha256 = folders.read_checksum(&sidecar)?.map(|checksum| checksum.to_string());
                 Some(Vouching { sidecar, sha256 })
@@ -90,7 +93,7 @@ impl Pipeline {
             let wait = (since + self.options.checksum_wait).saturating_duration_since(now);
             if wait > Duration::ZERO {
                 self.ripe_in(tenant, now, wait);
-                return self.tell_waiting(folders, file, FileState::WaitingForChecksum);
+                return self.tell_waiting(tenant, folders, file, FileState::WaitingForChecksum);
             }
             refusal = Some("checksum_missing");
         }
@@ -158,6 +161,7 @@ impl Pipeline {
         }
         for taken in vouching.map(|vouching| &vouching.sidecar.file).into_iter().chain([file]) {
             self.settling.forget(&place(tenant, taken));
+            self.waiting.get_mut(tenant).map(|names| names.remove(&taken.name));
         }
         if let Some(vouching) = vouching {
             // What becomes of it, its file's status tells.
@@ -189,14 +193,6 @@ impl Pipeline {
         *known = at.min(*known);
     }
 
-    fn tell_waiting(&mut self, folders: &Folders, file: &InboxFile, state: FileState) -> Result<(), Fault> {
-        if folders.read_status(&file.name)?.is_some_and(|json| told(&json, state, file.drop.mode())) {
-            return Ok(());
-        }
-        let status = Status::waiting(state, file.drop.mode(), Self::now());
-        Ok(folders.publish_status(&file.name, status.to_json().as_bytes())?)
-    }
-
     pub(super) fn watch_tenant(&mut self, tenant: &TenantName) {
         for drop in DropFolder::ALL {
             self.watch_folder(tenant, drop);
@@ -219,12 +215,6 @@ impl Pipeline {
             }
         }
     }
-}
-
-/// Whether the status says this by now. One that speaks of a purge is not made to speak of a rehearsal of that name.
-fn told(json: &[u8], state: FileState, mode: Mode) -> bool {
-    let said = |status: Status| status.import.is_none() && [mode, Mode::Purge].contains(&status.mode) && status.state == state.as_str();
-    serde_json::from_slice(json).is_ok_and(said)
 }
 
 pub(super) fn place(tenant: &TenantName, file: &InboxFile) -> Place {

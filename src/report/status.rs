@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{FileState, ImportId, Mode};
+use crate::domain::{FileState, ImportId, Mode, State};
 
 /// Where a delivered file stands.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -33,6 +33,18 @@ impl Status {
     #[must_use]
     pub fn waiting(state: FileState, mode: Mode, received_at: Timestamp) -> Self {
         Self { state: state.as_str().to_owned(), mode, reason: None, import: None, sha256: None, received_at, report: None, message: None }
+    }
+
+    /// Reads the text of a status file. `None` if it is not ours.
+    #[must_use]
+    pub fn read(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    /// Whether it says that the file's import has ended.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        [State::Completed, State::Rejected, State::Stopped].iter().any(|ended| ended.as_str() == self.state)
     }
 
     /// The text of the status file: pretty-printed JSON and a line end.

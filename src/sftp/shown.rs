@@ -4,12 +4,12 @@
 
 use tracing::warn;
 
-use crate::domain::{FileState, may_hold_address};
+use crate::domain::{FileName, FileState, Mode, may_hold_address};
 use crate::report::Status;
 use crate::sftp::engine::Entry;
 use crate::sftp::place::absolute;
 use crate::sftp::wire::{Attributes, Code, Refusal};
-use crate::spool::{self, DropFolder, ErrorKind, SpoolError};
+use crate::spool::{self, DropFolder, ErrorKind, Folders, SpoolError};
 use crate::telemetry;
 
 /// What a sender may do with an entry, as permission bits show it.
@@ -61,9 +61,15 @@ pub(super) fn nanoseconds(nanoseconds: i128) -> u32 {
     seconds(i64::try_from(nanoseconds / 1_000_000_000).unwrap_or_default())
 }
 
-/// The status of a file that was just delivered.
-pub(super) fn waiting_status(drop: DropFolder) -> Vec<u8> {
-    Status::waiting(FileState::Waiting, drop.mode(), jiff::Timestamp::now()).to_json().into_bytes()
+/// The status of a file that is being delivered. `None` where the name's tells of a purge that is not over, and this is a rehearsal.
+pub(super) fn waiting_status(folders: &Folders, drop: DropFolder, name: &FileName) -> Result<Option<Vec<u8>>, SpoolError> {
+    if drop.mode() == Mode::Check {
+        let said = folders.read_status(name)?.as_deref().and_then(Status::read);
+        if said.is_some_and(|said| said.mode == Mode::Purge && !said.is_over()) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(Status::waiting(FileState::Waiting, drop.mode(), jiff::Timestamp::now()).to_json().into_bytes()))
 }
 
 /// The spool's failure in words for the sender. What an operator must know of is logged, here and only here.

@@ -178,8 +178,8 @@ impl TenantTree {
         if size.is_none() && self.memory(from.0, &from.1).is_some() {
             return Err(Refusal::failure("already taken"));
         }
-        let status = waiting_status(to.0);
-        let rename = |replace| self.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, &status);
+        let status = waiting_status(&self.sender.folders, to.0, &to.1).map_err(refusal)?;
+        let rename = |replace| self.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, status.as_deref());
         // Even where it may replace, a file that waits to be claimed is first given the time for that.
         let may_wait = from != to && to.1.kind() != NameKind::Temporary;
         let renamed = match if may_wait { self.wait_while_pending(|| rename(Replace::Never)) } else { rename(Replace::Never) } {

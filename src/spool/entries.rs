@@ -150,7 +150,7 @@ impl Folders {
         Ok(entries)
     }
 
-    /// Removes a partial, else a pending file with its status. Durable on return: a file that was withdrawn does not come
+    /// Removes a partial, else a pending file, of which its status tells until a scan sees that it is gone. Durable on return: a file that was withdrawn does not come
     /// back. Clients that clean up after an upload that was refused mean that one, and not the file that was delivered before.
     ///
     /// # Errors
@@ -171,7 +171,6 @@ impl Folders {
             }
             folder.sync()?;
             notes.remove(dir::identity(&stat).1)?;
-            self.remove_status(name)?;
             turn.end();
             Ok(Removed::Pending)
         })

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use jiff::civil::Date;
 
 use super::status::status_name;
-use super::{End, Folders, SIGNATURE, SpoolError, dir};
+use super::{DropFolder, End, Folders, SIGNATURE, SpoolError, dir};
 use crate::domain::FileName;
 
 /// What a day's folder loses.
@@ -69,7 +69,7 @@ impl Folders {
             let Some(name) = name else { continue };
             let written = folder.stat(&status_name(&name))?.map(|stat| dir::mtime_ns(&stat) / 1_000_000_000);
             if written.is_some_and(|at| at < i128::from(before_s)) && self.read_status(&name)?.is_some_and(|json| over(&json)) {
-                removed += u64::from(self.unless_one_waits(&name, || self.remove_status(&name))?);
+                removed += u64::from(self.unless_one_waits(&name, &DropFolder::ALL, || self.remove_status(&name))?);
             }
         }
         Ok(removed)

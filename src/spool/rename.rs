@@ -10,7 +10,7 @@ use crate::domain::{FileName, NameKind};
 
 impl Folders {
     /// Renames a partial or a pending file. To a final name it delivers, as a close does: gap-free, synced, durable, with
-    /// `waiting_status` as the new name's status. To a temporary name it goes (back) to staging.
+    /// `waiting_status`, if there is one, as the new name's status. To a temporary name it goes (back) to staging.
     ///
     /// # Errors
     /// [`SpoolError::Exists`] unless it may replace; [`SpoolError::Gap`] for a partial that lacks bytes;
@@ -20,7 +20,7 @@ impl Folders {
         from: (DropFolder, &FileName),
         to: (DropFolder, &FileName),
         replace: Replace,
-        waiting_status: &[u8],
+        waiting_status: Option<&[u8]>,
     ) -> Result<Moved, SpoolError> {
         let (from, to) = ((from.0, from.1.clone()), (to.0, to.1.clone()));
         if from == to {
@@ -82,12 +82,11 @@ impl Rename<'_> {
         if self.found.pending {
             staging.sync()?;
             self.found.dir.sync()?;
-            self.folders.remove_status(&self.from.1)?;
         }
         Ok(Moved { renamed: Renamed::Kept, waited: self.found.pending, replaced: false })
     }
 
-    fn deliver(&self, from_turn: &mut Turn, to_turn: &mut Turn, waiting_status: &[u8]) -> Result<Moved, SpoolError> {
+    fn deliver(&self, from_turn: &mut Turn, to_turn: &mut Turn, waiting_status: Option<&[u8]>) -> Result<Moved, SpoolError> {
         let (drop, name) = self.to;
         let folder = self.folders.drop_folder(*drop)?;
         if self.replace == Replace::Never && folder.stat(name.as_str())?.is_some() {
@@ -96,21 +95,12 @@ impl Rename<'_> {
         if !self.found.pending {
             self.complete(from_turn)?;
         }
-        self.folders.publish_status(name, waiting_status)?;
-        let replaced = self.put(&folder).inspect_err(|_| {
-            // Nothing waits, unless another file of the name does.
-            if folder.stat(name.as_str()).is_ok_and(|found| !found.as_ref().is_some_and(dir::is_file)) {
-                let _ = self.folders.remove_status(name);
-            }
-        })?;
+        let replaced = self.folders.publish_arrival(name, waiting_status, || self.put(&folder))?;
         folder.sync()?;
         if self.found.pending {
             self.found.dir.sync()?;
         }
         // It is delivered. What follows is tidying, and its failure is no reason to tell the sender otherwise.
-        if self.found.pending && self.from.1 != *name {
-            let _ = self.folders.remove_status(&self.from.1);
-        }
         if !to_turn.busy() {
             // An earlier upload of this name that was cut: what has now arrived stands for it.
             let _ = self.folders.staging(*drop).map(|staging| self.folders.remove_staged(&staging, &self.notes, name));

@@ -21,21 +21,50 @@ impl Folders {
         Ok(self.folder("status")?.replace(&status_name(name), json, Durable::No)?)
     }
 
-    /// The same for an import, of which the file is claimed: unless another file of that name waits by now, of which the
-    /// status speaks then. Whether it was written.
+    /// The same for an import, of which the file is claimed: unless another file of that name waits by now in one of these
+    /// folders, of which the status speaks then. Whether it was written.
     ///
     /// # Errors
     /// The medium's.
-    pub fn publish_status_of_claimed(&self, name: &FileName, json: &[u8]) -> Result<bool, SpoolError> {
-        self.unless_one_waits(name, || self.publish_status(name, json))
+    pub fn publish_status_of_claimed(&self, name: &FileName, json: &[u8], covered_by: &[DropFolder]) -> Result<bool, SpoolError> {
+        self.unless_one_waits(name, covered_by, || self.publish_status(name, json))
     }
 
-    pub(super) fn unless_one_waits(&self, name: &FileName, tell: impl FnOnce() -> Result<(), SpoolError>) -> Result<bool, SpoolError> {
+    /// The same for a file that is arriving; if it does not arrive, the status says again what it said. `None` says nothing of it.
+    pub(super) fn publish_arrival<T>(
+        &self,
+        name: &FileName,
+        waiting_status: Option<&[u8]>,
+        arrive: impl FnOnce() -> Result<T, SpoolError>,
+    ) -> Result<T, SpoolError> {
+        let Some(json) = waiting_status else { return arrive() };
+        let before = self.read_status(name)?;
+        self.publish_status(name, json)?;
+        arrive().inspect_err(|_| {
+            // That this may fail as well takes nothing from the answer.
+            let _ = before.map_or_else(|| self.remove_status(name), |before| self.publish_status(name, &before));
+        })
+    }
+
+    /// Whether a delivered file of this name is not claimed yet.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn waits(&self, drop: DropFolder, name: &FileName) -> Result<bool, SpoolError> {
+        Ok(self.drop_folder(drop)?.stat(name.as_str())?.is_some())
+    }
+
+    pub(super) fn unless_one_waits(
+        &self,
+        name: &FileName,
+        folders: &[DropFolder],
+        tell: impl FnOnce() -> Result<(), SpoolError>,
+    ) -> Result<bool, SpoolError> {
         let [inbox, check] = DropFolder::ALL.map(|drop| (drop, name.clone()));
         // A close tells and delivers with its name's slot locked: here either both are seen or neither.
         self.writers().with_both(&inbox, &check, |_, _| {
-            for drop in DropFolder::ALL {
-                if self.drop_folder(drop)?.stat(name.as_str())?.is_some() {
+            for drop in folders {
+                if self.waits(*drop, name)? {
                     return Ok(false);
                 }
             }
@@ -44,12 +73,13 @@ impl Folders {
         })
     }
 
-    /// Removes the status of a file that was claimed for another's sake, a checksum: unless one of that name waits by now.
+    /// Removes the status of a file that was withdrawn, or claimed for another's sake, a checksum: unless one of that name waits by
+    /// now.
     ///
     /// # Errors
     /// The medium's.
     pub fn remove_status_of_claimed(&self, name: &FileName) -> Result<(), SpoolError> {
-        self.unless_one_waits(name, || self.remove_status(name)).map(|_| ())
+        self.unless_one_waits(name, &DropFolder::ALL, || self.remove_status(name)).map(|_| ())
     }
 
     /// What `status/NAME.json` says now.
@@ -68,11 +98,7 @@ impl Folders {
         }
     }
 
-    /// Removes `status/NAME.json`: of a file that was withdrawn, or whose report has expired.
-    ///
-    /// # Errors
-    /// The medium's.
-    pub fn remove_status(&self, name: &FileName) -> Result<(), SpoolError> {
+    pub(super) fn remove_status(&self, name: &FileName) -> Result<(), SpoolError> {
         self.folder("status")?.unlink(&status_name(name))?;
         Ok(())
     }
@@ -125,15 +151,15 @@ mod tests {
     fn the_status_of_an_earlier_file_does_not_cover_that_of_one_that_waits() {
         let world = World::new();
         let june = name("june.csv");
-        assert!(world.folders.publish_status_of_claimed(&june, b"{1}").expect("written"));
+        assert!(world.folders.publish_status_of_claimed(&june, b"{1}", &DropFolder::ALL).expect("written"));
         for drop in DropFolder::ALL {
             world.put(drop, "june.csv", b"a\n");
             world.folders.publish_status(&june, b"{waiting}").expect("written");
-            assert!(!world.folders.publish_status_of_claimed(&june, b"{1}").expect("looked"));
+            assert!(!world.folders.publish_status_of_claimed(&june, b"{1}", &DropFolder::ALL).expect("looked"));
             assert_eq!(world.folders.read_status(&june).expect("read"), Some(b"{waiting}".to_vec()));
             world.folders.remove(drop, &june).expect("removed");
         }
-        assert!(world.folders.publish_status_of_claimed(&june, b"{1}").expect("written"));
+        assert!(world.folders.publish_status_of_claimed(&june, b"{1}", &DropFolder::ALL).expect("written"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl World {
     pub(super) fn put(&self, drop: DropFolder, text: &str, bytes: &[u8]) -> Closed {
         let mut upload = self.folders.open_upload(drop, &name(text), NEW).expect("opened");
         upload.write_at(0, bytes).expect("written");
-        upload.close(WAITING).expect("closed")
+        upload.close(Some(WAITING)).expect("closed")
     }
 
     /// An upload whose connection is lost.
@@ -66,7 +66,9 @@ impl World {
     }
 
     pub(super) fn rename(&self, from: &str, to: &str, replace: Replace) -> Result<Renamed, SpoolError> {
-        self.folders.rename((DropFolder::Inbox, &name(from)), (DropFolder::Inbox, &name(to)), replace, WAITING).map(|moved| moved.renamed)
+        self.folders
+            .rename((DropFolder::Inbox, &name(from)), (DropFolder::Inbox, &name(to)), replace, Some(WAITING))
+            .map(|moved| moved.renamed)
     }
 
     pub(super) fn size(&self, text: &str) -> Option<u64> {

@@ -14,7 +14,7 @@ use super::coverage::Coverage;
 use super::dir::{self, Dir, Durable};
 use super::notes::{Note, SEAMS_MAX};
 use super::writers::{Key, Slot};
-use super::{DropFolder, Entry, ErrorKind, Folders, SpoolError};
+use super::{DropFolder, Entry, Folders, SpoolError};
 use crate::domain::{FileName, NameKind};
 
 /// How a client opens a file for writing. SFTP's flags, one to one.
@@ -265,8 +265,8 @@ impl Upload {
         self.in_turn(Self::sync_file)
     }
 
-    /// Ends the upload: delivers it, or keeps it if its name is temporary. `waiting_status` becomes `status/NAME.json`
-    /// right before delivery, so that who polls never sees an earlier file's end as this one's.
+    /// Ends the upload: delivers it, or keeps it if its name is temporary. `waiting_status`, if there is
+    /// one, becomes `status/NAME.json` right before delivery, so that who polls never sees an earlier file's end as this one's.
     ///
     /// After [`SpoolError::Pending`] it may be called again once the earlier file is claimed; after any other error, drop
     /// the upload.
@@ -274,7 +274,7 @@ impl Upload {
     /// # Errors
     /// [`SpoolError::Gap`]: the gap-free part stays as a partial. [`SpoolError::Pending`]: an earlier file of this name is
     /// not claimed. [`SpoolError::Superseded`]: a newer open owns the name.
-    pub fn close(&mut self, waiting_status: &[u8]) -> Result<Closed, SpoolError> {
+    pub fn close(&mut self, waiting_status: Option<&[u8]>) -> Result<Closed, SpoolError> {
         self.in_turn(|upload| {
             if !upload.coverage.whole() {
                 return Err(SpoolError::Gap { at: upload.coverage.prefix() });
@@ -295,13 +295,9 @@ impl Upload {
                 return Ok(Closed::Kept);
             };
             // Before the sync, so that both writes share its journal commit; nobody can take the file earlier than the move.
-            upload.folders.publish_status(&name, waiting_status)?;
-            let delivered = upload.settle().and_then(|()| upload.deliver(&folder));
-            if delivered.as_ref().is_err_and(|error| error.kind() != ErrorKind::Pending) {
-                // Nothing waits. That this may fail as well takes nothing from the answer.
-                let _ = upload.folders.remove_status(&name);
-            }
-            delivered.map(Closed::Delivered)
+            let folders = upload.folders.clone();
+            let arrive = || upload.settle().and_then(|()| upload.deliver(&folder));
+            folders.publish_arrival(&name, waiting_status, arrive).map(Closed::Delivered)
         })
         .inspect(|_| self.finish())
     }

@@ -138,8 +138,8 @@ impl TenantTree {
     }
 
     fn try_deliver(&self, writing: &mut Writing) -> Result<(), SpoolError> {
-        let status = waiting_status(writing.drop);
-        let closed = self.wait_while_pending(|| writing.upload.close(&status));
+        let status = waiting_status(&self.sender.folders, writing.drop, &writing.name);
+        let closed = status.and_then(|status| self.wait_while_pending(|| writing.upload.close(status.as_deref())));
         match closed {
             Ok(Closed::Kept) => {
                 writing.ended = true;

@@ -20,7 +20,7 @@ fn a_claim_moves_the_file_under_its_imports_number() {
     assert_eq!(world.tree("inbox"), [""; 0]);
     assert_eq!(world.tree("processing"), ["42-june.csv"]);
     let mut same_name = world.open("june.csv", NEW);
-    assert!(matches!(same_name.close(WAITING), Ok(Closed::Delivered(_))), "the same name can come again");
+    assert!(matches!(same_name.close(Some(WAITING)), Ok(Closed::Delivered(_))), "the same name can come again");
 }
 
 #[test]

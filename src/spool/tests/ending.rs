@@ -191,7 +191,7 @@ fn the_longest_name_has_room_for_its_companions() {
     let long = format!("{}.csv", "n".repeat(214));
     world.cut(&long, b"a");
     world.open(&long, RESUME).write_at(1, b"b").expect("written");
-    world.open(&long, RESUME).close(WAITING).expect("closed");
+    world.open(&long, RESUME).close(Some(WAITING)).expect("closed");
     let claimed = world.claim(&long, i64::MAX);
     let archived = archive(claimed, "{}", "line\n").expect("archived");
     assert!(world.folders.has_ended(&archived).expect("read"));
@@ -205,7 +205,7 @@ fn a_held_file_waits_and_comes_back_with_its_seams() {
     world.cut("june.csv", b"a");
     let mut upload = world.open("june.csv", RESUME);
     upload.write_at(1, b"\n").expect("written");
-    upload.close(WAITING).expect("closed");
+    upload.close(Some(WAITING)).expect("closed");
     let hold = |claimed: ClaimedFile, report| with_companions(report, "", |companions| claimed.hold(DAY, companions)).expect("held");
     let held = hold(world.claim("june.csv", 42), "{1}");
     assert_eq!(world.tree("held/2026-11-21"), ALL);

@@ -20,7 +20,7 @@ fn a_close_delivers_and_leaves_nothing_in_staging() {
 fn a_zero_byte_file_is_delivered() {
     let world = World::new();
     let mut upload = world.open("june.csv", NEW);
-    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
+    assert!(matches!(upload.close(Some(WAITING)), Ok(Closed::Delivered(_))));
     assert_eq!(world.read("inbox/june.csv"), b"");
 }
 
@@ -50,7 +50,7 @@ fn writes_out_of_order_and_over_each_other_deliver_when_all_is_there() {
     for (offset, bytes) in [(4, &b"ef"[..]), (0, b"ab"), (1, b"bcd"), (3, b"de")] {
         upload.write_at(offset, bytes).expect("written");
     }
-    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
+    assert!(matches!(upload.close(Some(WAITING)), Ok(Closed::Delivered(_))));
     assert_eq!(world.read("inbox/june.csv"), b"abcdef");
     assert_eq!(world.scanned()[0].seams, [0; 0]);
     assert_eq!(world.tree("staging/notes"), [""; 0]);
@@ -62,7 +62,7 @@ fn a_gap_never_delivers_and_its_gap_free_part_stays() {
     let mut upload = world.open("june.csv", NEW);
     upload.write_at(0, b"ab").expect("written");
     upload.write_at(4, b"ef").expect("written");
-    assert_eq!(upload.close(WAITING).expect_err("a gap").kind(), ErrorKind::Gap);
+    assert_eq!(upload.close(Some(WAITING)).expect_err("a gap").kind(), ErrorKind::Gap);
     drop(upload);
     assert!(world.scanned().is_empty());
     assert_eq!(world.read("staging/inbox/june.csv"), b"ab");
@@ -79,9 +79,9 @@ fn a_size_set_beyond_the_end_is_a_gap() {
     upload.truncate(2).expect("shrunk");
     upload.truncate(4).expect("grown");
     assert_eq!(upload.entry().size, 4);
-    assert_eq!(upload.close(WAITING).expect_err("a gap").kind(), ErrorKind::Gap);
+    assert_eq!(upload.close(Some(WAITING)).expect_err("a gap").kind(), ErrorKind::Gap);
     upload.write_at(2, b"CD").expect("written");
-    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
+    assert!(matches!(upload.close(Some(WAITING)), Ok(Closed::Delivered(_))));
     assert_eq!(world.read("inbox/june.csv"), b"abCD");
 }
 
@@ -100,7 +100,7 @@ fn a_refused_write_is_a_gap_though_the_client_goes_on_to_close() {
     let mut upload = world.open("june.csv", NEW);
     upload.write_at(0, b"ann@x.example\nbo").expect("written");
     upload.refuse_write(16, 100);
-    assert_eq!(upload.close(WAITING).expect_err("a gap").kind(), ErrorKind::Gap);
+    assert_eq!(upload.close(Some(WAITING)).expect_err("a gap").kind(), ErrorKind::Gap);
     drop(upload);
     assert!(world.scanned().is_empty());
 }
@@ -113,9 +113,9 @@ fn a_newer_open_wins_and_the_bytes_are_not_mixed() {
     let mut newer = world.open("june.csv", NEW);
     assert_eq!(older.write_at(5, b"more").expect_err("superseded").kind(), ErrorKind::Superseded);
     newer.write_at(0, b"new").expect("written");
-    assert_eq!(older.close(WAITING).expect_err("superseded").kind(), ErrorKind::Superseded);
+    assert_eq!(older.close(Some(WAITING)).expect_err("superseded").kind(), ErrorKind::Superseded);
     drop(older);
-    assert!(matches!(newer.close(WAITING), Ok(Closed::Delivered(_))));
+    assert!(matches!(newer.close(Some(WAITING)), Ok(Closed::Delivered(_))));
     assert_eq!(world.read("inbox/june.csv"), b"new");
 }
 
@@ -131,7 +131,7 @@ fn a_resuming_open_stops_the_older_handle_too() {
     assert_eq!(older.truncate(0).expect_err("superseded").kind(), ErrorKind::Superseded);
     drop(older);
     newer.write_at(3, b"def").expect("written");
-    newer.close(WAITING).expect("closed");
+    newer.close(Some(WAITING)).expect("closed");
     assert_eq!(world.read("inbox/june.csv"), b"abcdef");
     drop(newer);
     assert_eq!(world.folders.writers().len(), 0, "no account is kept of closed names");
@@ -144,11 +144,11 @@ fn a_delivery_never_replaces_a_file_that_waits() {
     world.folders.publish_status(&name("june.csv"), b"first").expect("written");
     let mut upload = world.open("june.csv", NEW);
     upload.write_at(0, b"second").expect("written");
-    assert_eq!(upload.close(WAITING).expect_err("waiting").kind(), ErrorKind::Pending);
+    assert_eq!(upload.close(Some(WAITING)).expect_err("waiting").kind(), ErrorKind::Pending);
     assert_eq!(world.read("inbox/june.csv"), b"first");
     assert_eq!(world.read("status/june.csv.json"), b"first", "the status is the waiting file's");
     world.claim("june.csv", 1);
-    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))), "the same close, once the first is claimed");
+    assert!(matches!(upload.close(Some(WAITING)), Ok(Closed::Delivered(_))), "the same close, once the first is claimed");
     assert_eq!(world.read("inbox/june.csv"), b"second");
     assert_eq!(world.read("processing/1-june.csv"), b"first");
 }
@@ -274,7 +274,7 @@ fn two_sessions_at_once_deliver_whole_files_only() {
                 for round in 0..50_i64 {
                     let mut upload = folders.open_upload(DropFolder::Inbox, &name("june.csv"), NEW).expect("opened");
                     let written = (0..8).try_for_each(|i| upload.write_at(i * 512, &[byte; 512]));
-                    if written.and_then(|()| upload.close(WAITING)).is_ok() {
+                    if written.and_then(|()| upload.close(Some(WAITING))).is_ok() {
                         delivered.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                         let file = folders.scan(DropFolder::Inbox).expect("read").files.remove(0);
                         let import = crate::domain::ImportId(i64::from(byte) * 1000 + round);
@@ -294,13 +294,19 @@ fn two_sessions_at_once_deliver_whole_files_only() {
 }
 
 #[test]
-fn nothing_waits_in_the_status_after_a_delivery_that_failed() {
+fn a_status_says_what_it_said_before_after_a_delivery_that_failed() {
     let world = World::new();
-    let mut upload = world.open("june.csv", NEW);
-    upload.write_at(0, b"a\n").expect("written");
-    std::fs::remove_file(world.path("staging/inbox/june.csv")).expect("removed by hand");
-    assert_eq!(upload.close(WAITING).expect_err("gone").kind(), ErrorKind::NotFound);
+    let fail = || {
+        let mut upload = world.open("june.csv", NEW);
+        upload.write_at(0, b"a\n").expect("written");
+        std::fs::remove_file(world.path("staging/inbox/june.csv")).expect("removed by hand");
+        assert_eq!(upload.close(Some(WAITING)).expect_err("gone").kind(), ErrorKind::NotFound);
+    };
+    fail();
     assert_eq!(world.tree("status"), ["recent.log"]);
+    world.folders.publish_status(&name("june.csv"), b"earlier").expect("written");
+    fail();
+    assert_eq!(world.read("status/june.csv.json"), b"earlier");
 }
 
 #[test]
@@ -312,9 +318,9 @@ fn offsets_at_the_end_of_the_range_are_refused_and_nothing_grows() {
     assert_eq!(upload.read_at(u64::MAX, &mut [0; 4]).map_err(|error| error.kind()), Err(ErrorKind::Medium));
     upload.truncate(1 << 40).expect("noted");
     assert_eq!(world.read("staging/inbox/june.csv"), b"abc", "a size that is only promised takes no room");
-    assert_eq!(upload.close(WAITING).expect_err("a gap").kind(), ErrorKind::Gap);
+    assert_eq!(upload.close(Some(WAITING)).expect_err("a gap").kind(), ErrorKind::Gap);
     upload.truncate(3).expect("shrunk");
-    assert!(matches!(upload.close(WAITING), Ok(Closed::Delivered(_))));
+    assert!(matches!(upload.close(Some(WAITING)), Ok(Closed::Delivered(_))));
 }
 
 #[test]
@@ -333,6 +339,6 @@ fn what_waits_is_read_back_and_of_a_partial_only_what_is_good() {
     upload.write_at(10, b"xyz").expect("written");
     assert_eq!(read("june.csv").expect("open").1, 3, "up to the gap");
     upload.write_at(3, b"defghij").expect("written");
-    upload.close(WAITING).expect("closed");
+    upload.close(Some(WAITING)).expect("closed");
     assert_eq!(read("june.csv").expect("delivered"), (13, 13));
 }

@@ -14,7 +14,7 @@ fn a_resumed_upload_carries_the_offset_where_it_went_on() {
     assert_eq!(upload.entry().size, 8);
     upload.write_at(8, b"ample\n").expect("written");
     upload.write_at(14, b"bob@x.example\n").expect("written");
-    upload.close(WAITING).expect("closed");
+    upload.close(Some(WAITING)).expect("closed");
     assert_eq!(world.read("inbox/june.csv"), b"ann@x.example\nbob@x.example\n");
     assert_eq!(seams(&world), [8]);
 }
@@ -26,7 +26,7 @@ fn appending_writes_at_the_end_and_is_a_seam() {
     let mut upload = world.open("june.csv", OpenUpload { append: true, ..RESUME });
     upload.write_at(0, b"def").expect("written");
     upload.write_at(0, b"ghi").expect("written");
-    upload.close(WAITING).expect("closed");
+    upload.close(Some(WAITING)).expect("closed");
     assert_eq!(world.read("inbox/june.csv"), b"abcdefghi");
     assert_eq!(seams(&world), [3]);
 }
@@ -40,7 +40,7 @@ fn a_partial_resumed_twice_has_two_seams() {
         let end = upload.entry().size;
         upload.write_at(end, bytes).expect("written");
     }
-    world.open("june.csv", RESUME).close(WAITING).expect("closed");
+    world.open("june.csv", RESUME).close(Some(WAITING)).expect("closed");
     assert_eq!(seams(&world), [3, 6]);
 }
 
@@ -51,7 +51,7 @@ fn a_file_sent_again_from_the_start_has_no_seam() {
     let mut upload = world.open("june.csv", RESUME);
     upload.write_at(0, b"ABC").expect("written");
     upload.write_at(3, b"DEF").expect("written");
-    upload.close(WAITING).expect("closed");
+    upload.close(Some(WAITING)).expect("closed");
     assert_eq!(world.read("inbox/june.csv"), b"ABCDEF");
     assert_eq!(seams(&world), [0; 0]);
 
@@ -66,7 +66,7 @@ fn a_temporary_name_that_was_closed_and_continued_keeps_its_seam_through_renames
     world.put(DropFolder::Inbox, "june.csv.part", b"monday");
     let mut upload = world.open("june.csv.part", RESUME);
     upload.write_at(6, b"tuesday").expect("written");
-    assert_eq!(upload.close(WAITING).expect("closed"), Closed::Kept);
+    assert_eq!(upload.close(Some(WAITING)).expect("closed"), Closed::Kept);
     world.rename("june.csv.part", "june.csv.tmp", Replace::Never).expect("renamed");
     world.rename("june.csv.tmp", "june.csv", Replace::Never).expect("renamed");
     world.rename("june.csv", "july.csv", Replace::Never).expect("renamed");
@@ -81,7 +81,7 @@ fn an_overwritten_middle_has_two_seams() {
     world.put(DropFolder::Inbox, "june.part", b"aaaaaaaaaa");
     let mut upload = world.open("june.part", RESUME);
     upload.write_at(4, b"BB").expect("written");
-    upload.close(WAITING).expect("closed");
+    upload.close(Some(WAITING)).expect("closed");
     world.rename("june.part", "june.csv", Replace::Never).expect("renamed");
     assert_eq!(world.read("inbox/june.csv"), b"aaaaBBaaaa");
     assert_eq!(seams(&world), [4, 6]);
@@ -122,12 +122,12 @@ fn a_kill_with_a_gap_open_does_not_make_the_partial_look_whole() {
     let folders = restarted(&world);
     let (inbox, june) = (DropFolder::Inbox, name("june.csv"));
     assert_eq!(folders.stat(inbox, &june).expect("read").map(|entry| entry.size), Some(2));
-    let error = folders.rename((inbox, &june), (inbox, &name("july.csv")), Replace::Never, WAITING).expect_err("a gap");
+    let error = folders.rename((inbox, &june), (inbox, &name("july.csv")), Replace::Never, Some(WAITING)).expect_err("a gap");
     assert_eq!(error.kind(), ErrorKind::Gap);
     let mut upload = folders.open_upload(inbox, &june, RESUME).expect("opened");
-    assert_eq!(upload.close(WAITING).expect_err("nothing was sent since").kind(), ErrorKind::Gap);
+    assert_eq!(upload.close(Some(WAITING)).expect_err("nothing was sent since").kind(), ErrorKind::Gap);
     upload.write_at(2, b"cdef").expect("written");
-    upload.close(WAITING).expect("closed");
+    upload.close(Some(WAITING)).expect("closed");
     assert_eq!(world.read("inbox/june.csv"), b"abcdef");
     assert_eq!(folders.scan(inbox).expect("read").files[0].seams, [2]);
 }
@@ -141,7 +141,7 @@ fn a_kill_after_the_first_resumed_byte_leaves_the_seam_known() {
     killed(upload);
     let folders = restarted(&world);
     let inbox = DropFolder::Inbox;
-    folders.rename((inbox, &name("june.part")), (inbox, &name("june.csv")), Replace::Never, WAITING).expect("renamed");
+    folders.rename((inbox, &name("june.part")), (inbox, &name("june.csv")), Replace::Never, Some(WAITING)).expect("renamed");
     assert_eq!(folders.scan(inbox).expect("read").files[0].seams, [3]);
 }
 

@@ -172,12 +172,18 @@ pub fn told_by_newer(connection: &Connection, import: &ImportRow) -> Result<bool
 ///
 /// # Errors
 /// As [`get`].
-pub fn unfinished_purge(connection: &Connection, import: &ImportRow) -> Result<Option<ImportRow>, StoreError> {
-    if import.mode == Mode::Purge && import.origin != Origin::Command {
-        return Ok(None);
-    }
+pub fn unfinished_purge(connection: &Connection, tenant: &TenantName, file: &str) -> Result<Option<ImportRow>, StoreError> {
     let rest = "WHERE tenant = ?1 AND file = ?2 AND mode = 'purge' AND origin <> 'command' AND archived = 0 ORDER BY id DESC LIMIT 1";
-    Ok(select(connection, rest, (import.tenant.as_str(), &import.file))?.pop())
+    Ok(select(connection, rest, (tenant.as_str(), file))?.pop())
+}
+
+/// The newest import of a name, whatever its kind.
+///
+/// # Errors
+/// As [`get`].
+pub fn newest_of_name(connection: &Connection, tenant: &TenantName, file: &str) -> Result<Option<ImportRow>, StoreError> {
+    let rest = "WHERE tenant = ?1 AND file = ?2 ORDER BY id DESC LIMIT 1";
+    Ok(select(connection, rest, (tenant.as_str(), file))?.pop())
 }
 
 /// The newest import of a file that was taken from a drop folder under this name, and when.
