@@ -122,7 +122,7 @@ impl Meter {
             account.measure(&self.folders, now)?;
         }
         if account.pending.files >= quota.pending_files_max && is_new()? {
-            return Err(too_much(format!("{} files wait already, which is the limit; send it when they are taken", account.pending.files)));
+            return Err(too_many_files(account.pending));
         }
         if account.pending.bytes >= quota.pending_bytes_max {
             let emptied = emptied()?;
@@ -228,13 +228,19 @@ fn today() -> Date {
     Timestamp::now().to_zoned(TimeZone::UTC).date()
 }
 
+fn too_many_files(pending: Pending) -> Refusal {
+    let mut text = format!("{} files wait already, which is the limit; send it when they are taken", pending.files);
+    if pending.partial_files > 0 {
+        text += &format!("; unfinished uploads are {} of these files {UNTIL}", pending.partial_files);
+    }
+    too_much(text)
+}
+
 /// `partial_bytes` are those of other uploads: nobody takes them.
 fn too_many_bytes(quota: Quota, partial_bytes: u64) -> Refusal {
     let mut text = format!("the limit of {} bytes that wait is reached; send it when earlier files are taken", quota.pending_bytes_max);
     if partial_bytes > 0 {
-        text += &format!(
-            "; unfinished uploads hold {partial_bytes} of these bytes until they are sent again from their start or removed by name"
-        );
+        text += &format!("; unfinished uploads hold {partial_bytes} of these bytes {UNTIL}");
     }
     too_much(text)
 }
@@ -251,6 +257,9 @@ fn unmeasured(error: SpoolError) -> Refusal {
     warn!(cause = %chain(&error), "folders not measured");
     Refusal::failure("the storage failed")
 }
+
+/// What ends an unfinished upload.
+const UNTIL: &str = "until they are sent again from their start or removed by name";
 
 /// Bytes between two looks at the disk's room.
 const LOOK_BYTES: u64 = 1 << 20;

@@ -17,7 +17,9 @@ pub struct Pending {
     pub files: u64,
     /// Their sizes together.
     pub bytes: u64,
-    /// How many of these are of partials.
+    /// How many of the files are partials.
+    pub partial_files: u64,
+    /// How many of the bytes are theirs.
     pub partial_bytes: u64,
 }
 
@@ -36,7 +38,7 @@ impl Folders {
     /// # Errors
     /// The medium's.
     pub fn pending(&self) -> Result<Pending, SpoolError> {
-        let (mut pending, mut partial_bytes) = (Pending::default(), 0_u64);
+        let (mut pending, mut partial_files, mut partial_bytes) = (Pending::default(), 0_u64, 0_u64);
         let mut add = |bytes: u64| {
             pending.files += 1;
             pending.bytes = pending.bytes.saturating_add(bytes);
@@ -51,9 +53,10 @@ impl Folders {
         }
         for partial in self.partials()? {
             add(partial.size);
+            partial_files += 1;
             partial_bytes = partial_bytes.saturating_add(partial.size);
         }
-        Ok(Pending { partial_bytes, ..pending })
+        Ok(Pending { partial_files, partial_bytes, ..pending })
     }
 
     /// What was noted of a day; `None` if nothing was, or it cannot be read.
@@ -98,7 +101,7 @@ mod tests {
         std::io::Write::write_all(&mut root.create("june.csv").expect("made"), b"12345").expect("written");
         let staging = world.folders.staging(DropFolder::Check).expect("staging");
         std::io::Write::write_all(&mut staging.create("july.csv.part").expect("made"), b"123").expect("written");
-        assert_eq!(world.folders.pending().expect("counted"), Pending { files: 2, bytes: 8, partial_bytes: 3 });
+        assert_eq!(world.folders.pending().expect("counted"), Pending { files: 2, bytes: 8, partial_files: 1, partial_bytes: 3 });
 
         assert_eq!(world.folders.received().expect("read"), None);
         let received = Received { day: jiff::civil::date(2026, 11, 21), bytes: 7 };

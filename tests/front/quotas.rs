@@ -78,6 +78,7 @@ fn files_that_wait_are_limited_and_one_that_is_there_can_be_sent_again() {
         put(&world, name, 10).exits(0);
     }
     put(&world, "three.csv", 10).exits(1);
+    check(&world, "; unfinished uploads are 2 of these files until they are sent again from their start or removed by name");
     check(&world, "2 files wait already, which is the limit");
     put(&world, "one.part", 20).exits(0);
     world.sftp("acme", "rm one.part\n").exits(0);
