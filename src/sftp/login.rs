@@ -26,7 +26,7 @@ use crate::sftp::quota::Quota;
 use crate::sftp::server::{Shared, methods};
 use crate::sftp::sessions::{Admission, Ending, Proof};
 use crate::sftp::transport::{self, End};
-use crate::sftp::tree::{Sender, TenantTree};
+use crate::sftp::tree::{Sender, TenantTree, Terms};
 use crate::shutdown;
 use crate::spool::Spool;
 
@@ -62,6 +62,10 @@ impl TenantLogin {
             Proof::Key(key) => self.keys.iter().any(|known| known.key.key_data() == key),
             Proof::Password(hash) => self.password.as_ref() == Some(hash),
         }
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { quota: self.quota, readme: Arc::clone(&self.readme) }
     }
 
     /// Why the key does not open the login from there at that time, if so. Words for the operator: no client is told.
@@ -266,7 +270,10 @@ impl Handler for Login {
             }
         };
         let sender = Sender { tenant: login.tenant.clone(), folders };
-        let tree = TenantTree::new(sender, login.quota, Arc::clone(&login.readme), Arc::clone(&self.shared.receiving), self.stop.clone());
+        let (directory, tenant) = (Arc::clone(&self.shared.directory), login.tenant.clone());
+        let terms_now = move || directory(tenant.as_str()).ok().map(|login| login.terms());
+        let tree = TenantTree::new(sender, Box::new(terms_now), Arc::clone(&self.shared.receiving), self.stop.clone());
+        let Some(tree) = tree else { return ssh.channel_failure(id) };
         if self.waiting.remove(&id).is_none_or(|ask| ask.send(tree).is_err()) {
             return ssh.channel_failure(id);
         }

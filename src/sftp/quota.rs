@@ -108,6 +108,11 @@ impl Accounts {
 }
 
 impl Meter {
+    /// These are the limits from now on.
+    pub(crate) fn set_quota(&mut self, quota: Quota) {
+        self.quota = quota;
+    }
+
     /// Room to open a file for writing. Whether it is a new one, and how many bytes go as it is opened, is asked only where it counts.
     pub(crate) fn open(
         &self,

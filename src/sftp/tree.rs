@@ -74,11 +74,21 @@ impl Sender {
     }
 }
 
+/// What a tenant may send and is told.
+pub(crate) struct Terms {
+    pub(crate) quota: Quota,
+    pub(crate) readme: Arc<str>,
+}
+
+/// The terms at this moment; `None` where the tenant has no login any more.
+pub(crate) type TermsNow = Box<dyn Fn() -> Option<Terms> + Send>;
+
 /// One channel's view of the folders of its sender.
 pub(crate) struct TenantTree {
     sender: Sender,
     meter: Meter,
     readme: Arc<str>,
+    terms_now: TermsNow,
     receiving: Arc<Receiving>,
     stop: shutdown::Signal,
     failed: Failed,
@@ -87,9 +97,20 @@ pub(crate) struct TenantTree {
 }
 
 impl TenantTree {
-    pub(crate) fn new(sender: Sender, quota: Quota, readme: Arc<str>, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Self {
+    /// `None` where the tenant has no terms any more.
+    pub(crate) fn new(sender: Sender, terms_now: TermsNow, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Option<Self> {
+        let Terms { quota, readme } = terms_now()?;
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        Self { sender, meter, readme, receiving, stop, failed: Failed::default(), refusals: 0 }
+        Some(Self { sender, meter, readme, terms_now, receiving, stop, failed: Failed::default(), refusals: 0 })
+    }
+
+    /// Takes the terms as they are now, which a reload may have changed. A tenant that has none any more keeps those that it had: its
+    /// session is ended.
+    fn renew_terms(&mut self) {
+        if let Some(Terms { quota, readme }) = (self.terms_now)() {
+            self.meter.set_quota(quota);
+            self.readme = readme;
+        }
     }
 
     /// Tells the operator and the sender's own log why something was refused: many clients print no more than "Failure".
@@ -278,6 +299,7 @@ impl Tree for TenantTree {
 
     fn open(&mut self, path: &[u8], flags: OpenFlags, _: &Attributes) -> Result<OpenFile, Refusal> {
         let writes = flags.write || flags.append || flags.create || flags.truncate;
+        self.renew_terms();
         let opened = self.open_place(path, flags, writes);
         if writes { self.tell_refused("upload", path, opened) } else { opened }
     }
@@ -373,7 +395,10 @@ impl Tree for TenantTree {
             Place::Root => Ok(folder_attributes(self.now(), Rights::Read)),
             Place::Drop(_) => Ok(folder_attributes(self.now(), Rights::Write)),
             Place::Upload(drop, name) => self.look(drop, &name)?.ok_or_else(Refusal::not_found),
-            Place::Readme => Ok(self.readme_attributes()),
+            Place::Readme => {
+                self.renew_terms();
+                Ok(self.readme_attributes())
+            }
             Place::Read(folder, path) => Ok(attributes_of(self.read_place(folder, &path)?.entry(), Rights::Read)),
             Place::Misnamed(error) => Err(Refusal::new(Code::NoSuchFile, error.to_string())),
             Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),

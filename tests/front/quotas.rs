@@ -192,3 +192,27 @@ fn a_partial_that_nobody_writes_expires() {
     world.eventually("it is told", || recent(&world).contains("/inbox/old.part partial of 10 bytes expired").then_some(()));
     world.eventually("it is logged", || world.log().contains("partial expired").then_some(()));
 }
+
+#[test]
+fn a_limit_that_is_changed_holds_for_connections_that_are_open() {
+    let mut world = World::new();
+    world.tenant("acme");
+    world.set_tenant("acme", "pending_bytes_max", "1000");
+    world.start();
+    let local = world.write("upload", vec![b'x'; 1001]);
+    let mut session = world.sender("acme").sftp(world.address(), &[]).spawn().expect("sftp starts");
+    let mut batch = session.stdin.take().expect("piped");
+    let mut ask = |lines: &str| std::io::Write::write_all(&mut batch, lines.as_bytes()).expect("it listens");
+    ask(&format!("-put {} one.part\n", local.display()));
+    world.eventually("it is refused", || recent(&world).contains("/inbox/one.part upload cut").then_some(()));
+    world.set_tenant("acme", "pending_bytes_max", "2000");
+    world.eventually("the limit is told", || {
+        let told = world.sftp("acme", "get /README.txt told\n").exits(0);
+        drop(told);
+        std::fs::read_to_string(world.outside("told")).is_ok_and(|text| text.contains("2000 bytes")).then_some(())
+    });
+    ask(&format!("put {} two.part\nget /README.txt readme\n", local.display()));
+    drop(batch);
+    assert!(session.wait().expect("ends").success(), "{}", recent(&world));
+    assert!(std::fs::read_to_string(world.outside("readme")).expect("fetched").contains("2000 bytes"));
+}
