@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use russh::keys::{Algorithm, PublicKey};
-use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Session as Ssh, VerifiedPublicKey};
+use russh::server::{Auth, ChannelOpenHandle, Handle, Handler, Msg, PublicKeyOffer, Response, Session as Ssh, VerifiedPublicKey};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Pty};
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -101,13 +101,16 @@ pub(crate) struct Login {
     refused: usize,
     /// Login of the last attempt, and why it led to nothing.
     last_refused: (String, &'static str),
+    /// Login of the last question which methods there are, "none", with which most clients begin.
+    asked_for: Option<String>,
     /// Channels that have not asked for anything yet, and what tells their tasks that they did.
     waiting: HashMap<ChannelId, oneshot::Sender<TenantTree>>,
 }
 
 impl Login {
     pub(crate) fn new(shared: Arc<Shared>, admission: Arc<Admission>, stop: shutdown::Signal) -> Self {
-        Self { shared, admission, stop, proven: None, refused: 0, last_refused: (String::new(), ""), waiting: HashMap::new() }
+        let (last_refused, asked_for, waiting) = ((String::new(), ""), None, HashMap::new());
+        Self { shared, admission, stop, proven: None, refused: 0, last_refused, asked_for, waiting }
     }
 
     /// The rule: the login exists, the key is one of its keys and good from here and now, and it signs by something better
@@ -155,7 +158,7 @@ impl Login {
 
     /// Keeps why the last attempt led to nothing.
     fn note(&mut self, login: &str, reason: &'static str) {
-        self.last_refused = (login.escape_default().take(LOGIN_BYTES_LOGGED).collect(), reason);
+        self.last_refused = (shown(login), reason);
     }
 
     /// Refuses what is not SFTP with a sentence on the error stream, as a program that ends at once.
@@ -193,6 +196,11 @@ impl Login {
     }
 }
 
+/// A login's name as it may be told: it may be a customer's address, typed into the wrong field.
+fn shown(login: &str) -> String {
+    if may_hold_address(login) { "?".to_owned() } else { login.escape_default().take(LOGIN_BYTES_LOGGED).collect() }
+}
+
 /// Reads past what comes before a channel asks: unread, it would fill russh's queue and hold up the whole connection. `None` if the
 /// channel is closed or refused.
 async fn read_until(mut asked: oneshot::Receiver<TenantTree>, channel: &mut Channel<Msg>) -> Option<TenantTree> {
@@ -207,6 +215,17 @@ async fn read_until(mut asked: oneshot::Receiver<TenantTree>, channel: &mut Chan
 
 impl Handler for Login {
     type Error = russh::Error;
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, Self::Error> {
+        self.asked_for = Some(shown(user));
+        Ok(Auth::reject())
+    }
+
+    async fn auth_keyboard_interactive<'a>(&'a mut self, user: &str, _: &str, _: Option<Response<'a>>) -> Result<Auth, Self::Error> {
+        self.refused += 1;
+        self.note(user, "keyboard-interactive is not taken");
+        Ok(Auth::reject())
+    }
 
     async fn auth_publickey_offered(&mut self, user: &str, offer: PublicKeyOffer<'_>) -> Result<Auth, Self::Error> {
         let found = self.find(user, offer.public_key, offer.algorithm);
@@ -337,12 +356,12 @@ impl Drop for Login {
             _ => Offence::Silent,
         };
         if tried {
-            // It may be a customer's address, typed into the wrong field.
-            let login = if may_hold_address(login) { "?" } else { login };
             info!(login, tries = self.refused, reason, "login refused");
+        } else if let Some(login) = &self.asked_for {
+            info!(login, tries = 0, reason = "no key and no password was tried", "login refused");
         }
         if let Some(barred) = self.shared.penalties.add(session.source(), offence, Instant::now()) {
-            warn!(seconds = barred.as_secs(), "source barred");
+            warn!(seconds = barred.as_secs(), reason = offence.as_str(), "source barred");
         }
     }
 }

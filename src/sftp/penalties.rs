@@ -23,6 +23,15 @@ pub(crate) enum Offence {
 }
 
 impl Offence {
+    /// The last one's words, for the operator.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "refused logins",
+            Self::Silent => "connections without a key or a password",
+            Self::Overdue => "connections that did not log in in time",
+        }
+    }
+
     /// OpenSSH's `authfail`, `noauth` and `grace-exceeded`.
     fn seconds(self) -> u64 {
         match self {

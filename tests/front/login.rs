@@ -183,3 +183,20 @@ fn a_session_ends_when_its_tenant_is_closed_and_others_go_on() {
     assert_eq!(open.wait().expect("ends").code(), Some(0));
     from(&world, "acme", "127.0.0.1").exits(255);
 }
+
+#[test]
+fn a_connection_that_tries_no_key_is_told_of_and_a_login_that_is_an_address_is_not() {
+    let mut world = World::new();
+    world.tenant("acme");
+    world.start();
+    let log_in = |login: &str, methods: &str| {
+        let mut command = Command::new("ssh");
+        command.args(["-F", "none"]).args(world.ssh_options("acme").iter().map(|option| if option == "-P" { "-p" } else { option }));
+        command.args(["-o", &format!("PreferredAuthentications={methods}"), "-l", login, "127.0.0.1", "x"]);
+        world.finish(command).exits(255);
+    };
+    log_in("acme", "keyboard-interactive");
+    told(&world, "login refused login=\"acme\" tries=0 reason=\"no key and no password was tried\"");
+    log_in("bob\u{ff20}x.example", "publickey");
+    told(&world, "login refused login=\"?\" tries=1 reason=\"no such login\"");
+}
