@@ -288,7 +288,7 @@ impl Handler for Login {
                 return ssh.channel_failure(id);
             }
         };
-        let sender = Sender { tenant: login.tenant.clone(), folders };
+        let sender = Sender { tenant: login.tenant.clone(), folders, session: Arc::clone(self.admission.session()) };
         let (directory, tenant) = (Arc::clone(&self.shared.directory), login.tenant.clone());
         let terms_now = move || directory(tenant.as_str()).ok().map(|login| login.terms());
         let tree = TenantTree::new(sender, Box::new(terms_now), Arc::clone(&self.shared.receiving), self.stop.clone());

@@ -10,6 +10,7 @@ use tracing::info;
 
 use crate::domain::FileName;
 use crate::sftp::quota::Purpose;
+use crate::sftp::sessions::Ending;
 use crate::sftp::tree::Sender;
 use crate::sftp::wire::Attributes;
 use crate::spool::{DropFolder, Upload};
@@ -75,7 +76,7 @@ impl Writing {
 impl Drop for Writing {
     fn drop(&mut self) {
         if !self.ended {
-            self.cut("the connection ended");
+            self.cut(self.sender.session.ending().map_or("the connection ended", Ending::as_str));
         }
     }
 }

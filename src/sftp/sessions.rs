@@ -39,6 +39,20 @@ pub(crate) enum Ending {
     Shutdown,
 }
 
+impl Ending {
+    /// Why an upload was cut by it, for the sender and the operator.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::LoginDeadline | Self::Displaced => "the connection was not logged in",
+            Self::Idle => "the connection was idle for too long",
+            Self::Stalled => "the client did not read its replies",
+            Self::Flooding => "the client asked for more than it read replies to",
+            Self::Revoked => "the login, or its key or password, was taken away",
+            Self::Shutdown => "the server stopped; send it again",
+        }
+    }
+}
+
 /// What a session is at.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u8)]

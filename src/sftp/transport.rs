@@ -64,6 +64,10 @@ pub(crate) async fn serve<T: Tree>(
     let mut line = Line { inbox, write_half, engine, session: Arc::clone(&session), limits, stop, answered: Instant::now(), quiet: None };
     let end = line.run().await;
     debug!(?end, "channel ended");
+    if let End::Abort(ending) = end {
+        // Before the engine goes: what is open then is told why.
+        session.end(ending);
+    }
     // The inbox goes first: russh's loop must never wait for it again. Then the engine, and with it what was open.
     let Line { write_half, engine, inbox, .. } = line;
     drop(inbox);
@@ -81,8 +85,7 @@ pub(crate) async fn serve<T: Tree>(
                 session.end(Ending::Stalled);
             }
         }
-        End::Gone => {}
-        End::Abort(ending) => session.end(ending),
+        End::Gone | End::Abort(_) => {}
     }
     end
 }

@@ -16,6 +16,7 @@ use crate::sftp::failed::Failed;
 use crate::sftp::opened::{OpenFile, Writing, read_full};
 use crate::sftp::place::{Place, README, absolute, is_folder};
 use crate::sftp::quota::{Accounts, Meter, Quota, Write};
+use crate::sftp::sessions::Session;
 use crate::sftp::shown::{
     Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, seconds, shown, too_large, waiting_status,
 };
@@ -59,10 +60,11 @@ impl Receiving {
 }
 
 /// Who is logged in, and the folders that are theirs.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Sender {
     pub(crate) tenant: TenantName,
     pub(crate) folders: Folders,
+    pub(crate) session: Arc<Session>,
 }
 
 impl Sender {
@@ -309,6 +311,12 @@ impl Tree for TenantTree {
             OpenFile::Reading(..) | OpenFile::Text(..) => Ok(()),
             OpenFile::Writing(writing) => self.deliver(writing),
             OpenFile::Complete(complete) => self.end_complete(&complete),
+        }
+    }
+
+    fn give_up(&mut self, file: OpenFile, why: &str) {
+        if let OpenFile::Writing(mut writing) = file {
+            writing.cut(why);
         }
     }
 

@@ -72,8 +72,19 @@ impl<T: Tree> Engine<T> {
     /// cut into pieces.
     ///
     /// # Errors
-    /// [`Framing`]: the stream cannot be followed; what was appended before is still to be sent.
+    /// [`Framing`]: the stream cannot be followed, and what was open is given up; what was appended before is still to be sent.
     pub fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Framing> {
+        self.follow(input, out).inspect_err(|framing| {
+            let why = format!("the client sent {framing}");
+            for open in std::mem::take(&mut self.open).into_values() {
+                if let Open::File(file) = open {
+                    self.tree.give_up(file, &why);
+                }
+            }
+        })
+    }
+
+    fn follow(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Framing> {
         let mut taken = 0;
         while out.len() < OUTPUT_BYTES_MAX {
             let rest = &input[taken..];

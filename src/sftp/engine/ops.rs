@@ -78,6 +78,8 @@ pub trait Tree {
     fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> Result<Self::File, Refusal>;
     /// Ends the use of a file. For a written one, `Ok` means that its bytes are durable.
     fn close(&mut self, file: Self::File) -> Result<(), Refusal>;
+    /// Ends the use of a file whose client can be followed no further.
+    fn give_up(&mut self, file: Self::File, why: &str);
     /// Reads at an offset; fewer bytes than asked for only at the end of the file.
     fn read(&mut self, file: &mut Self::File, offset: u64, buffer: &mut [u8]) -> Result<usize, Refusal>;
     /// Writes all bytes at an offset. A client's one write may come in several pieces, at growing

@@ -36,6 +36,7 @@ impl Tree for Memory {
     fn close(&mut self, _: Self::File) -> Result<(), Refusal> {
         Ok(())
     }
+    fn give_up(&mut self, _: Self::File, _: &str) {}
     fn read(&mut self, file: &mut Self::File, offset: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
         let bytes = self.files.get(file).ok_or_else(Refusal::not_found)?;
         let rest = usize::try_from(offset).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();

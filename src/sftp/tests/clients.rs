@@ -505,3 +505,28 @@ fn what_follows_a_close_is_answered_while_the_server_ends_and_nothing_new_is_tak
         assert_eq!(world.hints(), ["acme inbox june.csv 6"]);
     });
 }
+
+#[test]
+fn an_upload_that_the_server_cut_is_told_with_the_servers_reason() {
+    run(async {
+        let begin = [open(1, "/inbox/june.csv", WRITE_NEW, &Attributes::default()), write(2, 1, 0, b"email\n")];
+        let is_told = |world: &World, reason: &str| {
+            let line = format!("/inbox/june.csv upload cut after 6 bytes: {reason}\n");
+            eventually(reason, || std::fs::read_to_string(world.path("status/recent.log")).is_ok_and(|log| log.ends_with(&line)));
+        };
+        let mut world = World::with(Options { drain_seconds: 0, ..Options::default() });
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        assert_eq!(ask(&mut channel, &begin).await, ["1 handle", "2 ok"]);
+        channel.data_bytes(vec![0; 4]).await.unwrap();
+        is_told(&world, "the client sent a packet of 0 bytes");
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        assert_eq!(ask(&mut channel, &begin).await, ["1 handle", "2 ok"]);
+        world.stop.take();
+        is_told(&world, "the server stopped; send it again");
+
+        let world = World::with(Options { idle_seconds: 1, ..Options::default() });
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        assert_eq!(ask(&mut channel, &begin).await, ["1 handle", "2 ok"]);
+        is_told(&world, "the connection was idle for too long");
+    });
+}
