@@ -9,11 +9,38 @@ use std::time::{Duration, Instant};
 
 use crate::people;
 use crate::support;
-use crate::world::{World, release_build};
+use crate::world::{World, children, release_build, signal};
 
 /// Resident memory that the daemon stays below whatever a sender does, in KiB. A session may hold 8 MiB of unanswered requests;
 /// the rest is the program itself, its store and its threads.
 pub(crate) const RESIDENT_KIB_MAX: u64 = 64 * 1024;
+
+#[test]
+fn a_full_disk_is_told_once_an_upload_and_what_came_of_it_is_not_kept() {
+    if !support::have("strace") || !support::have("sftp") {
+        return;
+    }
+    let mut world = World::new();
+    world.tenant("acme");
+    let staged = world.folder("acme", "staging").join("inbox/june.csv");
+    world.start_by(|world| {
+        let serve = world.command(&["serve"]);
+        let mut command = Command::new("strace");
+        // The first write passes.
+        command.args(["-f", "-qq", "-o", "/dev/null", "-e", "inject=pwrite64:error=ENOSPC:when=2+", "-P"]).arg(staged);
+        command.arg(serve.get_program()).args(serve.get_args());
+        command
+    });
+    world.wait_for_address();
+    let local = world.write("upload", vec![b'x'; 2 << 20]);
+    world.sftp("acme", &format!("put {} june.csv\n", local.display())).exits(1);
+    let told = || fs::read_to_string(world.folder("acme", "status").join("recent.log")).unwrap_or_default();
+    world.eventually("it is told", || told().contains(" bytes, which are not kept: no space left").then_some(()));
+    assert_eq!(world.log().matches("file call failed").count(), 1, "{}", world.log());
+    assert!(world.files("acme", "staging").is_empty());
+    signal("TERM", &children(world.pid()));
+    assert_eq!(world.wait().code(), Some(0));
+}
 
 #[test]
 fn without_descriptors_nobody_new_gets_in_and_afterwards_everybody() {

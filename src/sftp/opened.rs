@@ -35,7 +35,7 @@ pub(crate) struct Writing {
     pub(super) mtime: Option<u32>,
     /// Why a write was refused, the last time. The reason for everything that fails after it.
     pub(super) refused: Option<String>,
-    /// A limit was reached. What came is not kept then: it would only take the room of what could still come.
+    /// A limit was reached, or the disk was full. What came is not kept then: it would only take the room of what could still come.
     pub(super) over_limit: bool,
     /// An earlier file of its name has been given the time to be claimed.
     pub(super) waited: bool,
@@ -63,13 +63,13 @@ impl Writing {
         let reason = self.refused.as_deref().unwrap_or(reason);
         let (folder, bytes) = (self.drop.as_str(), self.upload.kept());
         info!(file = %self.name, folder, bytes, reason, "upload cut");
+        if self.over_limit {
+            // First: the line below may need its room. What cannot be removed expires as any partial.
+            let _ = self.upload.discard();
+        }
         let fate = if self.over_limit { ", which are not kept" } else { "" };
         let line = format!("{} /{folder}/{} upload cut after {bytes} bytes{fate}: {reason}", jiff::Timestamp::now(), self.name);
         self.sender.tell(&line);
-        if self.over_limit {
-            // What cannot be removed expires as any partial.
-            let _ = self.upload.discard();
-        }
     }
 }
 

@@ -74,14 +74,19 @@ pub(super) fn waiting_status(folders: &Folders, drop: DropFolder, name: &FileNam
 
 /// The spool's failure in words for the sender. What an operator must know of is logged, here and only here.
 pub(super) fn refusal(error: SpoolError) -> Refusal {
+    if matches!(error.kind(), ErrorKind::Permission | ErrorKind::NoSpace | ErrorKind::Medium) {
+        warn!(cause = %telemetry::chain(&error), "file call failed");
+    }
+    refusal_again(&error)
+}
+
+/// The same for a failure of which the operator has been told.
+pub(super) fn refusal_again(error: &SpoolError) -> Refusal {
     let code = match error.kind() {
         ErrorKind::NotFound => Code::NoSuchFile,
         ErrorKind::Permission => Code::PermissionDenied,
         _ => Code::Failure,
     };
-    if matches!(error.kind(), ErrorKind::Permission | ErrorKind::NoSpace | ErrorKind::Medium) {
-        warn!(cause = %telemetry::chain(&error), "file call failed");
-    }
     Refusal::new(code, error.to_string())
 }
 

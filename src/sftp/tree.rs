@@ -18,13 +18,14 @@ use crate::sftp::place::{Place, README, absolute, is_folder};
 use crate::sftp::quota::{Accounts, Meter, Quota, Write};
 use crate::sftp::sessions::Session;
 use crate::sftp::shown::{
-    Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, seconds, shown, too_large, waiting_status,
+    Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, refusal_again, seconds, shown, too_large,
+    waiting_status,
 };
 use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
 use crate::shutdown;
-use crate::spool::{self, DropFolder, Folders, ReadFolder, Removed, Renamed, Replace, SpoolError};
+use crate::spool::{self, DropFolder, ErrorKind, Folders, ReadFolder, Removed, Renamed, Replace, SpoolError};
 use crate::telemetry::chain;
 
 const NO_FOLDERS: &str = "folders cannot be made here; put the file straight into /inbox";
@@ -283,7 +284,11 @@ impl TenantTree {
             writing.over_limit = true;
             return room;
         }
-        writing.upload.write_at(offset, bytes).map_err(refusal)
+        writing.upload.write_at(offset, bytes).map_err(|error| {
+            writing.over_limit |= error.kind() == ErrorKind::NoSpace;
+            // Once an upload: a client may send on for long.
+            if writing.refused.is_some() { refusal_again(&error) } else { refusal(error) }
+        })
     }
 
     fn upload_bytes_max(&self) -> u64 {

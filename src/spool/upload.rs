@@ -319,12 +319,16 @@ impl Upload {
         Ok(Delivered { drop, name, device: self.device, inode: self.inode, size: self.coverage.size(), mtime_ns })
     }
 
-    /// Ends the upload and leaves nothing of it.
+    /// Ends the upload and leaves nothing of it. Its room is free on return.
     ///
     /// # Errors
     /// [`SpoolError::Superseded`]: a newer open owns the name, and nothing of this one is left.
     pub fn discard(&mut self) -> Result<(), SpoolError> {
-        let discarded = self.in_turn(|upload| upload.remove());
+        let discarded = self.in_turn(|upload| {
+            // Without a name it would take its room until it is closed.
+            upload.file.set_len(0)?;
+            upload.remove()
+        });
         self.finish();
         discarded
     }

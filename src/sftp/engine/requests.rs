@@ -88,8 +88,8 @@ impl<T: Tree> Engine<T> {
         match kind {
             wire::OPEN => {
                 let (path, flags, attributes) = (fields.path()?, OpenFlags::from_bits(fields.u32()?), fields.attributes()?);
-                let path = short(path)?;
-                self.check_room().inspect_err(|refusal| self.tree.refused("open", path, refusal))?;
+                let room = short(path).and_then(|_| self.check_room());
+                room.inspect_err(|refusal| self.tree.refused("open", path, refusal))?;
                 let file = self.tree.open(path, flags, &attributes)?;
                 let handle = self.enter(Open::File(file));
                 Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();

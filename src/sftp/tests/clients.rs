@@ -85,7 +85,8 @@ fn a_refusal_of_too_many_open_files_is_told_and_after_a_hundred_it_is_told_that_
             Writer::new(&mut packets, wire::OPEN).u32(u32::try_from(id).unwrap()).string(name).u32(2 | 8).u32(0).end();
         }
         Writer::new(&mut packets, wire::OPENDIR).u32(2).string(b"/inbox").end();
-        for id in 3..103 {
+        Writer::new(&mut packets, wire::OPEN).u32(3).string(&[b'x'; 4097]).u32(2 | 8).u32(0).end();
+        for id in 4..103 {
             Writer::new(&mut packets, wire::MKDIR).u32(id).string(b"sub").u32(0).end();
         }
         channel.data_bytes(packets).await.unwrap();
@@ -97,10 +98,11 @@ fn a_refusal_of_too_many_open_files_is_told_and_after_a_hundred_it_is_told_that_
         let expected = [
             "/inbox/b.part open refused: too many open files",
             "/inbox listing refused: too many open files",
+            &format!("/inbox/{} open refused: the path is longer than 4096 bytes", "x".repeat(293)),
             "further refusals of this connection are not told",
         ];
         assert_eq!(told.iter().filter(|line| !line.contains("upload cut")).collect::<Vec<_>>(), expected.iter().collect::<Vec<_>>());
-        assert_eq!(log.matches("sub folder refused").count(), 98);
+        assert_eq!(log.matches("sub folder refused").count(), 97);
     });
 }
 

@@ -168,6 +168,7 @@ impl TenantTree {
                     // What was refused is not what is in the way.
                     writing.refused = None;
                 }
+                writing.over_limit |= error.kind() == ErrorKind::NoSpace;
                 writing.cut(&error.to_string());
                 Err(error)
             }
