@@ -170,11 +170,17 @@ mod tests {
     fn one_event_is_one_line_without_control_characters() {
         for format in Format::ALL {
             let hostile = "a\nb\x1b[31m\r\u{9b}c\u{202e}";
-            let got = lines(format, Level::Info, || tracing::info!(file = %hostile, bytes = 7, "upload delivered"));
+            let got = lines(format, Level::Info, || tracing::info!(file = hostile, bytes = 7, "upload delivered"));
             assert_eq!(got.len(), 1, "{got:?}");
             assert!(!got[0].chars().any(|c| c.is_control() || c == '\u{202e}'), "{got:?}");
             assert!(got[0].contains("upload delivered"), "{got:?}");
         }
+    }
+
+    #[test]
+    fn a_text_cannot_look_like_fields() {
+        let got = lines(Format::Text, Level::Info, || tracing::info!(file = "x\" bytes=1 y=\"z", bytes = 7, "upload delivered"));
+        assert!(got[0].contains(r#"file="x\" bytes=1 y=\"z" bytes=7"#), "{got:?}");
     }
 
     #[test]

@@ -155,7 +155,7 @@ fn a_checksum_older_than_an_earlier_file_of_its_name_judges_no_later_one() {
     assert!(ends.contains(&"completed deleted=1 invalid=0".to_owned()), "{ends:?}");
     let log = world.log();
     let retired = log.lines().find(|line| line.contains("checksum retired")).expect("it is told");
-    for words in ["WARN", "tenant=acme", "file=june.csv.sha256", "age_seconds=", "taken_without=1"] {
+    for words in ["WARN", "tenant=acme", "file=\"june.csv.sha256\"", "age_seconds=", "taken_without=1"] {
         assert!(retired.contains(words), "{words}: {retired}");
     }
 }

@@ -91,6 +91,17 @@ fn log_lines_have_the_fields_of_the_list_and_no_others() {
     assert!(FIELDS.is_sorted(), "in the order of the alphabet");
 }
 
+/// `%` writes a text bare: what a sender chose could look like fields of ours.
+#[test]
+fn names_of_files_and_reasons_are_quoted() {
+    for file in sources() {
+        let text = product(&std::fs::read_to_string(&file).unwrap());
+        for bare in ["%file", "file = %", "reason = %", "change = %", "what = %"] {
+            assert!(!text.contains(bare), "{bare} in {}", file.display());
+        }
+    }
+}
+
 #[test]
 fn reads_every_way_to_name_a_field() {
     let check = |text: &str, expected: &[&str]| assert_eq!(fields(text), expected, "{text}");

@@ -23,7 +23,7 @@ fn expire(tenant: &TenantName, folders: &Folders, before: Timestamp, now: Timest
     for partial in folders.partials()?.into_iter().filter(|partial| partial.mtime_s < before.as_second()) {
         if folders.expire_partial(&partial)? {
             let (file, folder, bytes) = (&partial.name, partial.drop.as_str(), partial.size);
-            info!(%tenant, %file, folder, bytes, "partial expired");
+            info!(%tenant, file = file.as_str(), folder, bytes, "partial expired");
             folders.append_recent(&format!("{now} /{folder}/{file} partial of {bytes} bytes expired"))?;
         }
     }

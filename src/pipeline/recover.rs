@@ -127,7 +127,7 @@ impl Pipeline {
             let drop = row.filter(|row| row.tenant == *tenant).map_or(DropFolder::Check, |row| DropFolder::of_mode(row.mode));
             let (import, name) = (claimed.import(), claimed.name().clone());
             let back = claimed.put_back(drop)?;
-            warn!(%tenant, import = import.0, file = %name, put_back = back, "file without an import");
+            warn!(%tenant, import = import.0, file = name.as_str(), put_back = back, "file without an import");
             found.put_back += usize::from(back);
         }
         Ok(())

@@ -168,7 +168,7 @@ impl Pipeline {
             folders.remove_status_of_claimed(&vouching.sidecar.file.name)?;
         }
         let vouched = vouching.map(|_| true);
-        info!(%tenant, import = import.0, file = %file.name, bytes = file.size, mode = file.drop.mode().as_str(), with_checksum = vouched, "file received");
+        info!(%tenant, import = import.0, file = file.name.as_str(), bytes = file.size, mode = file.drop.mode().as_str(), with_checksum = vouched, "file received");
         self.turns.push(tenant, import);
         // From now on the status is this file's, however long it is queued: an earlier import of the name says no more.
         let row = ledger::require(self.store.connection(), import)?;

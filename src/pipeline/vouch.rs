@@ -75,7 +75,7 @@ impl Pipeline {
             self.ripe_in(tenant, now, wait);
             return Ok(());
         }
-        info!(%tenant, file = %sidecar.file.name, age_seconds = age_seconds(&sidecar.file), "checksum retired: its file did not come");
+        info!(%tenant, file = sidecar.file.name.as_str(), age_seconds = age_seconds(&sidecar.file), "checksum retired: its file did not come");
         self.claim(tenant, folders, &sidecar.file, None, Origin::Sftp, None)
     }
 
@@ -90,7 +90,7 @@ impl Pipeline {
         }
         let ImportId(import) = import;
         warn!(
-            %tenant, file = %file.name, age_seconds = age_seconds(file), taken_without = import,
+            %tenant, file = file.name.as_str(), age_seconds = age_seconds(file), taken_without = import,
             "checksum retired: an earlier file of its name was taken without it"
         );
         self.claim(tenant, folders, file, None, Origin::Sftp, Some(OVERTAKEN))?;

@@ -62,7 +62,7 @@ impl Writing {
         self.ended = true;
         let reason = self.refused.as_deref().unwrap_or(reason);
         let (folder, bytes) = (self.drop.as_str(), self.upload.kept());
-        info!(file = %self.name, folder, bytes, reason, "upload cut");
+        info!(file = self.name.as_str(), folder, bytes, reason, "upload cut");
         if self.over_limit {
             // First: the line below may need its room. What cannot be removed expires as any partial.
             let _ = self.upload.discard();

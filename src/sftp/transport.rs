@@ -136,7 +136,7 @@ impl<T: Tree> Line<'_, T> {
             self.session.now(Doing::Idle);
             self.answered = Instant::now();
             if let Err(framing) = framing {
-                info!(reason = %framing, "channel closed");
+                info!(reason = framing.to_string(), "channel closed");
                 return End::Malformed;
             }
         }

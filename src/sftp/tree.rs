@@ -123,7 +123,7 @@ impl TenantTree {
 
     /// Tells that a file which was delivered is one no more, because its sender wished so: nothing else would say where it went.
     fn tell_change(&self, (drop, name): (DropFolder, &FileName), change: &str) {
-        info!(file = %name, folder = drop.as_str(), change, "delivered file changed by its sender");
+        info!(file = name.as_str(), folder = drop.as_str(), change, "delivered file changed by its sender");
         self.sender.tell(&format!("{} /{}/{name} {change}", jiff::Timestamp::now(), drop.as_str()));
     }
 
@@ -356,7 +356,7 @@ impl Tree for TenantTree {
         if let Err(refusal) = &written {
             if writing.refused.is_none() {
                 let bytes = writing.upload.kept();
-                info!(file = %writing.name, folder = writing.drop.as_str(), bytes, reason = %refusal.text, "write refused");
+                info!(file = writing.name.as_str(), folder = writing.drop.as_str(), bytes, reason = &*refusal.text, "write refused");
             }
             writing.refused = Some(refusal.text.clone().into_owned());
         }
@@ -511,7 +511,7 @@ impl Tree for TenantTree {
         self.refusals += 1;
         if self.refusals <= TOLD_MAX {
             let path = shown(path);
-            info!(file = path, what, reason = %refusal.text, "request refused");
+            info!(file = path, what, reason = &*refusal.text, "request refused");
             self.sender.tell(&format!("{} {path} {what} refused: {}", jiff::Timestamp::now(), refusal.text));
         } else if self.refusals == TOLD_MAX + 1 {
             info!("further refusals not told");

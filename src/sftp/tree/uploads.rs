@@ -95,7 +95,7 @@ impl TenantTree {
         if self.sender.folders.partial_bytes(*drop, name).map_err(refusal)?.is_some() {
             return self.tell_of(complete, Err(Refusal::failure(ALREADY_TAKEN)));
         }
-        debug!(file = %name, folder = drop.as_str(), "upload complete already");
+        debug!(file = name.as_str(), folder = drop.as_str(), "upload complete already");
         Ok(())
     }
 
@@ -157,7 +157,7 @@ impl TenantTree {
             }
             Err(SpoolError::Pending) if writing.upload.end_as_waiting().unwrap_or(false) => {
                 writing.ended = true;
-                info!(file = %writing.name, folder = writing.drop.as_str(), "upload waits already");
+                info!(file = writing.name.as_str(), folder = writing.drop.as_str(), "upload waits already");
                 let mtime = writing.mtime.unwrap_or(seconds(writing.upload.entry().mtime_s));
                 let memory = Memory { size: writing.upload.size(), mtime };
                 self.remember(writing.drop, &writing.name, memory);
@@ -194,7 +194,7 @@ impl TenantTree {
     }
 
     pub(super) fn delivered(&self, delivered: Delivered, memory: Memory) {
-        info!(file = %delivered.name, folder = delivered.drop.as_str(), bytes = memory.size, "upload delivered");
+        info!(file = delivered.name.as_str(), folder = delivered.drop.as_str(), bytes = memory.size, "upload delivered");
         self.remember(delivered.drop, &delivered.name, memory);
         // Only a hint: if nobody listens any more, the next scan finds the file.
         let _ = self.receiving.hints.send((self.sender.tenant.clone(), delivered));
