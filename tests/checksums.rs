@@ -44,6 +44,25 @@ fn outcome(world: &World, import: u64) -> String {
     }
 }
 
+#[test]
+fn a_name_that_leaves_no_room_for_that_of_its_checksum_is_refused_at_once() {
+    let mut world = world(&[]);
+    world.set_tenant("acme", "require_checksum", "true");
+    world.stop();
+    world.start();
+    let local = world.write("list", open(1));
+    let put = |name: &str| world.sftp("acme", &format!("put {} {name}\n", local.display()));
+    let [longest, longer] = [207, 208].map(|stem| format!("{}.csv", "x".repeat(stem)));
+    let told = |reason: &str| fs::read_to_string(world.folder("acme", "status").join("recent.log")).expect("a log").contains(reason);
+    put(&longer).exits(1);
+    assert!(told("upload refused: the name is longer than 211 bytes"));
+    put("june.part").exits(0);
+    world.sftp("acme", &format!("rename june.part {longer}\n")).exits(1);
+    put(&longest).exits(0);
+    world.sftp("acme", "put list x\\\\y.csv\n").exits(1);
+    assert!(told("the name must not hold \"\\\""));
+}
+
 /// A job that was cut between a list and its checksum, and runs again from its start.
 #[test]
 fn what_waits_already_may_be_sent_again_and_nothing_else_in_its_place() {

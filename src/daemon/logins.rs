@@ -70,6 +70,7 @@ impl Logins {
                 pending_files_max: tenant.options.pending_files_max,
                 bytes_per_day_max: tenant.options.bytes_per_day_max,
             },
+            require_checksum: tenant.options.require_checksum,
             readme: super::guide(config, tenant, &self.host_keys).render(Markup::Text).into(),
         }))
     }

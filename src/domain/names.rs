@@ -62,7 +62,7 @@ impl From<TenantName> for String {
 }
 
 /// One path component that a sender chose: valid UTF-8, 1 to [`FILE_NAME_BYTES_MAX`] bytes, no `/`, no control
-/// character, no `@` (it would carry an address into logs), neither `.` nor `..`.
+/// character, no `\` (clients that expand patterns take it for an escape), no `@` (it would carry an address into logs), neither `.` nor `..`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FileName(String);
 
@@ -84,6 +84,9 @@ pub enum FileNameError {
     /// A `/`.
     #[error("folders cannot be made here: the name must not hold \"/\"")]
     Separator,
+    /// A `\`, which SFTP clients take for an escape in a listing.
+    #[error("the name must not hold \"\\\"")]
+    Backslash,
     /// An `@`, in the widths that fold to it, or as URLs write it.
     #[error("the name must not hold \"@\"")]
     At,
@@ -135,6 +138,7 @@ impl FileName {
             "" | "." | ".." => Err(FileNameError::Empty),
             _ if text.len() > FILE_NAME_BYTES_MAX => Err(FileNameError::TooLong),
             _ if text.contains('/') => Err(FileNameError::Separator),
+            _ if text.contains('\\') => Err(FileNameError::Backslash),
             _ if may_hold_address(text) => Err(FileNameError::At),
             _ if text.chars().any(unprintable) => Err(FileNameError::Control),
             _ => Ok(Self(text.to_owned())),
@@ -196,6 +200,7 @@ mod tests {
         check("", FileNameError::Empty);
         check("..", FileNameError::Empty);
         check("a/b.csv", FileNameError::Separator);
+        check("a\\b.csv", FileNameError::Backslash);
         check("ann@x.example.csv", FileNameError::At);
         check("ann%40x.example.csv", FileNameError::At);
         check("ann\u{ff20}x.example.csv", FileNameError::At);

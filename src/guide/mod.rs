@@ -6,7 +6,7 @@
 mod clients;
 mod sample;
 
-use crate::domain::TenantName;
+use crate::domain::{FILE_NAME_BYTES_MAX, TenantName};
 
 pub use sample::Sample;
 
@@ -165,8 +165,9 @@ impl Guide {
         if !self.trust_resumes {
             text += "- A row at the seam of a resumed upload is not carried out, unless a checksum vouches for the file.\n";
         }
-        text += "- A name has at most 218 bytes, and no `@`. It may be used again every time.\n\
-                 - Upload under a name that ends in `.part`, then rename: so a cut upload never counts. Clients that do so by themselves use\n  `.filepart`, `.partial` or `.tmp`; these wait until they are renamed as well.\n\
+        let name_bytes_max = FILE_NAME_BYTES_MAX - if self.require_checksum { ".sha256".len() } else { 0 };
+        text += &format!("- A name has at most {name_bytes_max} bytes, no `@` and no `\\`. It may be used again every time.\n");
+        text += "- Upload under a name that ends in `.part`, then rename: so a cut upload never counts. Clients that do so by themselves use\n  `.filepart`, `.partial` or `.tmp`; these wait until they are renamed as well.\n\
                  - There are no folders below `/inbox`, and no links.\n";
         text += if self.require_checksum {
             "- Each file needs its checksum: send `NAME.sha256`, the output of `sha256sum NAME`, first, then `NAME`.\n"

@@ -51,6 +51,8 @@ pub struct TenantLogin {
     pub spool: Spool,
     /// How much it may send.
     pub quota: Quota,
+    /// Whether a checksum must come with each list.
+    pub require_checksum: bool,
     /// What `/README.txt` tells it.
     pub readme: Arc<str>,
 }
@@ -65,7 +67,7 @@ impl TenantLogin {
     }
 
     fn terms(&self) -> Terms {
-        Terms { quota: self.quota, readme: Arc::clone(&self.readme) }
+        Terms { quota: self.quota, readme: Arc::clone(&self.readme), require_checksum: self.require_checksum }
     }
 
     /// Why the key does not open the login from there at that time, if so. Words for the operator: no client is told.

@@ -35,6 +35,8 @@ const STOPPING: &str = "the server is stopping; send it again later";
 const ONLY_PARTIAL_REMOVED: &str = "only an unfinished upload of this name was removed; the file that was delivered before it still waits";
 const TAKEN_TO_READ: &str = "already taken; its result is in /status and /archive";
 
+const NO_CHECKSUM_FITS: &str = "the name is longer than 211 bytes: that of its checksum, which must be sent, would be too long";
+
 /// Refusals that one channel tells of. What comes after them is a client that does not listen.
 const TOLD_MAX: usize = 100;
 
@@ -81,6 +83,7 @@ impl Sender {
 pub(crate) struct Terms {
     pub(crate) quota: Quota,
     pub(crate) readme: Arc<str>,
+    pub(crate) require_checksum: bool,
 }
 
 /// The terms at this moment; `None` where the tenant has no login any more.
@@ -91,6 +94,7 @@ pub(crate) struct TenantTree {
     sender: Sender,
     meter: Meter,
     readme: Arc<str>,
+    require_checksum: bool,
     terms_now: TermsNow,
     receiving: Arc<Receiving>,
     stop: shutdown::Signal,
@@ -102,18 +106,29 @@ pub(crate) struct TenantTree {
 impl TenantTree {
     /// `None` where the tenant has no terms any more.
     pub(crate) fn new(sender: Sender, terms_now: TermsNow, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Option<Self> {
-        let Terms { quota, readme } = terms_now()?;
+        let Terms { quota, readme, require_checksum } = terms_now()?;
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        Some(Self { sender, meter, readme, terms_now, receiving, stop, failed: Failed::default(), refusals: 0 })
+        let (failed, refusals) = (Failed::default(), 0);
+        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, failed, refusals })
     }
 
     /// Takes the terms as they are now, which a reload may have changed. A tenant that has none any more keeps those that it had: its
     /// session is ended.
     fn renew_terms(&mut self) {
-        if let Some(Terms { quota, readme }) = (self.terms_now)() {
+        if let Some(Terms { quota, readme, require_checksum }) = (self.terms_now)() {
             self.meter.set_quota(quota);
             self.readme = readme;
+            self.require_checksum = require_checksum;
         }
+    }
+
+    /// Refuses a list whose checksum could not be sent, where one is required.
+    fn check_length(&self, name: &FileName) -> Result<(), Refusal> {
+        let vouched = matches!(name.kind(), NameKind::List { .. } | NameKind::Other);
+        if self.require_checksum && vouched && FileName::parse(&format!("{name}.sha256")).is_err() {
+            return Err(Refusal::denied(NO_CHECKSUM_FITS));
+        }
+        Ok(())
     }
 
     /// Tells the operator and the sender's own log why something was refused: many clients print no more than "Failure".
@@ -173,7 +188,12 @@ impl TenantTree {
         match Place::of(path) {
             // Begun now, it may not come to its end, and its sender would not know whether it arrived.
             Place::Upload(..) if writes && self.stop.is_raised() => Err(Refusal::failure(STOPPING)),
-            Place::Upload(drop, name) => self.open_upload(drop, name, flags),
+            Place::Upload(drop, name) => {
+                if writes {
+                    self.check_length(&name)?;
+                }
+                self.open_upload(drop, name, flags)
+            }
             Place::Misnamed(error) if writes => Err(Refusal::denied(error.to_string())),
             Place::Below(_) if writes => Err(Refusal::denied(NO_FOLDERS)),
             Place::Read(..) | Place::Readme if writes => Err(Refusal::denied(READ_ONLY)),
@@ -198,6 +218,7 @@ impl TenantTree {
             (_, Place::Below(_)) => return Err(Refusal::denied(NO_FOLDERS)),
             _ => return Err(Refusal::denied("files can be renamed within /inbox and /check only")),
         };
+        self.check_length(&to.1)?;
         let size = self.sender.folders.stat(from.0, &from.1).map_err(refusal)?.map(|entry| entry.size);
         if size.is_none() && self.memory(from.0, &from.1).is_some() {
             return Err(Refusal::failure("already taken"));

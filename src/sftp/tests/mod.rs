@@ -74,6 +74,7 @@ impl World {
                     networks: Vec::new(),
                     spool: spool.clone(),
                     quota: Quota::default(),
+                    require_checksum: login == "acme-2",
                     readme: "read me\n".into(),
                 }))
             })
