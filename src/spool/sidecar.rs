@@ -1,4 +1,5 @@
-//! Reads `NAME.sha256`: the output of `sha256sum`, of a file or of what it was fed, of `sha256sum --tag`, or the bare digest.
+//! Reads `NAME.sha256`: the output of `sha256sum`, of a file or of what it was fed, of `sha256sum --tag`, of `openssl dgst -sha256`, or the bare
+//! digest. Of a path the last part counts.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -37,7 +38,7 @@ impl Checksum {
         let mut said = None;
         for line in text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (digest, file) = line_parts(line)?;
-            if file.is_some_and(|file| file.rsplit('/').next() != Some(name.as_str())) {
+            if file.is_some_and(|file| file.rsplit(['/', '\\']).next() != Some(name.as_str())) {
                 continue;
             }
             if said.is_some_and(|said| said != digest) {
@@ -55,22 +56,30 @@ impl fmt::Display for Checksum {
     }
 }
 
-/// `HEX  NAME`, `HEX *NAME`, `SHA256 (NAME) = HEX`, `HEX`; a leading `\` says that the name is escaped. The name `-` is no name:
-/// `sha256sum` was fed the file.
-fn line_parts(line: &str) -> Option<([u8; 32], Option<String>)> {
-    let (escaped, line) = line.strip_prefix('\\').map_or((false, line), |rest| (true, rest));
-    let (digest, file) = match line.strip_prefix("SHA256 (").and_then(|rest| rest.rsplit_once(") = ")) {
+/// `HEX  NAME`, `HEX *NAME`, `SHA256 (NAME) = HEX`, `SHA2-256(NAME)= HEX`, `HEX`. What was fed to the program has no name: `-`, to openssl
+/// `stdin`. A leading `\` says that the backslashes of a path are doubled, which changes nothing of its last part.
+fn line_parts(line: &str) -> Option<([u8; 32], Option<&str>)> {
+    let line = line.strip_prefix('\\').unwrap_or(line);
+    let (digest, file) = match tagged(line) {
         Some((file, digest)) => (digest, Some(file)),
-        None => match line.split_once(' ') {
+        None => match line.split_once([' ', '\t']) {
             Some((digest, rest)) => (digest, Some(rest.strip_prefix([' ', '*']).unwrap_or(rest))),
             None => (line, None),
         },
     };
-    let file = file.filter(|file| *file != "-");
     let mut bytes = [0; 32];
     hex::decode_to_slice(digest, &mut bytes).ok()?;
-    // Of the escapes, only that of the backslash can stand in a valid name.
-    Some((bytes, file.map(|file| if escaped { file.replace("\\\\", "\\") } else { file.to_owned() })))
+    Some((bytes, file.filter(|file| *file != "-")))
+}
+
+/// Name and digest of a line that begins with the algorithm.
+fn tagged(line: &str) -> Option<(&str, &str)> {
+    if let Some(rest) = line.strip_prefix("SHA256 (") {
+        return rest.rsplit_once(") = ");
+    }
+    let openssl = ["SHA256(", "SHA2-256("].iter().find_map(|begin| line.strip_prefix(begin))?;
+    let (file, digest) = openssl.rsplit_once(")= ")?;
+    Some((if file == "stdin" { "-" } else { file }, digest))
 }
 
 #[cfg(test)]
@@ -91,6 +100,15 @@ mod tests {
         check(&format!("{}\n", A.to_uppercase()), Some(A));
         check(&format!("{A}  out/june.csv\n"), Some(A));
         check(&format!("SHA256 (june.csv) = {A}\n"), Some(A));
+        check(&format!("{A}\tjune.csv\n"), Some(A));
+        check(&format!("{A} *C:\\out\\june.csv\r\n"), Some(A));
+        check(&format!("\\{A}  a\\\\b/june.csv\n"), Some(A));
+        check(&format!("{A}  ./june.csv\n"), Some(A));
+        check(&format!("SHA256(june.csv)= {A}\n"), Some(A));
+        check(&format!("SHA2-256(out/june.csv)= {A}\n"), Some(A));
+        check(&format!("SHA2-256(stdin)= {A}\n"), Some(A));
+        check(&format!("SHA3-256(june.csv)= {A}\n"), None);
+        check(&format!("SHA2-256(july.csv)= {A}\n"), None);
         check(&format!("{A}  -\n"), Some(A));
         check(&format!("SHA256 (-) = {A}\n"), Some(A));
         check(&format!("{A}  -\n{B}  -\n"), None);
