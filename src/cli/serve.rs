@@ -56,6 +56,13 @@ fn check_config(scene: &Scene, config: &Config) -> Result<Exit, Failure> {
     }
     let sound: Vec<&str> = config.tenants.sound().map(|tenant| tenant.name.as_str()).collect();
     terminal.say(format!("tenants       {}", if sound.is_empty() { "none".to_owned() } else { sound.join(" ") }))?;
+    for tenant in config.tenants.sound() {
+        for key in &tenant.keys {
+            if let Some(why) = key.allowed().options.closed(jiff::Timestamp::now()) {
+                terminal.warn(format!("tenant \"{}\": key {} opens no login: {why}", tenant.name, key.fingerprint()));
+            }
+        }
+    }
     faults.extend(config.tenants.faults().map(ToString::to_string));
     let Some(last) = faults.pop() else {
         terminal.say("no fault found")?;

@@ -109,6 +109,10 @@ impl Config {
             *path = home.join(&path);
         }
         config.sftp.host_keys.iter_mut().for_each(|file| *file = home.join(&*file));
+        let keys = &config.sftp.host_keys;
+        if let Some(twice) = keys.iter().enumerate().find_map(|(at, key)| keys[..at].contains(key).then_some(key)) {
+            reading.fault_of("sftp.host_keys", format!("found {:?} twice, expected each key once", twice.display().to_string()));
+        }
         if let Err(what) = read_public_host(&config.sftp.public_host) {
             reading.fault_of("sftp.public_host", what);
         }
@@ -221,7 +225,7 @@ fn read_public_host(text: &str) -> Result<(String, Option<u16>), String> {
         return Ok((text.to_owned(), None));
     }
     let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (host, Some(port.parse().map_err(|_| wrong())?)),
+        Some((host, port)) => (host, Some(port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?)),
         None => (text, None),
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']');

@@ -69,9 +69,23 @@ impl KeyOptions {
         &self.text
     }
 
+    /// Why the key opens its login from nowhere at that time, if so.
+    #[must_use]
+    pub fn closed(&self, now: Timestamp) -> Option<&'static str> {
+        if self.is_past(now) {
+            return Some("it has expired");
+        }
+        let admits_none = |from: &Vec<Pattern>| from.iter().all(|pattern| pattern.negated);
+        self.from.as_ref().is_some_and(admits_none).then_some("its from= only excludes addresses and admits none; add \"*\"")
+    }
+
+    fn is_past(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| now > until)
+    }
+
     /// Why the key does not open its login from there at that time, if so.
     pub(crate) fn refuse(&self, source: IpAddr, now: Timestamp) -> Option<&'static str> {
-        if self.until.is_some_and(|until| now > until) {
+        if self.is_past(now) {
             return Some("key expired");
         }
         let from = self.from.as_ref()?;

@@ -12,6 +12,16 @@ fn check_config_says_what_is_offered_and_every_fault() {
     let ran = world.run(&["serve", "--check-config"]).exits(0).says("diffie-hellman-group14-sha256");
     assert!(!ran.stdout.contains("sha1"), "{ran}");
 
+    for (options, warning) in [("from=\\\"!10.0.0.0/8\\\"", "admits none"), ("expiry-time=\\\"20200101\\\"", "it has expired")] {
+        let key = std::fs::read_to_string(world.outside("acme.key.pub")).expect("a key");
+        world.set_tenant("acme", "keys", &format!("[\"{options} {}\"]", key.trim()));
+        world.run(&["serve", "--check-config"]).exits(0).warns("opens no login").warns(warning);
+    }
+    world.set("sftp", "public_host", "\"sftp.example.com:0\"");
+    world.set("sftp", "host_keys", "[\"data/keys/ssh_host_ed25519_key\", \"data/keys/ssh_host_ed25519_key\"]");
+    world.run(&["serve", "--check-config"]).exits(2).warns("sftp.public_host: found").warns("twice, expected each key once");
+    world.set("sftp", "public_host", "\"\"");
+
     for (name, kind) in [("ecdsa", &["-t", "ecdsa"][..]), ("weak", &["-t", "rsa", "-b", "2048"]), ("rsa", &["-t", "rsa", "-b", "3072"])] {
         world.run_any("ssh-keygen", &[&["-q", "-N", "", "-f", name], kind].concat()).exits(0);
     }
