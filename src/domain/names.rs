@@ -62,7 +62,7 @@ impl From<TenantName> for String {
 }
 
 /// One path component that a sender chose: valid UTF-8, 1 to [`FILE_NAME_BYTES_MAX`] bytes, no `/`, no control
-/// character, no `\` (clients that expand patterns take it for an escape), no `@` (it would carry an address into logs), neither `.` nor `..`.
+/// character, no `@` (it would carry an address into logs), neither `.` nor `..`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct FileName(String);
 
@@ -84,7 +84,7 @@ pub enum FileNameError {
     /// A `/`.
     #[error("folders cannot be made here: the name must not hold \"/\"")]
     Separator,
-    /// A `\`, which SFTP clients take for an escape in a listing.
+    /// A `\`, which clients that expand patterns take for an escape, in any listing that it stands in.
     #[error("the name must not hold \"\\\"")]
     Backslash,
     /// An `@`, in the widths that fold to it, or as URLs write it.
@@ -129,6 +129,14 @@ impl FileName {
         Self::parse(std::str::from_utf8(bytes).map_err(|_| FileNameError::NotUtf8)?)
     }
 
+    /// Reads the name that a sender gives a new file: none with a `\`.
+    ///
+    /// # Errors
+    /// [`FileNameError`]: what is wrong with it.
+    pub fn sent(bytes: &[u8]) -> Result<Self, FileNameError> {
+        if bytes.contains(&b'\\') { Err(FileNameError::Backslash) } else { Self::from_bytes(bytes) }
+    }
+
     /// Reads one component.
     ///
     /// # Errors
@@ -138,7 +146,6 @@ impl FileName {
             "" | "." | ".." => Err(FileNameError::Empty),
             _ if text.len() > FILE_NAME_BYTES_MAX => Err(FileNameError::TooLong),
             _ if text.contains('/') => Err(FileNameError::Separator),
-            _ if text.contains('\\') => Err(FileNameError::Backslash),
             _ if may_hold_address(text) => Err(FileNameError::At),
             _ if text.chars().any(unprintable) => Err(FileNameError::Control),
             _ => Ok(Self(text.to_owned())),
@@ -200,7 +207,8 @@ mod tests {
         check("", FileNameError::Empty);
         check("..", FileNameError::Empty);
         check("a/b.csv", FileNameError::Separator);
-        check("a\\b.csv", FileNameError::Backslash);
+        assert_eq!(FileName::sent(b"a\\b.csv"), Err(FileNameError::Backslash));
+        assert_eq!(FileName::sent(b"june.csv"), FileName::parse("june.csv"));
         check("ann@x.example.csv", FileNameError::At);
         check("ann%40x.example.csv", FileNameError::At);
         check("ann\u{ff20}x.example.csv", FileNameError::At);

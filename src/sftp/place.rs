@@ -48,7 +48,7 @@ impl Place {
         if let Some(drop) = DropFolder::ALL.into_iter().find(|drop| drop.as_str().as_bytes() == *first) {
             return match rest {
                 [] => Self::Drop(drop),
-                [name] if !folder => FileName::from_bytes(name).map_or_else(Self::Misnamed, |name| Self::Upload(drop, name)),
+                [name] if !folder => FileName::sent(name).map_or_else(Self::Misnamed, |name| Self::Upload(drop, name)),
                 _ => Self::Below(drop),
             };
         }
