@@ -171,7 +171,8 @@ impl Shape {
         found
     }
 
-    fn can_follow(&self, key: &ForeignKey) -> bool {
+    /// Whether what a key leads to is there, and unique together.
+    pub(super) fn can_follow(&self, key: &ForeignKey) -> bool {
         let there = |parent: &Table| key.parent_columns.iter().all(|column| parent.column(column).is_some());
         let pairs = key.columns.len() == key.parent_columns.len();
         self.table(&key.parent).is_none_or(|parent| pairs && there(parent) && parent.is_unique(&key.parent_columns))

@@ -143,6 +143,15 @@ impl Look<'_> {
 
     fn declared_key(&self, table: &Table, key: &ForeignKey) -> Option<String> {
         let told = || format!("\"{}\" ({}) refers to \"{}\"", table.name, key.columns.join(", "), key.parent);
+        let has_edge = |(from, edge): (&str, &Edge)| same(from, &table.name) && same_key(key, edge);
+        if !self.shape.can_follow(key) && !self.plan.references().any(has_edge) {
+            let columns = key.parent_columns.join(", ");
+            return Some(format!(
+                "{} ({columns}), where there are not as many columns that are unique together: SQLite cannot follow it, nor can a plan; \
+                 mend the key, or take it out of the table",
+                told()
+            ));
+        }
         let subject = &self.plan.subject;
         if same(&table.name, &subject.table) {
             let of_account = self.plan.account.as_ref().is_some_and(|account| same(&account.table, &key.parent));

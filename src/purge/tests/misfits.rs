@@ -144,6 +144,19 @@ fn people_without_a_key_and_keys_that_are_real_numbers_are_refused_before_a_list
 }
 
 #[test]
+fn a_declared_key_that_sqlite_cannot_follow_is_told_as_that() {
+    for (key, to) in [
+        ("(a, b) REFERENCES people", "(a, b) refers to \"people\" (id)"),
+        ("(a) REFERENCES people (team)", "(a) refers to \"people\" (team)"),
+    ] {
+        let told = misfit(&format!("CREATE TABLE o (n INTEGER PRIMARY KEY, a INTEGER, b INTEGER, FOREIGN KEY {key});"), "");
+        let why = "where there are not as many columns that are unique together: SQLite cannot follow it, nor can a plan; mend the key, or take \
+            it out of the table";
+        assert_eq!(told, format!("\"o\" {to}, {why}"));
+    }
+}
+
+#[test]
 fn a_declared_key_to_a_column_that_the_plan_changes_is_told() {
     let sql = "CREATE TABLE posts (id INTEGER PRIMARY KEY, person INTEGER, slug TEXT UNIQUE); CREATE INDEX p ON posts (person);
         CREATE TABLE links (n INTEGER PRIMARY KEY, slug TEXT REFERENCES Posts (SLUG));
