@@ -30,6 +30,8 @@ pub(super) struct Table {
     pub(super) uniques: Vec<Vec<String>>,
     /// Indexes that keep only some rows apart, or rows by what is made of their columns.
     pub(super) partly_unique: Vec<PartlyUnique>,
+    /// Some constraint of it says that SQLite takes another row away, or leaves one as it is, where it is broken.
+    pub(super) settles_conflicts: bool,
     /// Columns that are compared or indexed by a collation which only the application has, with its name.
     pub(super) strangers: Vec<(String, String)>,
 }
@@ -206,7 +208,15 @@ impl Table {
             let generated = row.get::<_, i64>(4)? > 0;
             Ok(Column { name: column, declared, not_null, likeness, primary, generated, row_number: false, strict })
         })?;
-        let mut table = Self { name, columns, keys: Vec::new(), uniques: Vec::new(), partly_unique: Vec::new(), strangers: Vec::new() };
+        let mut table = Self {
+            name,
+            columns,
+            keys: Vec::new(),
+            uniques: Vec::new(),
+            partly_unique: Vec::new(),
+            settles_conflicts: false,
+            strangers: Vec::new(),
+        };
         let by_row_number = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
         let mut primary = table.columns.iter_mut().filter(|column| column.primary > 0);
         if let (Some(row_number), None) = (primary.next(), primary.next())
@@ -236,6 +246,8 @@ impl Table {
         let indexed = !rows(connection, indexed, [&table.name], |row| row.get::<_, i64>(0))?.is_empty();
         table.uniques.extend((!primary.is_empty() && !indexed).then_some(primary));
         table.read_uniques(connection)?;
+        let sql = "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1";
+        table.settles_conflicts = settles_conflicts(&rows(connection, sql, [&table.name], |row| row.get::<_, String>(0))?.concat());
         table.strangers = table.strangers(connection)?;
         Ok(table)
     }
@@ -430,6 +442,12 @@ pub(super) fn rows<T>(
 fn fires(sql: &str) -> bool {
     let mut events = bare_words(sql).into_iter().filter(|word| ["DELETE", "INSERT", "UPDATE"].iter().any(|event| same(word, event)));
     events.next().is_none_or(|event| !same(event, "INSERT"))
+}
+
+/// Whether a table's text has a conflict clause that does not end in an error.
+fn settles_conflicts(sql: &str) -> bool {
+    let quiet = |word: &str| ["REPLACE", "IGNORE"].iter().any(|quiet| same(word, quiet));
+    bare_words(sql).windows(2).any(|pair| same(pair[0], "CONFLICT") && quiet(pair[1]))
 }
 
 /// The words of an SQL text outside of quotes and comments.

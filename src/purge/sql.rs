@@ -276,7 +276,7 @@ impl Sql<'_> {
             let set: Vec<_> = rule.sets.iter().map(|set| format!("{} = {}", name(&set.column), written(rule, set))).collect();
             Overwrite {
                 count: format!("SELECT count(*) FROM {table} WHERE {reached}{not_doomed}"),
-                update: format!("UPDATE {table} SET {} WHERE {reached}", set.join(", ")),
+                update: format!("{} {table} SET {} WHERE {reached}", self.update(), set.join(", ")),
             }
         });
         let all: Vec<_> = rule.edges.iter().collect();
@@ -349,6 +349,12 @@ impl Sql<'_> {
         rules.chain(others).flatten().collect()
     }
 
+    /// A constraint can have SQLite delete the row in the way, or leave ours as it is, without a word: ABORT stands for what each of
+    /// them says. It would for what triggers say as well, so where some are accepted no such constraint may be there.
+    fn update(&self) -> &'static str {
+        if self.plan.accepted.triggers.is_empty() { "UPDATE OR ABORT" } else { "UPDATE" }
+    }
+
     /// Whether a table's rows go with those of another and the other way round: they are one, or in a circle.
     fn together(&self, table: &str, parent: &str) -> bool {
         let has = |group: &[&Rule], table: &str| group.iter().any(|rule| rule.table == table);
@@ -373,7 +379,7 @@ impl Sql<'_> {
         let own = nulls(&self.plan.own_columns(table, edge));
         DetachUpdate {
             table: table.to_owned(),
-            update: format!("UPDATE {} SET {own} WHERE {}", in_main(table), self.reaches(table, edge)),
+            update: format!("{} {} SET {own} WHERE {}", self.update(), in_main(table), self.reaches(table, edge)),
             last: format!("NOT coalesce(({behind}), 0)"),
             before: or_never(&edges.iter().filter(|other| **other != edge).map(|other| null(table, other)).collect::<Vec<_>>()),
             again: format!("coalesce(({}), 0) AND ?1 IS NOT NULL AND ?2 IS NOT NULL AND ?4 IS NOT NULL", or_never(&again)),

@@ -201,6 +201,14 @@ impl<'a> Look<'a> {
         if let Some(column) = computed {
             self.misfit(format!("\"{table}\".\"{column}\" is a generated column, so it cannot be {what}"));
         }
+        // Without triggers the plan's own statements stand above such a clause.
+        let settles = self.shape.table(table).is_some_and(|table| table.settles_conflicts) && !self.plan.accepted.triggers.is_empty();
+        let told =
+            format!("\"{table}\" has a constraint with ON CONFLICT REPLACE or IGNORE, so its rows cannot be {what} where triggers run");
+        if settles && self.found.iter().all(|found| found.what != told) {
+            let mend = "SQLite would delete the row in the way, or leave this one as it is: take that clause out, or delete these rows";
+            self.found.push(Finding { kind: FindingKind::Misfit, what: told, mend: Some(mend.to_owned()) });
+        }
     }
 
     fn can_be_null(&mut self, table: &str, columns: &[String], what: &str) {

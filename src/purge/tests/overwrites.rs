@@ -1,7 +1,11 @@
 //! Values that a plan writes and that cannot stand where it writes them.
 
 use super::misfits::{EDGE, found, misfit};
+use super::words::world;
+use super::world::{at, rows};
+use crate::domain::Settings;
 use crate::purge::FindingKind;
+use crate::purge::PurgeError;
 
 #[test]
 fn a_stand_in_must_be_there_and_a_hash_refers_to_nobody() {
@@ -101,4 +105,36 @@ fn what_is_written_over_fits_the_type_that_a_strict_table_asks_for() {
     }
     let wrong = "\"fans\".\"x\" is INTEGER and cannot hold a hash, which is a text";
     assert_eq!(told("STRICT", "INTEGER", "'hash'"), format!("{wrong}; {mend}"));
+}
+
+/// A constraint's own conflict clause: REPLACE deletes the row in the way, IGNORE leaves ours as it is.
+#[test]
+fn no_row_is_taken_or_left_by_a_conflict_clause_of_the_schemas_own() {
+    let edge = "edges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+    let over = format!("[[table]]\nname = 'fans'\naction = 'overwrite'\nset = [{{ column = 'nick', to = {{ text = 'gone' }} }}]\n{edge}");
+    let json = over.replace("column = 'nick'", "column = 'body', path = '$.n'");
+    let off = format!("[[table]]\nname = 'fans'\naction = 'detach'\norphans = 'keep'\n{edge}");
+    for (plan, unique) in [(&over, "nick, shop"), (&json, "body"), (&off, "made")] {
+        for clause in ["REPLACE", "IGNORE", "ABORT", "FAIL", "ROLLBACK"] {
+            let sql = format!(
+                "CREATE TABLE fans (n INTEGER PRIMARY KEY, person INTEGER, nick TEXT, body TEXT, shop TEXT DEFAULT 'x', made TEXT AS (coalesce(person, 0) || 's') STORED,
+                    UNIQUE ({unique}) ON CONFLICT {clause});
+                INSERT INTO fans (n, person, nick, body) VALUES (1, 1, 'one', '{{\"n\":\"one\"}}'), (2, 0, 'gone', '{{\"n\":\"gone\"}}');"
+            );
+            let plan = format!("{plan}\n[accepted]\ncolumns = ['fans.nick']");
+            let world = world(&sql, &plan);
+            let import = world.begin(&world.matched(&rows(&["one@x.example"]), Settings::default()));
+            let before = world.dump("*");
+            let came = world.engine.chunk(&mut world.open(), import, 10, at(1));
+            assert!(matches!(&came, Err(PurgeError::Forbidden { table, .. }) if table == "fans"), "{unique} {clause}: {came:?}");
+            assert_eq!(world.dump("*"), before, "{unique} {clause}");
+        }
+    }
+    let sql =
+        "CREATE TABLE fans (n INTEGER PRIMARY KEY, person INTEGER, nick TEXT, no TEXT UNIQUE /* quiet */ ON CONFLICT -- here\n IGNORE);
+        CREATE INDEX f ON fans (person); CREATE TRIGGER watch AFTER UPDATE ON fans BEGIN SELECT 1; END;";
+    let plan = format!("[[table]]\nname = 'fans'\naction = 'overwrite'\nset = [{{ column = 'nick', to = 'null' }}]\n{EDGE}");
+    let told = misfit(sql, &format!("{plan}\n[accepted]\ntriggers = ['watch']"));
+    assert!(told.starts_with("\"fans\" has a constraint with ON CONFLICT REPLACE or IGNORE"), "{told}");
+    assert_eq!(misfit(&sql.replace("IGNORE", "FAIL"), &format!("{plan}\n[accepted]\ntriggers = ['watch']")), "");
 }
