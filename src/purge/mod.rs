@@ -98,8 +98,8 @@ pub enum PurgeError {
         "rows of \"{0}\" are not as the plan says: a trigger kept them from being deleted or written over, or wrote them again; change the trigger, or take what it changes out of the plan"
     )]
     StillThere(String),
-    /// After a chunk people were gone whom it had not taken. The chunk was rolled back.
-    #[error("a trigger takes rows of \"{0}\" whom the list does not name; change the trigger: people go only by a list")]
+    /// After a chunk people or accounts were gone that it had not taken. The chunk was rolled back.
+    #[error("a trigger takes rows of \"{0}\" that this list does not; change the trigger: people and accounts go only by a list")]
     TookOthers(String),
     /// A constraint of the database forbids what the plan does. The chunk was rolled back.
     #[error("rows of \"{table}\" cannot be changed as the plan says: {mend}")]

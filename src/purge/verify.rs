@@ -54,6 +54,11 @@ impl Engine {
             return Err(PurgeError::TookOthers(subject.table.clone()));
         }
         if let Some(rule) = &self.plan.account
+            && after.accounts + meant.accounts < before.accounts
+        {
+            return Err(PurgeError::TookOthers(rule.table.clone()));
+        }
+        if let Some(rule) = &self.plan.account
             && (finds(&rule.table, &rule.columns, &format!("* FROM {EMPTIED}"))? || after.accounts + meant.accounts > before.accounts)
         {
             return Err(PurgeError::StillThere(rule.table.clone()));

@@ -275,6 +275,8 @@ fn a_trigger_that_keeps_or_brings_back_or_takes_people_and_accounts_stops_the_ch
     }
     let others = came("AFTER DELETE ON people BEGIN DELETE FROM people WHERE id = 5; END");
     assert!(matches!(&others, Err(PurgeError::TookOthers(told)) if told == "people"), "{others:?}");
+    let others = came("AFTER DELETE ON people BEGIN DELETE FROM teams WHERE name = 'blue'; END");
+    assert!(matches!(&others, Err(PurgeError::TookOthers(told)) if told == "teams"), "{others:?}");
     let tidy = came("AFTER DELETE ON people BEGIN DELETE FROM teams WHERE name NOT IN (SELECT team FROM people); END");
     assert_eq!(tidy.unwrap(), "teams|blue\n");
 }
