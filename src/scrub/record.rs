@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rusqlite::types::Value;
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use super::page::{Malformed, varint};
 
@@ -45,8 +45,43 @@ pub(super) fn each_bounds(record: &[u8], mut with: impl FnMut(usize, usize)) {
 /// Bytes of the values that are no texts and no blobs, by serial type. SQLite's "Database File Format", section 2.1.
 const NUMBER_BYTES: [usize; 12] = [0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0];
 
+/// A value as it is stored. A text is its bytes, which need not be UTF-8.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Cell {
+    Null,
+    Integer(i64),
+    /// The number's bits.
+    Real(u64),
+    Text(Vec<u8>),
+    Blob(Vec<u8>),
+}
+
+impl ToSql for Cell {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(n) => ValueRef::Integer(*n),
+            Self::Real(bits) => ValueRef::Real(f64::from_bits(*bits)),
+            Self::Text(text) => ValueRef::Text(text),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
+
+impl FromSql for Cell {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(n) => Self::Integer(n),
+            ValueRef::Real(n) => Self::Real(n.to_bits()),
+            ValueRef::Text(text) => Self::Text(text.to_vec()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
+        })
+    }
+}
+
 /// The first values of a record.
-pub(super) fn first_values(record: &[u8], count: usize) -> Result<Vec<Value>, Malformed> {
+pub(super) fn first_values(record: &[u8], count: usize) -> Result<Vec<Cell>, Malformed> {
     let mut values = Vec::with_capacity(count);
     each(record, |column, serial, range| {
         if column < count {
@@ -79,15 +114,15 @@ fn each(record: &[u8], mut with: impl FnMut(usize, u64, Range<usize>)) -> Result
     Ok(())
 }
 
-fn value(serial: u64, bytes: &[u8]) -> Value {
+fn value(serial: u64, bytes: &[u8]) -> Cell {
     let sign = bytes.first().map_or(0, |byte| if *byte >= 0x80 { -1 } else { 0 });
     match serial {
-        0 => Value::Null,
-        8 => Value::Integer(0),
-        9 => Value::Integer(1),
-        1..=6 => Value::Integer(bytes.iter().fold(sign, |all, byte| all << 8 | i64::from(*byte))),
-        7 => Value::Real(f64::from_be_bytes(bytes.try_into().unwrap_or_default())),
-        _ if serial % 2 == 1 => Value::Text(String::from_utf8_lossy(bytes).into_owned()),
-        _ => Value::Blob(bytes.to_vec()),
+        0 => Cell::Null,
+        8 => Cell::Integer(0),
+        9 => Cell::Integer(1),
+        1..=6 => Cell::Integer(bytes.iter().fold(sign, |all, byte| all << 8 | i64::from(*byte))),
+        7 => Cell::Real(u64::from_be_bytes(bytes.try_into().unwrap_or_default())),
+        _ if serial % 2 == 1 => Cell::Text(bytes.to_vec()),
+        _ => Cell::Blob(bytes.to_vec()),
     }
 }

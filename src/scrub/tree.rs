@@ -1,8 +1,8 @@
 //! What the records of a tree hold: a table's rows, or what an index makes of them that stands in no row.
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::record::Cell;
 use super::record::first_values;
 use super::whose::{RowKey, Table};
 use crate::store::{Doing, StoreError};
@@ -58,7 +58,7 @@ impl Tree {
     /// What tells the row of a record.
     pub(super) fn row_of(&self, rowid: Option<i64>, record: &[u8]) -> Option<RowKey> {
         match &self.key {
-            None => rowid.filter(|_| self.table.numbered).map(|number| vec![Value::Integer(number)]),
+            None => rowid.filter(|_| self.table.numbered).map(|number| vec![Cell::Integer(number)]),
             Some(key) => {
                 let values = first_values(record, key.iter().max()? + 1).ok()?;
                 key.iter().map(|at| values.get(*at).cloned()).collect()

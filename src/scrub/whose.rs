@@ -3,11 +3,11 @@
 //! References are followed row by row, each row once however many ways lead to it: nothing is kept of the ways themselves, which
 //! can be as many as two to the number of tables.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashSet;
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
+use super::record::Cell;
 use crate::store::{Doing, Kept, Lead, Living, StoreError};
 
 /// Whose a row is.
@@ -34,7 +34,7 @@ pub(super) struct Table {
 }
 
 /// The values that tell a row from the others of its table.
-pub(super) type RowKey = Vec<Value>;
+pub(super) type RowKey = Vec<Cell>;
 
 impl Table {
     /// SQLite's own, whose root is the first page.
@@ -46,7 +46,7 @@ impl Table {
     pub(super) fn named(connection: &Connection, name: &str) -> Result<Self, StoreError> {
         let doing = "read a table's shape";
         // Virtual generated columns (hidden 2) are not stored.
-        let sql = "SELECT name, pk, (SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1)
+        let sql = "SELECT name, pk, (SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE)
             FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 2 ORDER BY cid";
         let mut statement = connection.prepare_cached(sql).doing(doing)?;
         let rows = statement.query_map([name], |row| <(String, u32, Option<bool>)>::try_from(row)).doing(doing)?;
@@ -74,8 +74,12 @@ impl Table {
 
     /// The condition of one row.
     fn is_row(&self) -> String {
-        let terms: Vec<_> =
-            self.told_by.iter().zip(1..).map(|(column, n)| format!("{}.{} IS ?{n}", quoted(&self.name), quoted(column))).collect();
+        // By the column's own comparison, which its index has, and byte for byte, as the row has it.
+        let term = |(column, n): (&String, usize)| {
+            let column = format!("{}.{}", quoted(&self.name), quoted(column));
+            format!("{column} IS ?{n} AND {column} IS ?{n} COLLATE BINARY")
+        };
+        let terms: Vec<_> = self.told_by.iter().zip(1..).map(term).collect();
         terms.join(" AND ")
     }
 }
@@ -96,14 +100,45 @@ impl<'a> Asking<'a> {
     /// Whose a row of a table is.
     pub(super) fn whose(&mut self, table: &str, row: &RowKey) -> Result<Whose<'a>, StoreError> {
         let Some(at) = self.number(table) else { return Ok(Whose::Nobodys) };
-        let mut ways = Ways { asking: self, way: Vec::new(), nobodys: HashMap::new() };
-        if ways.nobodys(at, row)?.is_none() {
+        if self.leads_to_someone(at, row)? {
             return Ok(Whose::Living);
         }
         match &self.living[at].kept {
             Some(kept) if self.holds(at, row, &kept.condition)? => Ok(Whose::Kept(kept)),
             _ => Ok(Whose::Nobodys),
         }
+    }
+
+    /// Whether a row is someone's, or refers to one that is. A table without references is asked as it is met; others can be asked for
+    /// addresses, each of which reads all people, and are asked last.
+    fn leads_to_someone(&mut self, at: usize, row: &RowKey) -> Result<bool, StoreError> {
+        let mut known: HashSet<(usize, RowKey)> = HashSet::from([(at, row.clone())]);
+        let mut followed = vec![(at, row.clone())];
+        let mut next = 0;
+        while let Some((at, row)) = followed.get(next).cloned() {
+            next += 1;
+            let living = &self.living[at];
+            if living.leads.is_empty() && self.is_someones(at, &row)? {
+                return Ok(true);
+            }
+            for lead in &living.leads {
+                let Some(parent) = self.number(&lead.parent) else { continue };
+                let found = self.referred(at, &row, lead, parent)?.into_iter().map(|row| (parent, row));
+                let new: Vec<_> = found.filter(|one| known.len() < ROWS_MAX && known.insert(one.clone())).collect();
+                followed.extend(new);
+            }
+        }
+        for (at, row) in followed {
+            if !self.living[at].leads.is_empty() && self.is_someones(at, &row)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_someones(&mut self, at: usize, row: &RowKey) -> Result<bool, StoreError> {
+        let living = self.living;
+        living[at].condition.as_ref().map_or(Ok(false), |condition| self.holds(at, row, condition))
     }
 
     fn number(&self, table: &str) -> Option<usize> {
@@ -125,75 +160,29 @@ impl<'a> Asking<'a> {
         self.connection.prepare_cached(&sql).doing(doing)?.exists(params_from_iter(row)).doing(doing)
     }
 
-    /// Selects what tells the rows apart that a row refers to.
-    fn referred(&mut self, at: usize, lead: &Lead, parent: usize) -> Result<String, StoreError> {
+    /// The rows of another table that a row refers to.
+    fn referred(&mut self, at: usize, row: &RowKey, lead: &Lead, parent: usize) -> Result<Vec<RowKey>, StoreError> {
         const PARENT: &str = "expunged_parent";
+        let doing = "ask whose a row is";
         let told_by: Vec<_> = self.table(parent)?.told_by.iter().map(|column| format!("{PARENT}.{}", quoted(column))).collect();
         let table = self.table(at)?;
         let here = quoted(&table.name);
         let pairs = std::iter::zip(&lead.parent_columns, &lead.columns);
         let pairs: String = pairs.map(|(there, one)| format!(" AND {PARENT}.{} = {here}.{}", quoted(there), quoted(one))).collect();
-        Ok(format!(
+        let sql = format!(
             "SELECT {} FROM main.{here} CROSS JOIN main.{} AS {PARENT} WHERE {}{pairs}",
             told_by.join(", "),
             quoted(&lead.parent),
             table.is_row()
-        ))
+        );
+        let mut statement = self.connection.prepare_cached(&sql).doing(doing)?;
+        let found = statement.query_map(params_from_iter(row), |found| (0..told_by.len()).map(|n| found.get(n)).collect());
+        found.doing(doing)?.collect::<Result<_, _>>().doing(doing)
     }
 }
 
-/// The ways from one row.
-struct Ways<'q, 'a> {
-    asking: &'q mut Asking<'a>,
-    /// The tables on the way to the row that is looked at.
-    way: Vec<usize>,
-    /// Rows that lead to nobody, each with the tables that it leads to.
-    nobodys: HashMap<(usize, String), BTreeSet<usize>>,
-}
-
-impl Ways<'_, '_> {
-    /// The tables that a row leads to, if it leads to nobody. References go in circles, within one table or by edges that are
-    /// detached: a row that leads back to a table on the way to it is taken for someone's.
-    fn nobodys(&mut self, at: usize, row: &RowKey) -> Result<Option<BTreeSet<usize>>, StoreError> {
-        let known = (at, format!("{row:?}"));
-        if let Some(tables) = self.nobodys.get(&known) {
-            return Ok(Some(tables).filter(|tables| !self.way.iter().any(|one| tables.contains(one))).cloned());
-        }
-        let doing = "ask whose a row is";
-        let (connection, living) = (self.asking.connection, &self.asking.living[at]);
-        let mut tables = BTreeSet::new();
-        self.way.push(at);
-        for lead in &living.leads {
-            let Some(parent) = self.asking.number(&lead.parent) else { continue };
-            let sql = self.asking.referred(at, lead, parent)?;
-            let mut statement = connection.prepare_cached(&sql).doing(doing)?;
-            let columns = statement.column_count();
-            let mut rows = statement.query(params_from_iter(row)).doing(doing)?;
-            while let Some(found) = rows.next().doing(doing)? {
-                if self.way.contains(&parent) {
-                    return Ok(None);
-                }
-                let found = (0..columns).map(|n| found.get(n)).collect::<Result<_, _>>().doing(doing)?;
-                let Some(further) = self.nobodys(parent, &found)? else { return Ok(None) };
-                tables.extend(further);
-                tables.insert(parent);
-            }
-        }
-        self.way.pop();
-        if let Some(condition) = &living.condition
-            && self.asking.holds(at, row, condition)?
-        {
-            return Ok(None);
-        }
-        if self.nobodys.len() < NOBODYS_MAX {
-            self.nobodys.insert(known, tables.clone());
-        }
-        Ok(Some(tables))
-    }
-}
-
-/// Rows that are remembered while it is asked whose one row is: some megabytes.
-const NOBODYS_MAX: usize = 50_000;
+/// Rows that are followed from one: some megabytes. What may stand behind more of them is taken for nobody's, and told.
+const ROWS_MAX: usize = 50_000;
 
 pub(super) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
@@ -202,9 +191,8 @@ pub(super) fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use rusqlite::Connection;
-    use rusqlite::types::Value;
 
-    use super::{Asking, Whose};
+    use super::{Asking, Cell, Whose};
     use crate::store::{Lead, Living};
 
     fn living(table: &str, condition: Option<&str>, leads: &[(&str, &str)]) -> Living {
@@ -222,7 +210,7 @@ mod tests {
             let sql = format!("SELECT rowid FROM {}", one.table);
             let mut statement = store.prepare(&sql).unwrap();
             let rows: Vec<i64> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-            let whose = |row: &i64| Asking::new(store, living).whose(&one.table, &vec![Value::Integer(*row)]).unwrap();
+            let whose = |row: &i64| Asking::new(store, living).whose(&one.table, &vec![Cell::Integer(*row)]).unwrap();
             let lives = rows.iter().filter(|row| matches!(whose(row), Whose::Living)).map(|row| format!(" {row}"));
             format!("{}{}", one.table, lives.collect::<String>())
         };
@@ -239,7 +227,7 @@ mod tests {
         store.execute_batch(sql).unwrap();
         let notes = living("notes", Some("notes.mail = 'ann'"), &[("person", "people"), ("answers", "notes")]);
         let living = [living("people", Some("1"), &[]), notes, living("marks", None, &[("note", "notes")])];
-        assert_eq!(lives(&store, &living), "people 1, notes 1 2 4 5, marks 1 2 6");
+        assert_eq!(lives(&store, &living), "people 1, notes 1 2 5, marks 1 2 6");
     }
 
     #[test]
@@ -251,7 +239,22 @@ mod tests {
         store.execute_batch(sql).unwrap();
         let teams = living("teams", None, &[("lead", "people"), ("room", "rooms")]);
         let living = [living("people", Some("1"), &[]), teams, living("rooms", None, &[("team", "teams")])];
-        assert_eq!(lives(&store, &living), "people 2, teams 2 3, rooms 2 3");
+        assert_eq!(lives(&store, &living), "people 2, teams 2 3, rooms 2");
+    }
+
+    #[test]
+    fn rows_are_told_apart_by_their_bytes_however_a_table_is_spelled() {
+        let store = Connection::open_in_memory().unwrap();
+        let sql = "CREATE TABLE people (id TEXT PRIMARY KEY) WITHOUT ROWID; INSERT INTO people VALUES (CAST(x'62ff' AS TEXT));
+            CREATE TABLE Notes (k TEXT COLLATE NOCASE, person TEXT, PRIMARY KEY (k COLLATE BINARY)) WITHOUT ROWID;
+            INSERT INTO Notes VALUES ('A', 'gone'), ('a', CAST(x'62ff' AS TEXT))";
+        store.execute_batch(sql).unwrap();
+        let living = [living("people", Some("1"), &[]), living("NOTES", None, &[("person", "PEOPLE")])];
+        let text = |bytes: &[u8]| vec![Cell::Text(bytes.to_vec())];
+        let mut asking = Asking::new(&store, &living);
+        assert!(matches!(asking.whose("people", &text(b"b\xff")).unwrap(), Whose::Living));
+        assert!(matches!(asking.whose("notes", &text(b"a")).unwrap(), Whose::Living));
+        assert!(matches!(asking.whose("notes", &text(b"A")).unwrap(), Whose::Nobodys));
     }
 
     #[test]
@@ -266,10 +269,12 @@ mod tests {
         }
         let mut all: Vec<Living> = vec![living("t0", Some("0"), &[])];
         all.extend(tables.windows(2).map(|pair| living(&pair[1], None, &[("a", &pair[0]), ("b", &pair[0])])));
-        let last = vec![Value::Integer(1)];
+        let last = vec![Cell::Integer(1)];
         assert!(matches!(Asking::new(&store, &all).whose("t39", &last).unwrap(), Whose::Nobodys));
-        // What leads back to a table on the way is someone's, though it was looked at on another way before.
+        // What leads back to where it came from leads no further.
         all[0].leads = vec![Lead { columns: vec!["a".to_owned()], parent: "t38".to_owned(), parent_columns: vec!["id".to_owned()] }];
+        assert!(matches!(Asking::new(&store, &all).whose("t39", &last).unwrap(), Whose::Nobodys));
+        all[0].condition = Some("t0.id = 2".to_owned());
         assert!(matches!(Asking::new(&store, &all).whose("t39", &last).unwrap(), Whose::Living));
     }
 }
