@@ -18,13 +18,19 @@ pub(crate) fn each_spelling(value: &[u8], mut with: impl FnMut(&[u8])) {
     }
 }
 
-/// Shows where the texts stand in a list or an object of SQLite's own form of JSON, which nothing parts from what follows them. Of what is
+/// Shows where the texts stand in SQLite's own form of JSON, which nothing parts from what stands around them. Of what is
 /// none it seldom shows anything. SQLite's "The JSONB Format".
 #[inline]
 pub(crate) fn each_jsonb_text(value: &[u8], mut with: impl FnMut(usize, usize)) {
     let is_outer = |kind: u8| kind == LIST || kind == OBJECT;
-    let Some((_, mut at, end)) = value.first().filter(|head| is_outer(**head & 15)).and_then(|_| element(value, 0)) else { return };
-    while at < end && end == value.len() {
+    let Some((kind, mut at, end)) = value.first().filter(|head| (7..=OBJECT).contains(&(**head & 15))).and_then(|_| element(value, 0))
+    else {
+        return;
+    };
+    if !is_outer(kind) && end == value.len() {
+        return with(at, end);
+    }
+    while is_outer(kind) && at < end && end == value.len() {
         let Some((kind, from, to)) = element(value, at) else { return };
         if TEXTS.contains(&kind) {
             with(from, to);

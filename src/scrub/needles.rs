@@ -297,8 +297,13 @@ mod tests {
             found
         };
         for text in ["ann@x.example", "a@b.de", "cust-000123", "Ann\\u0040x.example", "to ann@x.example"] {
-            for json in [r#"{"to":"T","name":"x"}"#, r#"["T","T"]"#, r#"{"a":[1,{"b":"T","email":null}],"z":"9"}"#, r#"{"T":2.5,"w":true}"#]
-            {
+            for json in [
+                r#""T""#,
+                r#"{"to":"T","name":"x"}"#,
+                r#"["T","T"]"#,
+                r#"{"a":[1,{"b":"T","email":null}],"z":"9"}"#,
+                r#"{"T":2.5,"w":true}"#,
+            ] {
                 assert!(found(&json.replace('T', text)) > 0, "{json} {text}");
             }
         }
