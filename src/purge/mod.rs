@@ -120,7 +120,9 @@ pub enum PurgeError {
     #[error("more than 4294967295 rows")]
     TooManyRows,
     /// A DELETE took another number of subjects than it was meant to.
-    #[error("{deleted} subjects were deleted where {wanted} were meant to be")]
+    #[error(
+        "{deleted} people were deleted where {wanted} were meant to be: a trigger keeps some, or takes some that the list names as well; change it"
+    )]
     Miscounted {
         /// Meant.
         wanted: u64,
