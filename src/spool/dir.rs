@@ -34,6 +34,12 @@ impl Dir {
         Ok(Self(Arc::new(fs::open(path, FOLDER, Mode::empty())?)))
     }
 
+    /// A folder that files can be moved into, and whose sync fails.
+    #[cfg(test)]
+    pub(super) fn open_without_sync(path: &Path) -> io::Result<Self> {
+        Ok(Self(Arc::new(fs::open(path, FOLDER | OFlags::PATH, Mode::empty())?)))
+    }
+
     pub(super) fn sub(&self, name: &str) -> io::Result<Self> {
         Ok(Self(Arc::new(fs::openat(&self.0, component(name)?, FOLDER | OFlags::NOFOLLOW, Mode::empty())?)))
     }

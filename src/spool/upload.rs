@@ -48,6 +48,8 @@ pub struct Upload {
     over_waiting: bool,
     /// Something was written or truncated by this handle.
     touched: bool,
+    /// Its file lies in the drop folder by now, and is this handle's no more, whatever its close said.
+    moved: bool,
     /// A sync failed: what is on disk is not what was written, and a second sync would hide it.
     broken: bool,
 }
@@ -100,8 +102,8 @@ impl Folders {
         };
         let Opened { file, device, inode, coverage, note, over_waiting } = opened;
         let (folders, append, slot) = (self.clone(), open.append, Some(slot));
-        let (touched, broken) = (false, false);
-        Ok(Upload { folders, key, file, device, inode, slot, writer, append, coverage, note, over_waiting, touched, broken })
+        let (touched, moved, broken) = (false, false, false);
+        Ok(Upload { folders, key, file, device, inode, slot, writer, append, coverage, note, over_waiting, touched, moved, broken })
     }
 
     fn open_staged(&self, (drop, name): &Key, open: OpenUpload) -> Result<Opened, SpoolError> {
@@ -308,13 +310,14 @@ impl Upload {
         self.write_note(None, Durable::Yes)
     }
 
-    fn deliver(&self, folder: &Dir) -> Result<Delivered, SpoolError> {
+    fn deliver(&mut self, folder: &Dir) -> Result<Delivered, SpoolError> {
         let (drop, name) = self.key.clone();
         let mtime_ns = dir::mtime_ns(&rustix::fs::fstat(&self.file)?);
         match self.folders.staging(drop)?.move_to(name.as_str(), folder, name.as_str()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(SpoolError::Pending),
             moved => moved?,
         }
+        self.moved = true;
         folder.sync()?;
         Ok(Delivered { drop, name, device: self.device, inode: self.inode, size: self.coverage.size(), mtime_ns })
     }
@@ -322,7 +325,7 @@ impl Upload {
     /// Ends the upload and leaves nothing of it. Its room is free on return.
     ///
     /// # Errors
-    /// [`SpoolError::Superseded`]: a newer open owns the name, and nothing of this one is left.
+    /// [`SpoolError::Superseded`]: a newer open owns the name, and nothing of this one is left; or it is in the drop folder, and stays.
     pub fn discard(&mut self) -> Result<(), SpoolError> {
         let discarded = self.in_turn(|upload| {
             // Without a name it would take its room until it is closed.
@@ -333,11 +336,17 @@ impl Upload {
         discarded
     }
 
-    /// Runs while this handle is the name's writer and nobody else can become it.
+    /// Whether a newer open owns the name.
+    #[must_use]
+    pub fn is_superseded(&self) -> bool {
+        self.slot.as_ref().is_some_and(|slot| !slot.lock().is(self.writer))
+    }
+
+    /// Runs while this handle is the name's writer, the file its own, and nobody else can become it.
     fn in_turn<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, SpoolError>) -> Result<T, SpoolError> {
         let Some(slot) = self.slot.clone() else { return Err(SpoolError::NotFound) };
         let turn = slot.lock();
-        if !turn.is(self.writer) {
+        if self.moved || !turn.is(self.writer) {
             return Err(SpoolError::Superseded);
         }
         run(self)
@@ -422,5 +431,32 @@ impl Drop for Upload {
         // Nobody is left to tell of a failure; what stands on disk then is the more careful note.
         let _ = self.in_turn(Self::abandon);
         self.finish();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::spool::dir::Dir;
+    use crate::spool::testing::{NEW, World};
+    use crate::spool::{ErrorKind, Upload};
+
+    #[test]
+    fn a_delivered_file_stays_whole_when_the_sync_of_its_folder_fails() {
+        let ends: [fn(&mut Upload); 4] = [
+            |upload| assert_eq!(upload.discard().expect_err("not its own").kind(), ErrorKind::Superseded),
+            |upload| assert_eq!(upload.truncate(0).expect_err("not its own").kind(), ErrorKind::Superseded),
+            |upload| assert_eq!(upload.write_at(0, b"b").expect_err("not its own").kind(), ErrorKind::Superseded),
+            |upload| upload.broken = true,
+        ];
+        for end in ends {
+            let world = World::new();
+            let mut upload = world.open("june.csv", NEW);
+            upload.write_at(0, b"a\n").expect("written");
+            upload.settle().expect("synced");
+            upload.deliver(&Dir::open_without_sync(&world.path("inbox")).expect("opened")).expect_err("not synced");
+            end(&mut upload);
+            drop(upload);
+            assert_eq!(world.read("inbox/june.csv"), b"a\n");
+        }
     }
 }
