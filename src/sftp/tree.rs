@@ -199,9 +199,8 @@ impl TenantTree {
             Place::Read(..) | Place::Readme if writes => Err(Refusal::denied(READ_ONLY)),
             Place::Read(..) if is_folder(path) => Err(Refusal::not_found()),
             Place::Read(folder, path) => {
-                let place = self.read_place(folder, &path)?;
-                let file = place.open().map_err(refusal)?;
-                Ok(OpenFile::Reading(file, attributes_of(place.entry(), Rights::Read)))
+                let (file, entry) = self.read_place(folder, &path)?.open().map_err(refusal)?;
+                Ok(OpenFile::Reading(file, attributes_of(&entry, Rights::Read)))
             }
             Place::Readme => Ok(OpenFile::Text(Arc::clone(&self.readme), self.readme_attributes())),
             Place::Root | Place::Drop(_) => Err(Refusal::failure("it is a folder")),

@@ -86,14 +86,16 @@ impl Place {
         Ok(entries)
     }
 
-    /// Opens the file for reading.
+    /// Opens the file for reading, and says what was opened: it may be a newer one than was found.
     ///
     /// # Errors
     /// [`SpoolError::NotAFile`] for a folder.
-    pub fn open(&self) -> Result<File, SpoolError> {
+    pub fn open(&self) -> Result<(File, Entry), SpoolError> {
         let At::File { parent } = &self.at else { return Err(SpoolError::NotAFile) };
         let file = parent.open_read(&self.entry.name)?;
-        if dir::is_file(&rustix::fs::fstat(&file)?) { Ok(file) } else { Err(SpoolError::NotAFile) }
+        let stat = rustix::fs::fstat(&file)?;
+        let entry = Entry::of(&self.entry.name, &stat).filter(|_| dir::is_file(&stat)).ok_or(SpoolError::NotAFile)?;
+        Ok((file, entry))
     }
 }
 

@@ -33,9 +33,19 @@ fn opens_a_file_for_reading() {
     let world = world();
     let place = world.folders.browse(ReadFolder::Archive, &[b"2026-11-21", b"42-june.csv"]).expect("there");
     assert_eq!(place.entry().size, 2);
-    assert_eq!(std::io::read_to_string(place.open().expect("opened")).expect("read"), "a\n");
+    assert_eq!(std::io::read_to_string(place.open().expect("opened").0).expect("read"), "a\n");
     let day = world.folders.browse(ReadFolder::Archive, &[b"2026-11-21"]).expect("there");
     assert_eq!(day.open().expect_err("a folder").kind(), ErrorKind::NotAFile);
+}
+
+#[test]
+fn a_file_that_was_replaced_since_it_was_found_is_opened_with_its_own_size() {
+    let world = world();
+    let place = world.folders.browse(ReadFolder::Archive, &[b"2026-11-21", b"42-june.csv"]).expect("there");
+    fs::remove_file(world.path("archive/2026-11-21/42-june.csv")).expect("removed");
+    fs::write(world.path("archive/2026-11-21/42-june.csv"), "longer\n").expect("written");
+    let (file, entry) = place.open().expect("opened");
+    assert_eq!((std::io::read_to_string(file).expect("read").as_str(), entry.size), ("longer\n", 7));
 }
 
 #[test]
