@@ -1,9 +1,10 @@
 //! The uploads of one channel that were refused, and why, by name.
 //!
 //! There are clients that heed no refusal of a CLOSE, and look at the file instead: what was taken before it, or still waits, must
-//! not stand for it then. A name is forgotten when it is opened anew. Bounded; it does not know what a file is.
+//! not stand for it then. A name is forgotten when it is opened anew. Bounded; it does not know what a file is, nor what others sent.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use crate::domain::FileName;
 use crate::spool::DropFolder;
@@ -18,7 +19,7 @@ type Key = (DropFolder, FileName);
 #[derive(Default)]
 pub(super) struct Failed {
     last: u64,
-    by_key: HashMap<Key, (u64, Option<String>)>,
+    by_key: HashMap<Key, (u64, Option<(String, Instant)>)>,
 }
 
 impl Failed {
@@ -30,7 +31,7 @@ impl Failed {
     }
 
     /// An upload ended: why it was refused, if it was.
-    pub(super) fn ended(&mut self, (drop, name): (DropFolder, &FileName), number: u64, refused: Option<&str>) {
+    pub(super) fn ended(&mut self, (drop, name): (DropFolder, &FileName), number: u64, refused: Option<&str>, now: Instant) {
         let key = (drop, name.clone());
         if self.by_key.get(&key).is_none_or(|(newest, _)| *newest != number) {
             return;
@@ -39,7 +40,7 @@ impl Failed {
             self.by_key.remove(&key);
             return;
         };
-        self.by_key.insert(key, (number, Some(reason.to_owned())));
+        self.by_key.insert(key, (number, Some((reason.to_owned(), now))));
         let failed = || self.by_key.iter().filter(|(_, (_, reason))| reason.is_some());
         if failed().count() > FAILED_MAX
             && let Some(oldest) = failed().min_by_key(|(_, (number, _))| *number).map(|(key, _)| key.clone())
@@ -48,9 +49,9 @@ impl Failed {
         }
     }
 
-    /// Why the newest upload of a name was refused, if it was.
-    pub(super) fn reason(&self, drop: DropFolder, name: &FileName) -> Option<&str> {
-        self.by_key.get(&(drop, name.clone()))?.1.as_deref()
+    /// Why the newest upload of a name was refused, if it was, and when.
+    pub(super) fn reason(&self, drop: DropFolder, name: &FileName) -> Option<(&str, Instant)> {
+        self.by_key.get(&(drop, name.clone()))?.1.as_ref().map(|(reason, at)| (reason.as_str(), *at))
     }
 
     /// A name means something else now: its sender removed or renamed it.
@@ -67,16 +68,16 @@ mod tests {
 
     #[test]
     fn the_newest_upload_of_a_name_counts() {
-        let (mut failed, june) = (Failed::default(), FileName::parse("june.csv").unwrap());
+        let (mut failed, june, now) = (Failed::default(), FileName::parse("june.csv").unwrap(), Instant::now());
         let (first, second) = (failed.opened(INBOX, &june), failed.opened(INBOX, &june));
-        failed.ended((INBOX, &june), first, Some("superseded"));
+        failed.ended((INBOX, &june), first, Some("superseded"), now);
         assert_eq!(failed.reason(INBOX, &june), None);
-        failed.ended((INBOX, &june), second, Some("too large"));
-        assert_eq!(failed.reason(INBOX, &june), Some("too large"));
+        failed.ended((INBOX, &june), second, Some("too large"), now);
+        assert_eq!(failed.reason(INBOX, &june), Some(("too large", now)));
         assert_eq!(failed.reason(DropFolder::Check, &june), None);
         let third = failed.opened(INBOX, &june);
         assert_eq!(failed.reason(INBOX, &june), None);
-        failed.ended((INBOX, &june), third, None);
+        failed.ended((INBOX, &june), third, None, now);
         assert!(failed.by_key.is_empty());
     }
 
@@ -86,7 +87,7 @@ mod tests {
         let name = |number: usize| FileName::parse(&number.to_string()).unwrap();
         for number in 0..=FAILED_MAX {
             let opened = failed.opened(INBOX, &name(number));
-            failed.ended((INBOX, &name(number)), opened, Some("too large"));
+            failed.ended((INBOX, &name(number)), opened, Some("too large"), Instant::now());
         }
         assert_eq!([0, 1].map(|number| failed.reason(INBOX, &name(number)).is_some()), [false, true]);
     }

@@ -59,6 +59,14 @@ impl Taken {
         self.lock(now).get(&key.0)?.by_key.get(key).map(|(memory, _)| *memory)
     }
 
+    /// Whether what happened to a name `at` a time still counts: no longer ago than files are remembered, and nothing came since.
+    pub(crate) fn is_newest(&self, key: &Key, at: Instant, now: Instant) -> bool {
+        let tenants = self.lock(now);
+        let files = tenants.get(&key.0);
+        let came = files.and_then(|files| files.order.get(&files.by_key.get(key)?.1)).map(|(came, _)| *came);
+        now.saturating_duration_since(at) <= self.kept && came.is_none_or(|came| came <= at)
+    }
+
     /// Sets the time of a file, if it is remembered. Does not keep it longer.
     pub(crate) fn set_mtime(&self, key: &Key, mtime: u32, now: Instant) -> bool {
         let mut tenants = self.lock(now);
@@ -134,6 +142,17 @@ mod tests {
         assert_eq!(taken.get(&key("acme", "june.csv"), start + 100 * SECOND), Some(memory(2)));
         taken.forget(&key("acme", "june.csv"), start + 100 * SECOND);
         assert_eq!(taken.get(&key("acme", "june.csv"), start + 100 * SECOND), None);
+    }
+
+    #[test]
+    fn what_happened_to_a_name_counts_for_a_while_and_until_something_comes() {
+        let (taken, start) = (Taken::new(60 * SECOND, 10), Instant::now());
+        let is_newest = |at: u32, now: u32| taken.is_newest(&key("acme", "june.csv"), start + at * SECOND, start + now * SECOND);
+        taken.remember(key("acme", "june.csv"), memory(1), start);
+        taken.remember(key("acme", "july.csv"), memory(1), start + 3 * SECOND);
+        assert_eq!([(1, 5), (1, 61), (1, 62)].map(|(at, now)| is_newest(at, now)), [true, true, false]);
+        taken.remember(key("acme", "june.csv"), memory(2), start + 62 * SECOND);
+        assert_eq!([(61, 62), (63, 64)].map(|(at, now)| is_newest(at, now)), [false, true]);
     }
 
     #[test]

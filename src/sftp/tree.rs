@@ -151,9 +151,11 @@ impl TenantTree {
     }
 
     /// The file as its sender should see it: pending, partial, or taken a moment ago; none of them in the place of one that this
-    /// channel sent and that was refused.
+    /// channel sent and that was refused a moment ago.
     fn look(&self, drop: DropFolder, name: &FileName) -> Result<Option<Attributes>, Refusal> {
-        if let Some(reason) = self.failed.reason(drop, name) {
+        if let Some((reason, at)) = self.failed.reason(drop, name)
+            && self.receiving.taken.is_newest(&self.key(drop, name), at, Instant::now())
+        {
             return Err(Refusal::failure(reason.to_owned()));
         }
         let memory = self.memory(drop, name);

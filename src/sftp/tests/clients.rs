@@ -436,6 +436,24 @@ fn a_list_that_was_taken_does_not_stand_for_a_later_one_that_was_refused() {
 }
 
 #[test]
+fn a_refused_upload_is_not_remembered_past_what_another_session_delivers_under_its_name() {
+    run(async {
+        let world = World::with(Options { upload_bytes_max: 12, ..Options::default() });
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let (_other_handle, mut other) = sftp_channel(&world, 3).await;
+        let put = |bytes| {
+            let opened = open(1, "/inbox/june.csv", WRITE_NEW, &Attributes::default());
+            [opened, write(2, 1, 0, bytes), by_handle(wire::CLOSE, 3, 1)]
+        };
+        let stat = || [by_path(wire::STAT, 1, "/inbox/june.csv")];
+        assert_eq!(ask(&mut channel, &put(b"email\nab@b.c\n")).await, ["1 handle", "2 status 4", "3 status 4"]);
+        assert_eq!(ask(&mut channel, &stat()).await, ["1 status 4"]);
+        assert_eq!(ask(&mut other, &put(b"email\nb@b.c\n")).await, ["1 handle", "2 ok", "3 ok"]);
+        assert!(ask(&mut channel, &stat()).await[0].starts_with("1 size=12"));
+    });
+}
+
+#[test]
 fn what_was_found_waiting_already_can_be_looked_at_after_it_is_taken() {
     run(async {
         let world = World::with(Options { close_wait_milliseconds: 10, ..Options::default() });

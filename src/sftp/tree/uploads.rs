@@ -133,7 +133,7 @@ impl TenantTree {
             (writing.refused.take().map_or_else(|| refusal(error), Refusal::failure), resumable)
         });
         let told = refused.as_ref().filter(|(_, resumable)| !resumable).map(|(refusal, _)| &*refusal.text);
-        self.failed.ended((writing.drop, &writing.name), writing.number, told);
+        self.failed.ended((writing.drop, &writing.name), writing.number, told, Instant::now());
         refused.map_or(Ok(()), |(refusal, _)| Err(refusal))
     }
 
