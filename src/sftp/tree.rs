@@ -99,6 +99,8 @@ pub(crate) struct TenantTree {
     receiving: Arc<Receiving>,
     stop: shutdown::Signal,
     failed: Failed,
+    /// When a WRITE last gave an earlier file the time to be claimed, to no end.
+    gave_way: Option<Instant>,
     /// Refusals so far.
     refusals: usize,
 }
@@ -108,8 +110,8 @@ impl TenantTree {
     pub(crate) fn new(sender: Sender, terms_now: TermsNow, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Option<Self> {
         let Terms { quota, readme, require_checksum } = terms_now()?;
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        let (failed, refusals) = (Failed::default(), 0);
-        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, failed, refusals })
+        let (failed, gave_way, refusals) = (Failed::default(), None, 0);
+        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, failed, gave_way, refusals })
     }
 
     /// Takes the terms as they are now, which a reload may have changed. A tenant that has none any more keeps those that it had: its
@@ -284,7 +286,7 @@ impl TenantTree {
         }
     }
 
-    fn write_upload(&self, writing: &mut Writing, offset: u64, bytes: &[u8]) -> Result<(), Refusal> {
+    fn write_upload(&mut self, writing: &mut Writing, offset: u64, bytes: &[u8]) -> Result<(), Refusal> {
         let (size, length) = (writing.upload.size(), bytes.len() as u64);
         if offset.checked_add(length).is_none_or(|end| end > i64::MAX as u64) {
             writing.upload.refuse_write(size, 1);

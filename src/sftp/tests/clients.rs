@@ -454,6 +454,23 @@ fn a_refused_upload_is_not_remembered_past_what_another_session_delivers_under_i
 }
 
 #[test]
+fn uploads_of_one_channel_that_give_way_in_vain_do_not_wait_one_after_another() {
+    run(async {
+        let world = World::with(Options { close_wait_milliseconds: 1000, ..Options::default() });
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let put = |number: u32| {
+            let name = format!("inbox/{number}.csv");
+            std::fs::write(world.path(&name), "email\n").unwrap();
+            [open(1, &format!("/{name}"), WRITE_NEW, &Attributes::default()), write(2, number, 0, b"a@b.c\n")]
+        };
+        let requests: Vec<_> = (1..=10).flat_map(put).collect();
+        let start = Instant::now();
+        assert_eq!(ask(&mut channel, &requests).await, ["1 handle", "2 status 4"].repeat(10));
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    });
+}
+
+#[test]
 fn what_was_found_waiting_already_can_be_looked_at_after_it_is_taken() {
     run(async {
         let world = World::with(Options { close_wait_milliseconds: 10, ..Options::default() });

@@ -113,14 +113,17 @@ impl TenantTree {
     }
 
     /// Refuses bytes that another list's, which waits under the name, has not there: there are clients that heed no refusal of a
-    /// CLOSE. That one is given the time to be claimed which a CLOSE gives it, once an upload.
-    pub(super) fn give_way(&self, writing: &mut Writing, offset: u64, bytes: &[u8]) -> Result<(), SpoolError> {
+    /// CLOSE. That one is given the time to be claimed which a CLOSE gives it, once an upload, and no longer than it is since the
+    /// channel last gave some for nothing: it answers nobody meanwhile.
+    pub(super) fn give_way(&mut self, writing: &mut Writing, offset: u64, bytes: &[u8]) -> Result<(), SpoolError> {
         let mut look = || if writing.upload.differs_from_waiting(offset, bytes)? { Err(SpoolError::Pending) } else { Ok(()) };
         let first = look();
         if writing.waited || !matches!(first, Err(SpoolError::Pending)) {
             return first;
         }
-        let last = self.wait_while_pending(look);
+        let since = self.gave_way.map_or(Duration::MAX, |last| last.elapsed());
+        let last = wait_while_pending(self.receiving.close_wait.min(since), look);
+        self.gave_way = last.is_err().then(Instant::now);
         writing.waited = true;
         last
     }
@@ -176,16 +179,8 @@ impl TenantTree {
     }
 
     /// Tries again for a short while, as long as only an earlier file of the name is in the way.
-    pub(super) fn wait_while_pending<V>(&self, mut attempt: impl FnMut() -> Result<V, SpoolError>) -> Result<V, SpoolError> {
-        let deadline = Instant::now() + self.receiving.close_wait;
-        loop {
-            match attempt() {
-                Err(error) if matches!(error.kind(), ErrorKind::Pending | ErrorKind::Exists) && Instant::now() < deadline => {
-                    sleep(CLOSE_POLL)
-                }
-                result => return result,
-            }
-        }
+    pub(super) fn wait_while_pending<V>(&self, attempt: impl FnMut() -> Result<V, SpoolError>) -> Result<V, SpoolError> {
+        wait_while_pending(self.receiving.close_wait, attempt)
     }
 
     /// Keeps for a while what STAT answers of a name that is taken.
@@ -198,5 +193,15 @@ impl TenantTree {
         self.remember(delivered.drop, &delivered.name, memory);
         // Only a hint: if nobody listens any more, the next scan finds the file.
         let _ = self.receiving.hints.send((self.sender.tenant.clone(), delivered));
+    }
+}
+
+fn wait_while_pending<V>(wait: Duration, mut attempt: impl FnMut() -> Result<V, SpoolError>) -> Result<V, SpoolError> {
+    let deadline = Instant::now() + wait;
+    loop {
+        match attempt() {
+            Err(error) if matches!(error.kind(), ErrorKind::Pending | ErrorKind::Exists) && Instant::now() < deadline => sleep(CLOSE_POLL),
+            result => return result,
+        }
     }
 }
