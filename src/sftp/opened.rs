@@ -39,6 +39,8 @@ pub(crate) struct Writing {
     pub(super) over_limit: bool,
     /// An earlier file of its name has been given the time to be claimed.
     pub(super) waited: bool,
+    /// Its sender was told of a refused write.
+    pub(super) told: bool,
     /// It was delivered, kept, or told of.
     pub(super) ended: bool,
     pub(super) sender: Sender,
@@ -57,25 +59,39 @@ pub(crate) struct Complete {
 }
 
 impl Writing {
-    /// Tells that the upload ended without a delivery: to the operator, and to the sender's own log.
+    /// Tells the sender that a write was refused, once: its handle may stay open until long after a later upload of the name succeeded.
+    /// Not at a limit, where there may be no room for the line yet.
+    pub(super) fn tell_refused(&mut self, reason: &str) {
+        if !self.told && !self.over_limit {
+            self.told = true;
+            self.tell(&format!("write refused after {} bytes: {reason}", self.upload.kept()));
+        }
+    }
+
+    fn tell(&self, what: &str) {
+        self.sender.tell(&format!("{} /{}/{} {what}", jiff::Timestamp::now(), self.drop.as_str(), self.name));
+    }
+
+    /// Tells that the upload ended without a delivery: to the operator, and to the sender's own log if it does not
+    /// know yet.
     pub(super) fn cut(&mut self, reason: &str) {
         self.ended = true;
         let reason = self.refused.as_deref().unwrap_or(reason);
         let (folder, bytes) = (self.drop.as_str(), self.upload.kept());
         info!(file = self.name.as_str(), folder, bytes, reason, "upload cut");
-        if self.over_limit {
-            // First: the line below may need its room. What cannot be removed expires as any partial.
-            let _ = self.upload.discard();
+        // First: the line below may need its room. What cannot be removed expires as any partial, or is delivered.
+        let is_gone = self.over_limit && self.upload.discard().is_ok();
+        let fate = if is_gone { ", which are not kept" } else { "" };
+        if !self.told {
+            self.tell(&format!("upload cut after {bytes} bytes{fate}: {reason}"));
         }
-        let fate = if self.over_limit { ", which are not kept" } else { "" };
-        let line = format!("{} /{folder}/{} upload cut after {bytes} bytes{fate}: {reason}", jiff::Timestamp::now(), self.name);
-        self.sender.tell(&line);
     }
 }
 
 impl Drop for Writing {
     fn drop(&mut self) {
-        if !self.ended {
+        // Of a superseded one nothing: what became of its name is told of the newer one.
+        if !self.ended && !self.upload.is_superseded() {
             self.cut(self.sender.session.ending().map_or("the connection ended", Ending::as_str));
         }
     }

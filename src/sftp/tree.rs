@@ -383,6 +383,7 @@ impl Tree for TenantTree {
                 info!(file = writing.name.as_str(), folder = writing.drop.as_str(), bytes, reason = &*refusal.text, "write refused");
             }
             writing.refused = Some(refusal.text.clone().into_owned());
+            writing.tell_refused(&refusal.text);
         }
         written
     }

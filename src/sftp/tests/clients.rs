@@ -386,7 +386,8 @@ fn another_list_is_refused_as_it_is_written_while_one_of_its_name_waits() {
             assert_eq!(ask(&mut channel, &[by_path(wire::STAT, 1, file)]).await, ["1 status 4"], "what waits does not stand for it");
         }
         let log = std::fs::read_to_string(world.path("status/recent.log")).unwrap();
-        assert_eq!(log.matches("upload cut after 6 bytes: a file of this name is still waiting").count(), 2, "{log}");
+        assert_eq!(log.matches("write refused after 6 bytes: a file of this name is still waiting").count(), 2, "{log}");
+        assert!(!log.contains("upload cut"), "{log}");
         assert_eq!(ask(&mut channel, &put(4, b"email\na@b.c\n")).await, all_well, "the same list again");
         assert!(ask(&mut channel, &[by_path(wire::STAT, 1, file)]).await[0].starts_with("1 size=12"));
         assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\na@b.c\n");
@@ -432,6 +433,35 @@ fn a_list_that_was_taken_does_not_stand_for_a_later_one_that_was_refused() {
         assert_eq!(ask(&mut channel, &stat()).await, ["1 status 4"]);
         assert_eq!(ask(&mut channel, &put(3, b"email\nb@b.c\n")).await, ["1 handle", "2 ok", "3 ok"]);
         assert!(ask(&mut channel, &stat()).await[0].starts_with("1 size=12"));
+    });
+}
+
+/// rclone leaves the handle open, and tries again with another.
+#[test]
+fn a_handle_that_is_left_open_after_a_refused_write_is_told_before_a_later_success_and_not_after() {
+    run(async {
+        let world = World::with(Options { close_wait_milliseconds: 10, ..Options::default() });
+        let (handle, mut channel) = sftp_channel(&world, 3).await;
+        let opened = || open(1, "/inbox/june.csv", WRITE_NEW, &Attributes::default());
+        std::fs::write(world.path("inbox/june.csv"), "email\n").unwrap();
+        let left = [opened(), write(2, 1, 0, b"a@b.c\n"), write(3, 1, 6, b"a@b.c\n")];
+        assert_eq!(ask(&mut channel, &left).await, ["1 handle", "2 status 4", "3 status 4"]);
+        let log = || std::fs::read_to_string(world.path("status/recent.log")).unwrap();
+        let told = log();
+        assert_eq!(
+            told.matches("/inbox/june.csv write refused after 0 bytes: a file of this name is still waiting\n").count(),
+            1,
+            "{told}"
+        );
+        assert_eq!(world.claim(DropFolder::Inbox), 1);
+        let put = [opened(), write(2, 2, 0, b"a@b.c\n"), by_handle(wire::CLOSE, 3, 2)];
+        assert_eq!(ask(&mut channel, &put).await, ["1 handle", "2 ok", "3 ok"]);
+        // The end of a later upload is told after what the end of the connection had to say of the one left open.
+        assert_eq!(ask(&mut channel, &[open(1, "/inbox/july.csv", WRITE_NEW, &Attributes::default())]).await, ["1 handle"]);
+        handle.disconnect(russh::Disconnect::ByApplication, "", "").await.unwrap();
+        eventually("the cut is told", || log().contains("/inbox/july.csv upload cut after 0 bytes"));
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(log().matches("/inbox/june.csv").count(), 1, "{}", log());
     });
 }
 

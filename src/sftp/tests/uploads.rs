@@ -231,7 +231,7 @@ fn a_close_after_a_gap_or_a_refused_write_delivers_nothing() {
         drop(file);
         let told = |line| std::fs::read_to_string(world.path("status/recent.log")).unwrap().contains(line);
         assert!(told("/inbox/june.csv upload cut after 0 bytes: bytes are missing from byte 0 on"));
-        eventually("the cut is told", || told("/inbox/july.csv upload cut after 6 bytes: the offset is too large"));
+        eventually("the refusal is told", || told("/inbox/july.csv write refused after 6 bytes: the offset is too large"));
     });
 }
 

@@ -63,7 +63,21 @@ impl TenantTree {
     fn writing(&mut self, upload: Upload, drop: DropFolder, name: FileName, purpose: Purpose) -> OpenFile {
         let (sender, number) = (self.sender.clone(), self.failed.opened(drop, &name));
         let (mtime, refused, over_limit, waited, ended) = (None, None, false, false, false);
-        OpenFile::Writing(Box::new(Writing { upload, drop, name, number, purpose, mtime, refused, over_limit, waited, ended, sender }))
+        let told = false;
+        OpenFile::Writing(Box::new(Writing {
+            upload,
+            drop,
+            name,
+            number,
+            purpose,
+            mtime,
+            refused,
+            over_limit,
+            waited,
+            told,
+            ended,
+            sender,
+        }))
     }
 
     /// Begins a complete file's next one, if this write can be its first. After one that was refused none is.
