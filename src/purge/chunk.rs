@@ -10,7 +10,6 @@ use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
 use super::sql::RuleSteps;
 use super::terms::{CHUNK, EMPTIED, name};
-use super::verify::Heads;
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, State};
 use crate::store::ledger::{self, ImportRow, Progress, Suppression, SuppressionKind, Target};
@@ -84,7 +83,6 @@ impl Engine {
             ledger::mark_gone(transaction, row.id, key)?;
         }
         let mut total = row.progress.clone();
-        let before = self.heads(transaction)?;
         let account_rule = self.plan.account.as_ref();
         let accounts = account_rule.map(|rule| Accounts { people, rule, key: &self.key, connection: transaction });
         let mut emptied = Emptied::default();
@@ -97,6 +95,7 @@ impl Engine {
             total.accounts_deleted += emptied.deleted;
             total.accounts_preserved += emptied.preserved;
         }
+        let before = self.staying(transaction)?;
         self.mark(&people, transaction)?;
         self.change_tables(transaction, row, last, &mut total)?;
         let mut detaching = Detaching::of(self, transaction, row, last)?;
@@ -119,7 +118,7 @@ impl Engine {
         }
         self.verify(transaction, &row.tenant)?;
         if let Some(before) = before {
-            self.verify_heads(transaction, before, Heads::of(survivors.customers, emptied.deleted))?;
+            self.verify_staying(transaction, &before)?;
         }
         for suppression in &survivors.suppressions {
             total.suppressed += u64::from(ledger::suppress(transaction, &row.tenant, *suppression, row.id, at)?);

@@ -149,7 +149,7 @@ pub(super) fn refuse_others(connection: &Connection, people: &People<'_>, steps:
 
 /// What names one row of a table while its references change: its row number, or the key of a table that has none. A key of a table with
 /// row numbers can be null, and can be made of the references themselves.
-fn row_key(connection: &Connection, table: &str) -> Result<String, StoreError> {
+pub(super) fn row_key(connection: &Connection, table: &str) -> Result<String, StoreError> {
     let sql = "SELECT name, pk FROM pragma_table_info(?1, 'main') ORDER BY pk";
     let mut statement = connection.prepare_cached(sql).doing(DOING)?;
     let columns =

@@ -1,69 +1,71 @@
 //! What must hold when a chunk's deletions are done and before they are kept.
 
-use rusqlite::{Transaction, params_from_iter};
+use rusqlite::{Row, Transaction, params_from_iter};
 
+use super::detach::row_key;
 use super::terms::{CHUNK, EMPTIED, in_main, of, tuple};
 use super::{Engine, PurgeError};
 use crate::domain::TenantName;
 use crate::store::Doing;
 
-/// How many people and accounts there are, of all tenants. A chunk takes those that it names: a trigger can keep one, write one again
-/// under another key, or take one that nobody named.
-#[derive(Clone, Copy)]
-pub(super) struct Heads {
-    pub(super) people: i64,
-    pub(super) accounts: i64,
-}
-
-impl Heads {
-    pub(super) fn of(people: u64, accounts: u64) -> Self {
-        let signed = |n| i64::try_from(n).unwrap_or(i64::MAX);
-        Self { people: signed(people), accounts: signed(accounts) }
-    }
+/// The people and accounts that a chunk does not take, of all tenants. A trigger can keep one that it takes, write one again under
+/// another key, or take one that nobody named.
+#[derive(Eq, PartialEq)]
+pub(super) struct Staying {
+    /// How many, and two sums over the numbers of their rows, if those have numbers: another in the place of one shows in them.
+    people: [i64; 3],
+    accounts: i64,
 }
 
 impl Engine {
-    /// Counts heads where a trigger may have a hand in it.
-    pub(super) fn heads(&self, transaction: &Transaction<'_>) -> Result<Option<Heads>, PurgeError> {
+    /// Counts heads where a trigger may have a hand in it: once it is known who goes, and when they are gone.
+    pub(super) fn staying(&self, transaction: &Transaction<'_>) -> Result<Option<Staying>, PurgeError> {
+        let doing = "count people and accounts";
         if self.plan.accepted.triggers.is_empty() {
             return Ok(None);
         }
-        let count = |table: &String| {
-            let sql = format!("SELECT count(*) FROM {}", in_main(table));
-            transaction.prepare_cached(&sql).and_then(|mut count| count.query_row([], |row| row.get(0))).doing("count people and accounts")
+        let subject = &self.plan.subject;
+        let number = row_key(transaction, &subject.table)?;
+        let sums = match number.as_str() {
+            // Primes, so that few sets of rows have both sums in common; a sum of four thousand million rows does not overflow.
+            "rowid" | "_rowid_" | "oid" => format!("sum({number} % 2147483629), sum(({number} % 65521) * ({number} % 65519))"),
+            _ => "0, 0".to_owned(),
         };
-        let accounts = self.plan.account.as_ref().map_or(Ok(0), |rule| count(&rule.table))?;
-        Ok(Some(Heads { people: count(&self.plan.subject.table)?, accounts }))
+        let others = format!("WHERE {} NOT IN (SELECT \"key\" FROM {CHUNK})", of(&subject.table, &subject.key));
+        let sql = format!("SELECT count(*), {sums} FROM {} {others}", in_main(&subject.table));
+        // A sum of no rows is null.
+        let sum = |row: &Row<'_>, at| row.get::<_, Option<i64>>(at).map(Option::unwrap_or_default);
+        let read = |row: &Row<'_>| Ok([sum(row, 0)?, sum(row, 1)?, sum(row, 2)?]);
+        let people = transaction.prepare_cached(&sql).and_then(|mut count| count.query_row([], read)).doing(doing)?;
+        let Some(rule) = &self.plan.account else { return Ok(Some(Staying { people, accounts: 0 })) };
+        let columns: Vec<_> = rule.columns.iter().map(|column| of(&rule.table, column)).collect();
+        let sql = format!("SELECT count(*) FROM {} WHERE {} NOT IN (SELECT * FROM {EMPTIED})", in_main(&rule.table), tuple(&columns));
+        let accounts = transaction.prepare_cached(&sql).and_then(|mut count| count.query_row([], |row| row.get(0))).doing(doing)?;
+        Ok(Some(Staying { people, accounts }))
     }
 
     /// Whether a chunk took the people and accounts that it meant to, and those alone. An account that its last user's trigger has
     /// taken is as good as taken.
-    pub(super) fn verify_heads(&self, transaction: &Transaction<'_>, before: Heads, meant: Heads) -> Result<(), PurgeError> {
+    pub(super) fn verify_staying(&self, transaction: &Transaction<'_>, before: &Staying) -> Result<(), PurgeError> {
         let finds = |table: &str, columns: &[String], from: &str| {
             let columns: Vec<_> = columns.iter().map(|column| of(table, column)).collect();
             let sql = format!("SELECT 1 FROM {} WHERE {} IN (SELECT {from}) LIMIT 1", in_main(table), tuple(&columns));
             transaction.prepare_cached(&sql).and_then(|mut look| look.exists([])).doing("look for what a trigger kept")
         };
-        let Some(after) = self.heads(transaction)? else { return Ok(()) };
+        let Some(after) = self.staying(transaction)? else { return Ok(()) };
         let subject = &self.plan.subject;
         let there = finds(&subject.table, std::slice::from_ref(&subject.key), &format!("\"key\" FROM {CHUNK}"))?;
-        if there || after.people + meant.people > before.people {
+        if there || after.people[0] > before.people[0] {
             return Err(PurgeError::StillThere(subject.table.clone()));
         }
-        if after.people + meant.people < before.people {
+        if after.people != before.people {
             return Err(PurgeError::TookOthers(subject.table.clone()));
         }
-        if let Some(rule) = &self.plan.account
-            && after.accounts + meant.accounts < before.accounts
-        {
-            return Err(PurgeError::TookOthers(rule.table.clone()));
-        }
-        if let Some(rule) = &self.plan.account
-            && (finds(&rule.table, &rule.columns, &format!("* FROM {EMPTIED}"))? || after.accounts + meant.accounts > before.accounts)
-        {
+        let Some(rule) = &self.plan.account else { return Ok(()) };
+        if finds(&rule.table, &rule.columns, &format!("* FROM {EMPTIED}"))? || after.accounts > before.accounts {
             return Err(PurgeError::StillThere(rule.table.clone()));
         }
-        Ok(())
+        if after.accounts < before.accounts { Err(PurgeError::TookOthers(rule.table.clone())) } else { Ok(()) }
     }
 
     /// Whether anything refers to what is gone by now: whoever deletes by a plan does not have SQLite look row by row. Where there are
@@ -82,7 +84,7 @@ impl Engine {
         }
         for rule in &self.steps.rules {
             let is_left = |sql: &str, parameters: &[&str]| {
-                let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+                let count = |row: &Row<'_>| row.get::<_, i64>(0);
                 let left = transaction.prepare_cached(sql).and_then(|mut look| look.query_row(params_from_iter(parameters), count));
                 left.map(|left| left > 0).doing("look for what a trigger kept")
             };

@@ -275,6 +275,9 @@ fn a_trigger_that_keeps_or_brings_back_or_takes_people_and_accounts_stops_the_ch
     }
     let others = came("AFTER DELETE ON people BEGIN DELETE FROM people WHERE id = 5; END");
     assert!(matches!(&others, Err(PurgeError::TookOthers(told)) if told == "people"), "{others:?}");
+    let swapped =
+        came("AFTER DELETE ON people WHEN old.id = 1 BEGIN DELETE FROM people WHERE id = 5; INSERT INTO people (id) VALUES (9); END");
+    assert!(matches!(&swapped, Err(PurgeError::TookOthers(told)) if told == "people"), "{swapped:?}");
     let others = came("AFTER DELETE ON people BEGIN DELETE FROM teams WHERE name = 'blue'; END");
     assert!(matches!(&others, Err(PurgeError::TookOthers(told)) if told == "teams"), "{others:?}");
     let tidy = came("AFTER DELETE ON people BEGIN DELETE FROM teams WHERE name NOT IN (SELECT team FROM people); END");
