@@ -27,6 +27,7 @@ mod participant;
 mod people;
 mod places;
 mod sample;
+mod schema_text;
 mod shape;
 mod sql;
 mod terms;
