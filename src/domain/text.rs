@@ -22,21 +22,16 @@ pub(crate) fn each_spelling(value: &[u8], mut with: impl FnMut(&[u8])) {
 /// none it seldom shows anything. SQLite's "The JSONB Format".
 #[inline]
 pub(crate) fn each_jsonb_text(value: &[u8], mut with: impl FnMut(usize, usize)) {
-    let is_outer = |kind: u8| kind == LIST || kind == OBJECT;
-    let Some((kind, mut at, end)) = value.first().filter(|head| (7..=OBJECT).contains(&(**head & 15))).and_then(|_| element(value, 0))
-    else {
-        return;
-    };
-    if !is_outer(kind) && end == value.len() {
-        return with(at, end);
-    }
-    while is_outer(kind) && at < end && end == value.len() {
+    let whole = value.first().filter(|head| (*TEXTS.start()..=OBJECT).contains(&(**head & 15))).and_then(|_| element(value, 0));
+    let end = whole.map_or(0, |(.., end)| end);
+    let mut at = 0;
+    while at < end && end == value.len() {
         let Some((kind, from, to)) = element(value, at) else { return };
         if TEXTS.contains(&kind) {
             with(from, to);
         }
         // What is in a list or an object comes next.
-        at = if is_outer(kind) { from } else { to };
+        at = if kind == LIST || kind == OBJECT { from } else { to };
     }
 }
 
