@@ -15,6 +15,9 @@ pub use counts::Counts;
 pub use email::{EMAIL_BYTES_MAX, Email, EmailError, may_hold_address};
 pub use identity::{Identity, IdentityKey};
 pub use import::{Dialect, FileState, ImportId, Mode, Rejection, State};
-pub use names::{FILE_NAME_BYTES_MAX, FileName, FileNameError, Format, NameKind, TENANT_NAME_BYTES_MAX, TenantName, TenantNameError};
+pub use names::{
+    CHECKSUM_ENDING, FILE_NAME_BYTES_MAX, FileName, FileNameError, Format, NameKind, TENANT_NAME_BYTES_MAX, TenantName, TenantNameError,
+    VOUCHED_NAME_BYTES_MAX,
+};
 pub use outcome::{Outcome, Reason, RowError, Tally};
 pub use subject::{Flags, Settings, SubjectKey, SubjectKind};

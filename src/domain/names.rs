@@ -9,6 +9,12 @@ use super::email::may_hold_address;
 /// Longest upload name, in bytes: 255 less a 20-digit import id, `-` and `.report.json.sig`.
 pub const FILE_NAME_BYTES_MAX: usize = 218;
 
+/// What a checksum's name adds to that of the file that it vouches for.
+pub const CHECKSUM_ENDING: &str = ".sha256";
+
+/// Longest name of a file whose checksum can be sent, in bytes.
+pub const VOUCHED_NAME_BYTES_MAX: usize = FILE_NAME_BYTES_MAX - CHECKSUM_ENDING.len();
+
 /// Longest tenant name, in bytes. Login names of 32 bytes fit every client's form.
 pub const TENANT_NAME_BYTES_MAX: usize = 32;
 
@@ -165,7 +171,7 @@ impl FileName {
         if lower.starts_with('.') || [".filepart", ".partial", ".part", ".tmp"].iter().any(|end| lower.ends_with(end)) {
             return NameKind::Temporary;
         }
-        if lower.ends_with(".sha256") {
+        if lower.ends_with(CHECKSUM_ENDING) {
             return NameKind::Checksum;
         }
         let (stem, gzip) = lower.strip_suffix(".gz").map_or((lower.as_str(), false), |stem| (stem, true));
@@ -182,7 +188,7 @@ impl FileName {
         if self.kind() != NameKind::Checksum {
             return None;
         }
-        Self::parse(&self.0[..self.0.len() - ".sha256".len()]).ok()
+        Self::parse(&self.0[..self.0.len() - CHECKSUM_ENDING.len()]).ok()
     }
 }
 

@@ -6,7 +6,7 @@
 mod clients;
 mod sample;
 
-use crate::domain::{FILE_NAME_BYTES_MAX, TenantName};
+use crate::domain::{FILE_NAME_BYTES_MAX, TenantName, VOUCHED_NAME_BYTES_MAX};
 
 pub use sample::Sample;
 
@@ -165,7 +165,7 @@ impl Guide {
         if !self.trust_resumes {
             text += "- A row at the seam of a resumed upload is not carried out, unless a checksum vouches for the file.\n";
         }
-        let name_bytes_max = FILE_NAME_BYTES_MAX - if self.require_checksum { ".sha256".len() } else { 0 };
+        let name_bytes_max = if self.require_checksum { VOUCHED_NAME_BYTES_MAX } else { FILE_NAME_BYTES_MAX };
         text += &format!("- A name has at most {name_bytes_max} bytes, no `@` and no `\\`. It may be used again every time.\n");
         text += "- Upload under a name that ends in `.part`, then rename: so a cut upload never counts. Clients that do so by themselves use\n  `.filepart`, `.partial` or `.tmp`; these wait until they are renamed as well.\n\
                  - There are no folders below `/inbox`, and no links.\n";

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
-use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName};
+use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName, VOUCHED_NAME_BYTES_MAX};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
 use crate::sftp::failed::Failed;
 use crate::sftp::opened::{OpenFile, Writing, read_full};
@@ -34,8 +34,6 @@ const ALREADY_TAKEN: &str = "already taken, send it whole";
 const STOPPING: &str = "the server is stopping; send it again later";
 const ONLY_PARTIAL_REMOVED: &str = "only an unfinished upload of this name was removed; the file that was delivered before it still waits";
 const TAKEN_TO_READ: &str = "already taken; its result is in /status and /archive";
-
-const NO_CHECKSUM_FITS: &str = "the name is longer than 211 bytes: that of its checksum, which must be sent, would be too long";
 
 /// Refusals that one channel tells of. What comes after them is a client that does not listen.
 const TOLD_MAX: usize = 100;
@@ -127,8 +125,10 @@ impl TenantTree {
     /// Refuses a list whose checksum could not be sent, where one is required.
     fn check_length(&self, name: &FileName) -> Result<(), Refusal> {
         let vouched = matches!(name.kind(), NameKind::List { .. } | NameKind::Other);
-        if self.require_checksum && vouched && FileName::parse(&format!("{name}.sha256")).is_err() {
-            return Err(Refusal::denied(NO_CHECKSUM_FITS));
+        if self.require_checksum && vouched && name.as_str().len() > VOUCHED_NAME_BYTES_MAX {
+            return Err(Refusal::denied(format!(
+                "the name is longer than {VOUCHED_NAME_BYTES_MAX} bytes: that of its checksum, which must be sent, would be too long"
+            )));
         }
         Ok(())
     }

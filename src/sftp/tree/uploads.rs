@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tracing::{debug, info};
 
 use super::{ALREADY_TAKEN, TAKEN_TO_READ, TenantTree};
-use crate::domain::FileName;
+use crate::domain::{CHECKSUM_ENDING, FileName};
 use crate::sftp::engine::OpenFlags;
 use crate::sftp::opened::{Complete, OpenFile, Writing};
 use crate::sftp::quota::Purpose;
@@ -120,7 +120,7 @@ impl TenantTree {
 
     /// What an upload is for, by its name, which may still be a temporary one.
     fn purpose(&self, drop: DropFolder, name: &FileName) -> Result<Purpose, Refusal> {
-        let end = name.as_str().to_ascii_lowercase().rfind(".sha256");
+        let end = name.as_str().to_ascii_lowercase().rfind(CHECKSUM_ENDING);
         let vouched = end.and_then(|end| FileName::parse(&name.as_str()[..end]).ok());
         let waits = vouched.map(|vouched| self.sender.folders.stat(drop, &vouched)).transpose().map_err(refusal)?.flatten();
         Ok(if waits.is_some() { Purpose::Vouching } else { Purpose::Ordinary })
