@@ -8,7 +8,7 @@ use super::detach::Detaching;
 use super::exempt::Exemptions;
 use super::matched::suppression;
 use super::people::{People, Person, empty_chunk};
-use super::sql::RuleSteps;
+use super::steps::RuleSteps;
 use super::terms::{CHUNK, EMPTIED, name};
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, State};

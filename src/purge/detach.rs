@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 use super::people::People;
 use super::plan::AccountRule;
 use super::shape::same;
-use super::sql::{DetachSteps, Doomed};
+use super::steps::{DetachSteps, Doomed};
 use super::terms::name;
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, TenantName};

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 use super::people::People;
-use super::sql::{Mark, MarkFrom};
+use super::steps::{Mark, MarkFrom};
 use super::terms::{ADDRESSES, CHUNK, in_main, name, of};
 use super::{Engine, PurgeError};
 use crate::domain::{Email, TenantName};

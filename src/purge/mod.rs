@@ -30,6 +30,7 @@ mod sample;
 mod schema_text;
 mod shape;
 mod sql;
+mod steps;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -145,7 +146,7 @@ impl PurgeError {
 pub struct Engine {
     plan: Plan,
     digest: String,
-    steps: sql::Steps,
+    steps: steps::Steps,
     key: IdentityKey,
 }
 
@@ -155,7 +156,7 @@ impl Engine {
     /// # Errors
     /// [`PlanError::Wrong`].
     pub fn new(plan: Plan, key: IdentityKey) -> Result<Self, PlanError> {
-        let steps = sql::Steps::of(&plan)?;
+        let steps = steps::Steps::of(&plan)?;
         Ok(Self { digest: plan.digest(), steps, plan, key })
     }
 

@@ -3,6 +3,7 @@
 //! Everything that is not offered is refused with a code and a clause. A delivery is told to the pipeline as a hint and to the log;
 //! so is a cut upload. It does not know the protocol, nor what is in a file.
 
+mod changes;
 mod uploads;
 
 use std::sync::Arc;
@@ -18,21 +19,19 @@ use crate::sftp::place::{Place, README, absolute, is_folder};
 use crate::sftp::quota::{Accounts, Meter, Quota, Write};
 use crate::sftp::sessions::Session;
 use crate::sftp::shown::{
-    Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, nanoseconds, refusal, refusal_again, seconds, shown, too_large,
-    waiting_status,
+    Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, refusal, refusal_again, seconds, shown, too_large,
 };
 use crate::sftp::taken::{Key, Memory, Taken};
 use crate::sftp::wire::{Attributes, Code, Refusal};
 use crate::sftp::{Hints, Options};
 use crate::shutdown;
-use crate::spool::{self, DropFolder, ErrorKind, Folders, ReadFolder, Removed, Renamed, Replace, SpoolError};
+use crate::spool::{self, DropFolder, ErrorKind, Folders, ReadFolder};
 use crate::telemetry::chain;
 
 const NO_FOLDERS: &str = "folders cannot be made here; put the file straight into /inbox";
 const READ_ONLY: &str = "this folder can only be read";
 const ALREADY_TAKEN: &str = "already taken, send it whole";
 const STOPPING: &str = "the server is stopping; send it again later";
-const ONLY_PARTIAL_REMOVED: &str = "only an unfinished upload of this name was removed; the file that was delivered before it still waits";
 const TAKEN_TO_READ: &str = "already taken; its result is in /status and /archive";
 
 /// Refusals that one channel tells of. What comes after them is a client that does not listen.
@@ -138,12 +137,6 @@ impl TenantTree {
         result.inspect_err(|refusal| self.refused(what, path, refusal))
     }
 
-    /// Tells that a file which was delivered is one no more, because its sender wished so: nothing else would say where it went.
-    fn tell_change(&self, (drop, name): (DropFolder, &FileName), change: &str) {
-        info!(file = name.as_str(), folder = drop.as_str(), change, "delivered file changed by its sender");
-        self.sender.tell(&format!("{} /{}/{name} {change}", jiff::Timestamp::now(), drop.as_str()));
-    }
-
     fn key(&self, drop: DropFolder, name: &FileName) -> Key {
         (self.sender.tenant.clone(), drop, name.clone())
     }
@@ -167,20 +160,6 @@ impl TenantTree {
             return Ok(Some(Attributes::file(entry.size, set.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)));
         }
         Ok(memory.map(|memory| Attributes::file(memory.size, memory.mtime, UPLOAD_MODE)))
-    }
-
-    /// Whether the file lies there once more under a temporary name of its own: `june.csv.filepart` (WinSCP), `june.csv.part`,
-    /// `june.csv.1a2b3c4d.partial` (rclone). Not `june.csv.gz.part`, which is another list's, nor a checksum's.
-    fn is_sent_anew(&self, drop: DropFolder, name: &FileName) -> Result<bool, Refusal> {
-        let own = format!("{name}.");
-        let kind = |name: &str| FileName::parse(name).map_or(NameKind::Other, |name| name.kind());
-        let is_own = |other: &str| {
-            let stem = other.rsplit_once('.').map_or(other, |(stem, _)| stem);
-            other.starts_with(&own)
-                && kind(other) == NameKind::Temporary
-                && (stem == name.as_str() || matches!(kind(stem), NameKind::Other | NameKind::Temporary))
-        };
-        Ok(self.sender.folders.list(drop).map_err(refusal)?.iter().any(|entry| is_own(&entry.name)))
     }
 
     fn read_place(&self, folder: ReadFolder, path: &[Vec<u8>]) -> Result<spool::Place, Refusal> {
@@ -209,79 +188,6 @@ impl TenantTree {
             Place::Readme => Ok(OpenFile::Text(Arc::clone(&self.readme), self.readme_attributes())),
             Place::Root | Place::Drop(_) => Err(Refusal::failure("it is a folder")),
             Place::Nowhere if writes => Err(Refusal::denied("put files into /inbox or /check")),
-            Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
-        }
-    }
-
-    fn rename_place(&mut self, from: &[u8], to: &[u8], overwrite: Overwrite) -> Result<(), Refusal> {
-        let (from, to) = match (Place::of(from), Place::of(to)) {
-            (Place::Upload(from, name), Place::Upload(to, new_name)) => ((from, name), (to, new_name)),
-            (Place::Misnamed(_) | Place::Below(_) | Place::Nowhere, _) => return Err(Refusal::not_found()),
-            (_, Place::Misnamed(error)) => return Err(Refusal::denied(error.to_string())),
-            (_, Place::Below(_)) => return Err(Refusal::denied(NO_FOLDERS)),
-            _ => return Err(Refusal::denied("files can be renamed within /inbox and /check only")),
-        };
-        self.check_length(&to.1)?;
-        let size = self.sender.folders.stat(from.0, &from.1).map_err(refusal)?.map(|entry| entry.size);
-        if size.is_none() && self.memory(from.0, &from.1).is_some() {
-            return Err(Refusal::failure("already taken"));
-        }
-        let status = waiting_status(&self.sender.folders, to.0, &to.1).map_err(refusal)?;
-        let rename = |replace| self.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, status.as_deref());
-        // Even where it may replace, a file that waits to be claimed is first given the time for that.
-        let may_wait = from != to && to.1.kind() != NameKind::Temporary;
-        let renamed = match if may_wait { self.wait_while_pending(|| rename(Replace::Never)) } else { rename(Replace::Never) } {
-            Err(SpoolError::Exists) if overwrite == Overwrite::Asked => rename(Replace::OwnPending),
-            renamed => renamed,
-        };
-        let moved = renamed.map_err(refusal)?;
-        let whole = |(drop, name): &(DropFolder, FileName)| format!("/{}/{name}", drop.as_str());
-        if moved.replaced {
-            self.tell_change((to.0, &to.1), &format!("replaced before it was taken, by {}", whole(&from)));
-        }
-        if moved.waited {
-            self.tell_change((from.0, &from.1), &format!("renamed before it was taken, to {}", whole(&to)));
-        }
-        match moved.renamed {
-            Renamed::Kept => {}
-            Renamed::Delivered(delivered) => {
-                // A time that was set before the rename goes with the file.
-                let set = self.memory(from.0, &from.1).filter(|memory| Some(memory.size) == size).map(|memory| memory.mtime);
-                let mtime = set.unwrap_or_else(|| nanoseconds(delivered.mtime_ns));
-                let memory = Memory { size: size.unwrap_or(delivered.size), mtime };
-                self.delivered(delivered, memory);
-            }
-        }
-        self.failed.forget(to.0, &to.1);
-        if from != to {
-            self.failed.forget(from.0, &from.1);
-            self.receiving.taken.forget(&self.key(from.0, &from.1), Instant::now());
-        }
-        Ok(())
-    }
-
-    fn remove_place(&mut self, path: &[u8]) -> Result<(), Refusal> {
-        match Place::of(path) {
-            Place::Upload(drop, name) => {
-                match self.sender.folders.remove(drop, &name) {
-                    Ok(Removed::Pending) => self.tell_change((drop, &name), "removed before it was taken"),
-                    Ok(Removed::Partial) => {}
-                    // Who hears OK believes that the list is withdrawn.
-                    Ok(Removed::PartialOnly) => return Err(Refusal::failure(ONLY_PARTIAL_REMOVED)),
-                    // WinSCP and rclone, before they rename what was sent anew. Anybody else would believe that the list is withdrawn.
-                    Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => {
-                        if !self.is_sent_anew(drop, &name)? {
-                            return Err(Refusal::failure("already taken"));
-                        }
-                    }
-                    Err(error) => return Err(refusal(error)),
-                }
-                self.failed.forget(drop, &name);
-                self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
-                Ok(())
-            }
-            Place::Read(..) | Place::Readme => Err(Refusal::denied(READ_ONLY)),
-            Place::Root | Place::Drop(_) => Err(Refusal::denied("it is a folder")),
             Place::Misnamed(_) | Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
         }
     }

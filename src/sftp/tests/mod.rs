@@ -2,6 +2,7 @@
 
 mod clients;
 mod openssh;
+mod packets;
 mod passwords;
 mod sessions;
 mod uploads;
