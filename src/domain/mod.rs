@@ -19,5 +19,5 @@ pub use names::{
     CHECKSUM_ENDING, FILE_NAME_BYTES_MAX, FileName, FileNameError, Format, NameKind, TENANT_NAME_BYTES_MAX, TenantName, TenantNameError,
     VOUCHED_NAME_BYTES_MAX,
 };
-pub use outcome::{Outcome, Reason, RowError, Tally};
+pub use outcome::{Outcome, ROW_ERRORS_MAX, Reason, RowError, Tally};
 pub use subject::{Flags, Settings, SubjectKey, SubjectKind};

@@ -143,6 +143,9 @@ impl Reason {
     }
 }
 
+/// Most bad rows that a report lists; the rest is counted in `errors_omitted` and stands in the results.
+pub const ROW_ERRORS_MAX: usize = 1_000;
+
 /// A bad row: which column, and why. Holds nothing of the row.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RowError {

@@ -12,7 +12,7 @@ use super::import::Step;
 use super::import::{REPORT, claimed_file, place_of};
 use super::reported::report;
 use super::{Fault, Pipeline};
-use crate::domain::{ImportId, Mode, State, TenantName};
+use crate::domain::{ImportId, Mode, ROW_ERRORS_MAX, State, TenantName};
 use crate::purge::{Checked, Ended, Ending, Held, Matched};
 use crate::report::{Accounts, Report, ReportError};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, End, Folders};
@@ -177,7 +177,7 @@ pub(super) fn remark(held: &[Held]) -> Option<String> {
 pub(super) fn rejected_report(ended: &Ended, originals_days: u32, code: &str, message: &str) -> Report {
     let mut report = report(ended, originals_days);
     report.errors.insert(0, ReportError { line: None, column: None, reason: code.to_owned(), message: message.to_owned() });
-    report.errors.truncate(crate::report::ERRORS_MAX);
+    report.errors.truncate(ROW_ERRORS_MAX);
     report
 }
 

@@ -9,13 +9,13 @@ use rusqlite::{Connection, Row, Transaction, params};
 
 use super::people::People;
 use super::plan::AccountRule;
-use super::shape::same;
+use super::shape::row_key;
 use super::steps::{DetachSteps, Doomed};
 use super::terms::name;
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, TenantName};
 use crate::store::ledger::{self, ImportRow, Progress};
-use crate::store::{Doing, Key, StoreError};
+use crate::store::{Doing, Key};
 
 /// What a chunk does to such rows.
 pub(super) struct Detaching<'a> {
@@ -145,20 +145,4 @@ pub(super) fn refuse_others(connection: &Connection, people: &People<'_>, steps:
     let count = |row: &Row<'_>| row.get::<_, i64>(0);
     let found = connection.prepare_cached(&sql).and_then(|mut s| s.query_row([people.tenant.as_str()], count)).doing(DOING)?;
     if found > 0 { Err(PurgeError::AnotherTenantRefers(people.plan.subject.table.clone())) } else { Ok(()) }
-}
-
-/// What names one row of a table while its references change: its row number, or the key of a table that has none. A key of a table with
-/// row numbers can be null, and can be made of the references themselves.
-pub(super) fn row_key(connection: &Connection, table: &str) -> Result<String, StoreError> {
-    let sql = "SELECT name, pk FROM pragma_table_info(?1, 'main') ORDER BY pk";
-    let mut statement = connection.prepare_cached(sql).doing(DOING)?;
-    let columns =
-        statement.query_map([table], |row| <(String, u32)>::try_from(row)).doing(DOING)?.collect::<Result<Vec<_>, _>>().doing(DOING)?;
-    let clustered = "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE AND wr";
-    let clustered = connection.prepare_cached(clustered).doing(DOING)?.exists([table]).doing(DOING)?;
-    let free = |word: &&str| !clustered && !columns.iter().any(|(column, _)| same(column, word));
-    if let Some(number) = ["rowid", "_rowid_", "oid"].into_iter().find(free) {
-        return Ok(number.to_owned());
-    }
-    Ok(columns.iter().filter(|(_, pk)| *pk > 0).map(|(column, _)| name(column)).collect::<Vec<_>>().join(", "))
 }

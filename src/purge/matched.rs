@@ -1,7 +1,6 @@
 //! What the first pass found: one outcome a row, and the targets in order of key. At most about 56 bytes a row.
 
-use super::ERRORS_MAX;
-use crate::domain::{Identity, Outcome, RowError, Settings, Tally, TenantName};
+use crate::domain::{Identity, Outcome, ROW_ERRORS_MAX, RowError, Settings, Tally, TenantName};
 use crate::store::Key;
 use crate::store::ledger::{BadRow, Suppression, SuppressionKind, Target, TargetFlags};
 
@@ -62,7 +61,7 @@ impl Matched {
     }
 
     pub(super) fn note_error(&mut self, line: u64, error: RowError) {
-        if self.errors.len() < ERRORS_MAX {
+        if self.errors.len() < ROW_ERRORS_MAX {
             let (reason, message) = (error.reason.code().to_owned(), error.reason.message().to_owned());
             self.errors.push(BadRow { line, column: error.column, reason, message });
         } else {
@@ -133,7 +132,7 @@ impl Matched {
         self.found.len() as u64
     }
 
-    /// The first [`ERRORS_MAX`] bad rows.
+    /// The first [`ROW_ERRORS_MAX`] bad rows.
     #[must_use]
     pub fn errors(&self) -> &[BadRow] {
         &self.errors

@@ -55,9 +55,6 @@ pub use participant::Participant;
 pub use plan::{Plan, PlanError, PlanFaults};
 pub use work::{WorkEdge, WorkStep};
 
-/// Bad rows listed in the report; more are counted.
-pub const ERRORS_MAX: usize = 1_000;
-
 /// One row of input, blank rows left out.
 #[derive(Clone, Debug)]
 pub struct InputRow {

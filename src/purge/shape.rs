@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::plan::Value;
 use super::schema_text::{fires, settles_conflicts};
-use super::terms::{in_main, of};
+use super::terms::{in_main, name, of};
 use crate::store::{Doing, StoreError};
 
 /// A database's shape.
@@ -420,6 +420,22 @@ pub(super) fn scans(connection: &Connection, table: &str, columns: &[String], co
     let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {} WHERE {}", in_main(table), is.join(" AND "));
     let details = rows(connection, &sql, rusqlite::params_from_iter(columns.iter().map(|_| 1)), |row| row.get::<_, String>("detail"))?;
     Ok(details.iter().any(|step| step.starts_with("SCAN")))
+}
+
+/// What names one row of a table while its references change: its row number, or the key of a table that has none. A key of a table with
+/// row numbers can be null, and can be made of the references themselves.
+pub(super) fn row_key(connection: &Connection, table: &str) -> Result<String, StoreError> {
+    let sql = "SELECT name, pk FROM pragma_table_xinfo(?1, 'main') ORDER BY pk";
+    let mut statement = connection.prepare_cached(sql).doing(DOING)?;
+    let columns =
+        statement.query_map([table], |row| <(String, u32)>::try_from(row)).doing(DOING)?.collect::<Result<Vec<_>, _>>().doing(DOING)?;
+    let clustered = "SELECT 1 FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE AND wr";
+    let clustered = connection.prepare_cached(clustered).doing(DOING)?.exists([table]).doing(DOING)?;
+    let free = |word: &&str| !clustered && !columns.iter().any(|(column, _)| same(column, word));
+    if let Some(number) = ["rowid", "_rowid_", "oid"].into_iter().find(free) {
+        return Ok(number.to_owned());
+    }
+    Ok(columns.iter().filter(|(_, pk)| *pk > 0).map(|(column, _)| name(column)).collect::<Vec<_>>().join(", "))
 }
 
 /// How many rows a table has; no more than `most` are counted.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, Transaction, params_from_iter};
 
-use super::detach::row_key;
+use super::shape::row_key;
 use super::terms::{CHUNK, EMPTIED, in_main, of, tuple};
 use super::{Engine, PurgeError};
 use crate::domain::TenantName;

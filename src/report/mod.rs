@@ -14,7 +14,7 @@ mod summary;
 pub use results::{ResultsRow, ResultsWriter, Why};
 pub use scrubbed::{ContentEvidence, KeptValues, ScrubReceipt, StructureEvidence};
 pub use status::Status;
-pub use summary::{Accounts, ERRORS_MAX, Report, ReportError, Retained, RowCounts};
+pub use summary::{Accounts, Report, ReportError, Retained, RowCounts};
 
 /// Pretty-printed JSON and a line end.
 fn json_text<T: Serialize>(value: &T) -> String {

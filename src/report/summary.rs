@@ -3,10 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Counts, Dialect, ImportId, Mode, Rejection, RowError, State, Tally, TenantName};
-
-/// Most bad rows that a report lists; the rest is counted in `errors_omitted` and stands in the results.
-pub const ERRORS_MAX: usize = 1_000;
+use crate::domain::{Counts, Dialect, ImportId, Mode, ROW_ERRORS_MAX, Rejection, RowError, State, Tally, TenantName};
 
 /// What became of one file. Serialises in the order and with the names that DESIGN section 3 fixes.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -54,7 +51,7 @@ pub struct Report {
     pub suppressed: u64,
     /// Checks only: whether a purge of this file would be held.
     pub would_hold: Option<bool>,
-    /// The first bad rows, at most [`ERRORS_MAX`].
+    /// The first bad rows, at most [`ROW_ERRORS_MAX`].
     pub errors: Vec<ReportError>,
     /// Bad rows beyond those.
     pub errors_omitted: u64,
@@ -104,9 +101,9 @@ impl Report {
         super::json_text(self)
     }
 
-    /// Adds a bad row: listed up to [`ERRORS_MAX`], counted beyond.
+    /// Adds a bad row: listed up to [`ROW_ERRORS_MAX`], counted beyond.
     pub fn bad_row(&mut self, line: u64, error: &RowError) {
-        if self.errors.len() < ERRORS_MAX {
+        if self.errors.len() < ROW_ERRORS_MAX {
             self.errors.push(ReportError::row(line, error));
         } else {
             self.errors_omitted += 1;

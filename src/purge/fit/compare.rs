@@ -90,7 +90,7 @@ impl Look<'_> {
 
     /// Those of some values of a column that hold an address; none where a person has looked at them.
     fn holding_addresses(&self, table: &str, column: &str) -> Result<Vec<String>, StoreError> {
-        let accepted = self.plan.accepted.columns.iter().any(|known| same(known, &format!("{table}.{column}")));
+        let accepted = self.plan.accepted.has_column(table, column);
         let Some(found) = self.readable(table, column).filter(|_| !accepted) else { return Ok(Vec::new()) };
         let texts = texts(self.connection, found, &legible(&of(table, column)))?;
         Ok(texts.into_iter().filter(|text| holds_address(text)).collect())
@@ -131,7 +131,7 @@ impl Look<'_> {
 
     /// Rows of a table that goes by its keys may hold an address and no key: a guest's order, say.
     pub(super) fn unreached(&mut self, found: &AddressColumn) -> Result<(), StoreError> {
-        let Some(rule) = self.plan.rules.iter().find(|rule| same(&rule.table, &found.table)) else { return Ok(()) };
+        let Some(rule) = self.plan.rule(&found.table) else { return Ok(()) };
         let there = |edge: &&Edge| self.shape.table(&edge.parent).is_some_and(|parent| parent.strangers.is_empty());
         let edges: Vec<_> = rule.edges.iter().filter(there).collect();
         let matched = rule.matches.iter().any(|m| same(&m.column, &found.column));

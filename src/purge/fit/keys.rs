@@ -162,7 +162,7 @@ impl Look<'_> {
             let known = account.edges.iter().any(|edge| same_key(key, edge));
             return (!known).then(|| format!("{}, and the account has no edge for it", told()));
         }
-        let Some(rule) = self.plan.rules.iter().find(|rule| same(&rule.table, &table.name)) else {
+        let Some(rule) = self.plan.rule(&table.name) else {
             return Some(format!("{}, and the plan has no rule for it", told()));
         };
         let Some(edge) = rule.edges.iter().find(|edge| same_key(key, edge)) else {

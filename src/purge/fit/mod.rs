@@ -310,8 +310,7 @@ impl<'a> Look<'a> {
         self.undeclared()?;
         self.comparisons()?;
         for found in address_columns(self.connection, &self.shape)? {
-            let named = format!("{}.{}", found.table, found.column);
-            if accepted.columns.iter().any(|known| same(known, &named)) {
+            if accepted.has_column(&found.table, &found.column) {
                 continue;
             }
             if covered(self.plan, &found.table, &found.column) {
@@ -345,7 +344,7 @@ fn covered(plan: &Plan, table: &str, column: &str) -> bool {
     if same(&plan.subject.table, table) || plan.account.as_ref().is_some_and(|account| same(&account.table, table)) {
         return true;
     }
-    let Some(rule) = plan.rules.iter().find(|rule| same(&rule.table, table)) else { return false };
+    let Some(rule) = plan.rule(table) else { return false };
     match rule.action {
         Action::Delete | Action::Keep => true,
         Action::Overwrite => {

@@ -42,7 +42,7 @@ impl Look<'_> {
     /// The same where only a part of what is unique is fixed: whether rows agree in the rest, a person has to say.
     pub(super) fn may_be_the_same(&mut self, rule: &Rule) {
         let Some(table) = self.shape.table(&rule.table) else { return };
-        let accepted = |column: &&String| self.plan.accepted.columns.iter().any(|known| same(known, &format!("{}.{column}", rule.table)));
+        let accepted = |column: &&String| self.plan.accepted.has_column(&rule.table, column);
         let nulled = |column: &String| rule.sets.iter().any(|set| same(&set.column, column) && set.path.is_none() && set.to == Value::Null);
         let mut found = Vec::new();
         for unique in &table.uniques {

@@ -35,11 +35,9 @@ impl Look<'_> {
 
     /// The same of tables whose rows stay: nobody has looked whether they hold addresses.
     pub(super) fn unread(&mut self) {
-        let accepted =
-            |table: &str, column: &str| self.plan.accepted.columns.iter().any(|known| super::same(known, &format!("{table}.{column}")));
         let others = self.shape.tables.iter().filter(|table| !self.plan.deletes_from(&table.name));
         let found = others.flat_map(|table| table.strangers.iter().map(move |(column, collation)| (&table.name, column, collation)));
-        let found = found.filter(|(table, column, _)| !accepted(table, column)).map(|(table, column, collation)| Finding {
+        let found = found.filter(|(table, column, _)| !self.plan.accepted.has_column(table, column)).map(|(table, column, collation)| Finding {
             kind: FindingKind::Undecided,
             what: format!(
                 "\"{table}\".\"{column}\" is compared or indexed by \"{collation}\", which only the application has: nobody looked for addresses there"

@@ -37,16 +37,15 @@ impl Look<'_> {
     fn said(&self, found: &Undeclared) -> bool {
         let (plan, subject) = (self.plan, &self.plan.subject);
         let is = |column: &String| same(column, &found.column);
-        let named = format!("{}.{}", found.table, found.column);
         let follows = |columns: &[String]| {
             let table = self.shape.table(&found.table);
             // Made from the column, and an edge follows it in the column's place.
             let made = |column: &String| table.is_some_and(|table| table.is_generated(column));
             columns.iter().any(|column| is(column) || made(column))
         };
-        let rule = plan.rules.iter().find(|rule| same(&rule.table, &found.table));
+        let rule = plan.rule(&found.table);
         let (of_subject, of_account) = (same(&subject.table, &found.table), plan.account.iter().filter(|of| same(&of.table, &found.table)));
-        plan.accepted.columns.iter().any(|known| same(known, &named))
+        plan.accepted.has_column(&found.table, &found.column)
             || rule.is_some_and(|rule| {
                 rule.action == Action::Keep
                     || rule.edges.iter().any(|edge| follows(&edge.columns))

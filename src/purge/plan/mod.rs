@@ -51,6 +51,11 @@ pub struct Accepted {
 }
 
 impl Accepted {
+    /// Whether a person has answered for this column.
+    pub(super) fn has_column(&self, table: &str, column: &str) -> bool {
+        self.columns.iter().any(|known| known.eq_ignore_ascii_case(&format!("{table}.{column}")))
+    }
+
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }

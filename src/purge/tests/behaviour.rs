@@ -3,8 +3,8 @@
 use std::convert::Infallible;
 
 use super::world::{Came, World, at, row, rows, tenant};
-use crate::domain::{ImportId, Mode, Outcome, Settings, State};
-use crate::purge::{ERRORS_MAX, Ending, MatchError, PurgeError};
+use crate::domain::{ImportId, Mode, Outcome, ROW_ERRORS_MAX, Settings, State};
+use crate::purge::{Ending, MatchError, PurgeError};
 use crate::store::ledger::{self, Suppression, SuppressionKind};
 
 fn matched_purge(world: &World, texts: &[&str], chunk: u32) -> Came {
@@ -249,9 +249,9 @@ fn a_failed_import_keeps_its_place_and_can_go_on() {
 #[test]
 fn lists_a_thousand_bad_rows_and_counts_the_rest() {
     let world = World::new();
-    let many: Vec<_> = (2..).take(ERRORS_MAX + 7).map(|line| row(line, "!")).collect();
+    let many: Vec<_> = (2..).take(ROW_ERRORS_MAX + 7).map(|line| row(line, "!")).collect();
     let matched = world.matched(&many, Settings::default());
-    assert_eq!((matched.errors().len(), matched.errors_omitted(), matched.tally().invalid), (ERRORS_MAX, 7, 1_007));
+    assert_eq!((matched.errors().len(), matched.errors_omitted(), matched.tally().invalid), (ROW_ERRORS_MAX, 7, 1_007));
 }
 
 #[test]

@@ -121,3 +121,13 @@ fn a_row_that_spells_its_parties_otherwise_is_counted_once_whatever_the_chunks()
         }
     }
 }
+
+#[test]
+fn a_row_is_counted_once_though_a_generated_column_hides_its_number() {
+    let hidden = links("BINARY", ["k1", "k2", "k3"]).replace("n INTEGER PRIMARY KEY", "n INTEGER PRIMARY KEY, rowid AS ('the same')");
+    let by = |column: &str| format!("{{ columns = ['{column}'], parent = 'users', parent_columns = ['k'] }}");
+    let plan = format!("[[table]]\nname = 'links'\naction = 'detach'\norphans = 'keep'\nedges = [{}, {}]", by("a"), by("b"));
+    let world = world_of(&hidden, &plan);
+    let came = world.purge(&world.matched(&rows(&["1@x.example", "2@x.example"]), Settings::default()), 1);
+    assert_eq!(came.progress.detached.get("links"), 5);
+}
