@@ -45,20 +45,22 @@ impl Table {
 
     pub(super) fn named(connection: &Connection, name: &str) -> Result<Self, StoreError> {
         let doing = "read a table's shape";
-        // Virtual generated columns (hidden 2) are not stored.
-        let sql = "SELECT name, pk, (SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE)
-            FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 2 ORDER BY cid";
+        let sql = "SELECT name, pk, hidden, (SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?1 COLLATE NOCASE)
+            FROM pragma_table_xinfo(?1, 'main') ORDER BY cid";
         let mut statement = connection.prepare_cached(sql).doing(doing)?;
-        let rows = statement.query_map([name], |row| <(String, u32, Option<bool>)>::try_from(row)).doing(doing)?;
+        let rows = statement.query_map([name], |row| <(String, u32, u32, Option<bool>)>::try_from(row)).doing(doing)?;
         let mut columns = rows.collect::<Result<Vec<_>, _>>().doing(doing)?;
-        let clustered = columns.iter().any(|(.., clustered)| *clustered == Some(true));
-        let mut key: Vec<_> = columns.iter().filter(|(_, pk, _)| *pk > 0).cloned().collect();
-        key.sort_by_key(|(_, pk, _)| *pk);
-        if clustered {
-            columns.sort_by_key(|(_, pk, _)| if *pk > 0 { *pk } else { u32::MAX });
-        }
         let taken = |word: &&str| columns.iter().any(|(column, ..)| column.eq_ignore_ascii_case(word));
-        let number = ["_rowid_", "rowid", "oid"].into_iter().find(|word| !taken(word)).filter(|_| !clustered);
+        let free = ["_rowid_", "rowid", "oid"].into_iter().find(|word| !taken(word));
+        // Virtual generated columns (hidden 2) are not stored.
+        columns.retain(|(_, _, hidden, _)| *hidden != 2);
+        let clustered = columns.iter().any(|(.., clustered)| *clustered == Some(true));
+        let mut key: Vec<_> = columns.iter().filter(|(_, pk, ..)| *pk > 0).cloned().collect();
+        key.sort_by_key(|(_, pk, ..)| *pk);
+        if clustered {
+            columns.sort_by_key(|(_, pk, ..)| if *pk > 0 { *pk } else { u32::MAX });
+        }
+        let number = free.filter(|_| !clustered);
         let told_by = match number {
             Some(word) => vec![word.to_owned()],
             None => if key.is_empty() { &columns } else { &key }.iter().map(|(column, ..)| column.clone()).collect(),
@@ -221,7 +223,7 @@ mod tests {
     fn rows_belong_to_whoever_stays_by_keys_by_their_own_table_and_by_what_they_hold() {
         let store = Connection::open_in_memory().unwrap();
         let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY); CREATE TABLE notes (id INTEGER PRIMARY KEY, person, answers, mail);
-            CREATE TABLE marks (note, _rowid_); INSERT INTO people VALUES (1);
+            CREATE TABLE marks (note, _rowid_ AS (7)); INSERT INTO people VALUES (1);
             INSERT INTO notes VALUES (1, 1, NULL, ''), (2, NULL, 1, ''), (3, 9, NULL, ''), (4, NULL, 4, ''), (5, 9, NULL, 'ann'), (6, 9, NULL, NULL);
             INSERT INTO marks (note) VALUES (1), (2), (3), (8), (NULL), (5)";
         store.execute_batch(sql).unwrap();
