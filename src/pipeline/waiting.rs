@@ -38,7 +38,15 @@ impl Pipeline {
     pub(super) fn tell_withdrawn(&mut self, tenant: &TenantName, folders: &Folders, listed: &HashSet<FileName>) -> Result<(), Fault> {
         let Some(waiting) = self.waiting.get_mut(tenant) else { return Ok(()) };
         let gone: BTreeSet<FileName> = waiting.extract_if(.., |name| !listed.contains(name)).collect();
-        gone.iter().try_for_each(|name| self.tell_earlier(tenant, folders, name))
+        let mut first_fault = Ok(());
+        for name in gone {
+            if let Err(fault) = self.tell_earlier(tenant, folders, &name) {
+                // The next scan says it.
+                self.waiting.entry(tenant.clone()).or_default().insert(name);
+                first_fault = first_fault.and(Err(fault));
+            }
+        }
+        first_fault
     }
 
     fn tell_earlier(&self, tenant: &TenantName, folders: &Folders, name: &FileName) -> Result<(), Fault> {
@@ -64,4 +72,31 @@ impl Pipeline {
 
 fn status(folders: &Folders, name: &FileName) -> Result<Option<Status>, Fault> {
     Ok(folders.read_status(name)?.as_deref().and_then(Status::read))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::domain::{FileName, FileState, Mode};
+    use crate::pipeline::Pipeline;
+    use crate::pipeline::testing::World;
+    use crate::report::Status;
+
+    #[test]
+    fn a_status_that_cannot_be_told_is_told_later_and_keeps_no_other_from_it() {
+        let mut world = World::new();
+        let status = |name: &str| world.folder.path().join(format!("tenants/acme/status/{name}.json"));
+        let names = ["april.csv", "june.csv"].map(|name| FileName::parse(name).expect("valid"));
+        let paths = names.each_ref().map(|name| status(name.as_str()));
+        let waits = Status::waiting(FileState::Waiting, Mode::Purge, Pipeline::now()).to_json();
+        std::fs::create_dir(&paths[0]).expect("in the way");
+        std::fs::write(&paths[1], &waits).expect("a status");
+        world.pipeline.waiting.insert(world.tenant.clone(), names.into());
+        let told = world.pipeline.take_files(&world.tenant);
+        assert!(told.is_err(), "the first cannot be read");
+        assert!(!paths[1].exists(), "nothing of that name waits, and no import had it");
+        std::fs::remove_dir(&paths[0]).expect("ours");
+        std::fs::write(&paths[0], &waits).expect("a status");
+        assert!(world.pipeline.take_files(&world.tenant).is_ok());
+        assert!(!paths[0].exists());
+    }
 }
