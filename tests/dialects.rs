@@ -168,3 +168,13 @@ fn an_address_that_several_share_takes_them_all_and_counts_one_row() {
     assert!(results(&world, "a.csv").contains("2,deleted,,,,,3\n"));
     assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 12);
 }
+
+#[test]
+fn a_list_takes_nobody_of_a_domain_that_case_folding_would_make_its_own() {
+    let world = world();
+    let file = world
+        .write("more.csv", "accountId,id,email\nB1,V1,ann@straße.example\nB1,V2,ann@strasse.example\nB1,V3,ann@xn--strae-oqa.example\n");
+    world.run(&["load", "customers", file.to_str().expect("UTF-8"), "--tenant", "acme"]).exits(0);
+    assert_eq!(purged(&world, "a.csv", "Customer Email\nAnn@Straße.example\n"), ("email_csv".into(), 1, 0));
+    assert_eq!(world.sql_lines("SELECT id FROM customers WHERE accountId = 'B1'"), ["[Text(\"V2\")]"]);
+}
