@@ -8,6 +8,8 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::text::is_invisible;
+
 /// Longest address accepted, in bytes of its normal form (RFC 5321, 4.5.3.1: 64 + 1 + 255, which SMTP's path limit trims to 254).
 pub const EMAIL_BYTES_MAX: usize = 254;
 
@@ -85,12 +87,12 @@ fn split(text: &str) -> Result<(&str, &str), EmailError> {
 }
 
 /// White space, control characters, list separators and quotes mark a cell that is not one address; U+FFFD marks bytes that were
-/// lost in decoding, and default-ignorable characters would make two spellings look alike.
+/// lost in decoding, and invisible characters would make two spellings look alike.
 fn refused(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(c, ',' | ';' | '<' | '>' | '"' | '(' | ')' | '[' | ']' | '\\' | ':' | '\u{FFFD}')
-        || matches!(c, '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}')
+        || is_invisible(c)
 }
 
 /// A domain of letters, digits, hyphens and dots with no label that IDNA would look into or refuse.
@@ -172,6 +174,9 @@ mod tests {
             "a\0@x.example",
             "a\u{fffd}@x.example",
             "a\u{200b}@x.example",
+            "\u{2068}a@x.example\u{2069}",
+            "a\u{061c}@x.example",
+            "a\u{e0020}@x.example",
         ] {
             check(text, None);
         }

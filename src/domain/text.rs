@@ -18,6 +18,16 @@ pub(crate) fn each_spelling(value: &[u8], mut with: impl FnMut(&[u8])) {
     }
 }
 
+/// Whether a character shows nothing, so that two texts look alike of which one holds it: Unicode's Default_Ignorable_Code_Point
+/// (DerivedCoreProperties), byte order marks, joiners and marks of direction among them.
+pub(crate) const fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
+        | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+        | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFF8}' | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}'
+        | '\u{E0000}'..='\u{E0FFF}')
+}
+
 /// Shows where the texts stand in SQLite's own form of JSON, which nothing parts from what stands around them. Of what is
 /// none it seldom shows anything. SQLite's "The JSONB Format".
 #[inline]

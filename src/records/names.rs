@@ -1,10 +1,11 @@
 //! Column names: which are known, which are a near miss, and how a message may show them.
 //!
-//! The exact spelling counts. A name that differs from a known one only in case, spaces, `_`, `-` or a plural is a near miss where the
-//! known one is absent: a misspelt `doNotTrack` must not be ignored.
+//! The exact spelling counts. A name that differs from a known one only in case, spaces, `_`, `-`, a plural or what is invisible (a
+//! second byte order mark) is a near miss where the known one is absent: a misspelt `doNotTrack` must not be ignored.
 
 use std::fmt;
 
+use crate::domain::text::is_invisible;
 use crate::domain::{Rejection, may_hold_address};
 
 /// Most names that a message lists, and most characters that it shows of each.
@@ -156,15 +157,17 @@ fn quoted(name: &str) -> String {
 
 /// Letters and what joins words. A header that is data in truth could hold addresses and ids: they have `@` or digits.
 fn is_showable(name: &str) -> bool {
-    name.chars().all(|c| c.is_alphabetic() || c.is_whitespace() || matches!(c, '_' | '-' | '.' | '/' | '(' | ')' | '\'' | '"' | ':' | '#'))
+    name.chars().all(|c| {
+        c.is_alphabetic() || c.is_whitespace() || is_invisible(c) || matches!(c, '_' | '-' | '.' | '/' | '(' | ')' | '\'' | '"' | ':' | '#')
+    })
 }
 
-/// What near misses have in common: lower case, no separators, no word in the plural.
+/// What near misses have in common: lower case, nothing invisible, no separators, no word in the plural.
 fn form(name: &str) -> String {
     let mut form = String::with_capacity(name.len());
     let mut word_start = 0;
     let mut after_lower = false;
-    for c in name.chars() {
+    for c in name.chars().filter(|c| !is_invisible(*c)) {
         let separator = c.is_whitespace() || matches!(c, '_' | '-');
         if separator || (after_lower && c.is_uppercase()) {
             end_word(&mut form, &mut word_start);
@@ -210,6 +213,8 @@ mod tests {
         check("preserveEmptyAccounts", Some("preserveEmptyAccount"));
         check("Do Not Track", Some("doNotTrack"));
         check("donottrack", Some("doNotTrack"));
+        check("\u{feff}doNotTrack", Some("doNotTrack"));
+        check("doNot\u{200b}Track\u{2069}", Some("doNotTrack"));
         check("id", None);
         check("idea", None);
         check("user id", None);
@@ -222,6 +227,7 @@ mod tests {
         let check = |names: &[&str], expected: &str| assert_eq!(found(names.iter().copied()), expected);
         check(&["mail", "name"], "\"mail\", \"name\"");
         check(&[], "none");
+        check(&["\u{feff}id\u{e9}"], "\"\\u{feff}id\u{e9}\"");
         check(&["ann@x.example", "user-17"], "a name not shown, a name not shown");
         check(&[&"x".repeat(50)], &format!("\"{}…\"", "x".repeat(40)));
         check(&["a"; 10], &format!("{}, 2 more", ["\"a\""; 8].join(", ")));
