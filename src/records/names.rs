@@ -91,6 +91,21 @@ impl Names {
         self.known.iter().position(|known| known.form == form).map_or(Kind::Extra, Kind::Near)
     }
 
+    /// Refuses a map to a name that is not known: its column would be passed over.
+    pub(super) fn refuse_unknown_targets(&self) -> Result<(), Rejection> {
+        let Some((from, to)) = self.map.iter().find(|(_, to)| self.index(to).is_none()) else { return Ok(()) };
+        let known: Vec<_> = self.known.iter().map(|known| quoted(&known.name)).collect();
+        let message = format!("{} cannot be read as {}: known are {}", quoted(from), quoted(to), known.join(", "));
+        Err(Rejection::new("unknown_column", message))
+    }
+
+    /// Refuses a header without a name that is mapped: the column that was meant would be passed over.
+    pub(super) fn refuse_unmapped<'n>(&self, header: impl ExactSizeIterator<Item = &'n str> + Clone) -> Result<(), Rejection> {
+        let Some((from, to)) = self.map.iter().find(|(from, _)| !header.clone().any(|name| name == from)) else { return Ok(()) };
+        let message = format!("no column {} to read as {} (found {})", quoted(from), quoted(to), found(header));
+        Err(Rejection::new("missing_column", message))
+    }
+
     /// Whether a near miss of this known name counts: no known name of the same form is there.
     pub(super) fn near_counts(&self, index: usize, present: &Present) -> bool {
         let form = &self.known[index].form;

@@ -48,6 +48,7 @@ impl<R: Read> Rows<R> {
     pub(super) fn open(input: R, reading: &Reading) -> Result<Self, ReadError> {
         let window = Window::open(input)?;
         let columns = Columns::new(reading);
+        columns.0.refuse_unknown_targets()?;
         let (limits, cut) = (reading.limits, Cut::new(reading));
         let body = match reading.format {
             Format::Csv => Body::Csv(Csv::open(window, columns, limits, cut)?),
@@ -124,6 +125,7 @@ impl<R: Read> Iterator for Rows<R> {
 impl<R: Read> Csv<R> {
     fn open(window: Window<R>, (names, columns): (Names, Columns), limits: Limits, cut: Cut) -> Result<Self, ReadError> {
         let sheet = Sheet::open(window, &names, limits, &cut)?;
+        names.refuse_unmapped(sheet.header()).map_err(|rejection| rejection.at(sheet.header_line()))?;
         let naming = match columns.judge(sheet.present()) {
             Ok(naming) => naming,
             Err(_) if !sheet.header_is_text() => return Err(not_text("its header is not UTF-8").at(sheet.header_line()).into()),

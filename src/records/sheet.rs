@@ -114,7 +114,7 @@ impl<R: Read> Sheet<R> {
     }
 
     /// The header as it stands in the file.
-    pub(super) fn header(&self) -> impl ExactSizeIterator<Item = &str> {
+    pub(super) fn header(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         self.header.iter().map(String::as_str)
     }
 

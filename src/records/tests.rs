@@ -267,6 +267,13 @@ fn the_operators_map_renames_headers_first() {
     check_with(&map("E-mail", "Customer Email"), "Name,E-mail\nx,a@b\nx,junk\n", "2 a@b\n3 invalid email_malformed in E-mail\n");
     check_with(&map("Email", "Customer Email"), "Email,Customer Email\n", "rejected duplicate_column at 1\n");
     check_with(&map("ID", "id"), "accountId,ID\na,1\n", "2 a/1\n");
+    // A flag that was ignored cannot be mended later.
+    check_with(&map("Never again", "doNotTrack"), "email,never again\na@b,true\n", "rejected missing_column at 1\n");
+    let message = "no column \"Never again\" to read as \"doNotTrack\" (found \"email\", \"never again\")";
+    check_message(&map("Never again", "doNotTrack"), "email,never again\n", message);
+    check_with(&map("Never again", "donottrack"), "email,Never again\na@b,true\n", "rejected unknown_column\n");
+    let known = "\"accountId\", \"id\", \"preserveEmptyAccount\", \"doNotTrack\", \"Customer Email\", \"CustomerEmail\", \"email\"";
+    check_message(&map("mail", "e-mail"), "mail\na@b\n", &format!("\"mail\" cannot be read as \"e-mail\": known are {known}"));
 }
 
 #[test]
