@@ -32,6 +32,8 @@ struct Csv<R> {
     naming: Naming,
     cut: Cut,
     begun: bool,
+    /// Where a quoted cell did not end as it should.
+    malformed: Option<u64>,
 }
 
 struct Jsonl<R> {
@@ -136,7 +138,7 @@ impl<R: Read> Csv<R> {
         };
         let twice = sheet.refuse_twice(&names, |index| columns.counts(index, naming));
         twice.map_err(|rejection| rejection.at(sheet.header_line()))?;
-        Ok(Self { sheet, names, columns, naming, cut, begun: false })
+        Ok(Self { sheet, names, columns, naming, cut, begun: false, malformed: None })
     }
 
     fn next(&mut self) -> Result<Option<Row>, ReadError> {
@@ -149,6 +151,11 @@ impl<R: Read> Csv<R> {
         let resumed = self.cut.resumed_in(&row.stored);
         if resumed && row.folded || self.cut.resumed_before(row.stored.end) && (row.stray || row.fault == Some(Reason::QuoteMalformed)) {
             return Err(resumed_in_quotes(row.line).into());
+        }
+        match (self.malformed, row.fault == Some(Reason::QuoteMalformed)) {
+            (Some(before), false) if row.stray => return Err(rows_in_quotes(before, row.line).into()),
+            (None, true) => self.malformed = Some(row.line),
+            _ => {}
         }
         let whole = |reason| RowError { column: None, reason };
         let fault = if resumed {
@@ -321,6 +328,15 @@ fn email(text: &str) -> Result<Email, Reason> {
         return Err(Reason::ControlCharacter);
     }
     Email::parse(text).map_err(|_| Reason::EmailMalformed)
+}
+
+/// The refusal where rows may be lines of a quoted cell: the cell's quotes are not doubled, and one stands behind it that opens nothing.
+fn rows_in_quotes(before: u64, line: u64) -> Rejection {
+    let message = format!(
+        "text after a closing quote on line {before}, and on line {line} a quote in a cell that does not begin with one, so what stands \
+         between them may be rows or the text of one cell; double each quote inside a quoted cell"
+    );
+    Rejection::new("quote_malformed", message).at(before)
 }
 
 /// At most as much as an id may have.

@@ -284,6 +284,21 @@ fn never_guesses_which_cell_is_which() {
 }
 
 #[test]
+fn lines_of_a_cell_whose_quotes_are_not_doubled_are_no_rows() {
+    check("email,note\na@b,\"she said \"stop\"\nc@d,is her other one\"\n", "2 invalid quote_malformed\nrejected quote_malformed at 2\n");
+    check(
+        "email,note\na@b,\"she said \"stop\"\nc@d,is hers\ne@f,too\"\n",
+        "2 invalid quote_malformed\n3 c@d\nrejected quote_malformed at 2\n",
+    );
+    // Quotes that are never doubled, each cell on its line.
+    check(
+        "email,note\na@b,\"say \"hi\" to\"\nc@d,x\ne@f,\"say \"hi\"\"\n",
+        "2 invalid quote_malformed\n3 c@d\n4 invalid quote_malformed\n",
+    );
+    check("email,note\nc@d,6\" pipe\na@b,\"6\" pipe\"\n", "2 c@d\n3 invalid quote_malformed\n");
+}
+
+#[test]
 fn bytes_in_extra_columns_do_not_matter() {
     check(b"email,note\na@b,\xff\0\xfe\n\xffc@d,\nc@d\xe4,x\n", "2 a@b\n3 invalid not_text in email\n4 invalid not_text in email\n");
     check(b"email,pr\xe9nom\na@b,x\n", "2 a@b\n");
