@@ -11,7 +11,7 @@ use crate::domain::{Format, Reason, Rejection, RowError};
 use super::columns::check_id;
 use super::cut::Cut;
 use super::names::{Names, Noun, Present, found};
-use super::objects::Objects;
+use super::objects::{Objects, Value};
 use super::sheet::{Sheet, empty_list};
 use super::window::Window;
 use super::{Limits, ReadError};
@@ -43,7 +43,7 @@ pub struct TableRow {
     /// 1-based, as an editor shows it: where the row starts.
     pub line: u64,
     /// A value for each of [`TableReading::columns`], in that order; blank, null and absent are `None`. In JSON lines text stands as
-    /// it is, and every other value as its compact JSON text.
+    /// it is, and every other value as its compact JSON text; an id is text or a whole number, as in a list.
     pub values: Result<Vec<Option<String>>, RowError>,
 }
 
@@ -154,7 +154,7 @@ fn object_values<R: io::Read>(objects: &Objects<R, Box<RawValue>>, cells: &[Cell
         return Err(objects.error(index, Reason::JsonDuplicateKey));
     }
     let value = |(index, cells): (usize, &Cells)| {
-        let value = objects.object.values[index].as_deref().map_or(Ok(None), plain);
+        let value = objects.object.values[index].as_deref().map_or(Ok(None), |raw| plain(*cells, raw));
         value.and_then(|value| check(*cells, value)).map_err(|reason| objects.error(index, reason))
     };
     cells.iter().enumerate().map(value).collect()
@@ -180,8 +180,9 @@ fn check(cells: Cells, value: Option<String>) -> Result<Option<String>, Reason> 
     }
 }
 
-/// A JSON value as a cell: text as it is, null as blank, all else as its text without white space between tokens.
-fn plain(raw: &RawValue) -> Result<Option<String>, Reason> {
+/// A JSON value as a cell: text as it is, null as blank, all else as its text without white space between tokens. An id that no list
+/// could name is none.
+fn plain(cells: Cells, raw: &RawValue) -> Result<Option<String>, Reason> {
     let json = raw.get();
     if json == "null" {
         return Ok(None);
@@ -189,6 +190,9 @@ fn plain(raw: &RawValue) -> Result<Option<String>, Reason> {
     if json.starts_with('"') {
         let text: String = serde_json::from_str(json).map_err(|_| Reason::NotText)?;
         return Ok((!text.trim().is_empty()).then_some(text));
+    }
+    if matches!(cells, Cells::Key | Cells::Id) && !matches!(serde_json::from_str(json), Ok(Value::Whole(_))) {
+        return Err(Reason::JsonWrongType);
     }
     let (mut inside, mut escaped) = (false, false);
     let keep = |c: &char| {

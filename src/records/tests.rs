@@ -492,5 +492,10 @@ fn reads_tables_by_column_name() {
         "{\"id\":7,\"properties\":{ \"b\" : [1.10, \"x  \\\" y\"], \"a\":1e2},\"userId\":null}\n{\"id\":\"8\",\"properties\":true}\n{\"properties\":\"\"}\n{\"id\":\"9\",\"userid\":\"\"}\n",
         "1 7 | - | {\"b\":[1.10,\"x  \\\" y\"],\"a\":1e2}\n2 8 | - | true\n3 invalid missing in id\n4 invalid near_miss_key in userid\n",
     );
+    // What no list could name is no id.
+    for id in ["true", "[1, 2]", "{\"a\":1}", "1.0", "1e3", "-0", "18446744073709551616"] {
+        check(Format::Jsonl, &format!("{{\"id\":{id}}}\n"), "1 invalid json_wrong_type in id\n");
+    }
+    check(Format::Jsonl, "{\"id\":18446744073709551615,\"userId\":-7}\n", "1 18446744073709551615 | -7 | -\n");
     check(Format::Jsonl, "{\"userId\":1}\n", "rejected missing_column at 1\n");
 }
