@@ -21,6 +21,8 @@ fn an_exempt_person_is_reported_and_stays_until_the_exemption_is_taken_back() {
     world.run(&[&add[..], &["--account", "A0", "--id", "U1", "--why", "see ann@x.example", "--until", "2100-01-01"]].concat()).exits(2);
     world.run(&[&add[..], &["--account", "A0", "--id", "U1", "--why", "x", "--until", "2001-01-01"]].concat()).exits(2).warns("is past");
     world.run(&[&add[..], &UNTIL].concat()).exits(2);
+    world.run(&[&add[..], &["--account", "A0", "--id", "U1 "], &UNTIL].concat()).exits(2).warns("--id: white space before or after");
+    world.run(&[&add[..], &["--account", "", "--id", "U1"], &UNTIL].concat()).exits(2).warns("--account: there is no value");
 
     world.start();
     world.put("acme", "/check/dry.csv", people::participant_csv([1, 2, 3]));

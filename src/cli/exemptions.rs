@@ -10,6 +10,7 @@ use super::lists::{ask_address, asked_by};
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::config::Config;
 use crate::domain::{Email, Identity, TenantName};
+use crate::records::check_id;
 use crate::store::ledger::{self, Exemption, NewExemption, SuppressionKind};
 
 pub(super) fn run(scene: &Scene, command: &ExemptionsCommand) -> Result<Exit, Failure> {
@@ -28,6 +29,7 @@ fn add(scene: &Scene, name: &TenantName, person: &PersonArgs, why: &str, until: 
     if until < today() {
         return Err(Failure::usage(format!("--until {until} is past")));
     }
+    refuse_nobodys(&config, name, person)?;
     let (kind, identity) = identity_of(scene, &config, name, person)?;
     let new = NewExemption { tenant: name.clone(), kind, identity, why: why.to_owned(), until, by: asked_by() };
     let mut store = store::open(&config)?;
@@ -72,6 +74,19 @@ fn remove(scene: &Scene, exemption: i64) -> Result<Exit, Failure> {
     }
     scene.terminal.say(format!("exemption {exemption} taken back"))?;
     Ok(Exit::Done)
+}
+
+/// Refuses an id that no list can name and nobody has: it was mistyped, and would protect nobody.
+fn refuse_nobodys(config: &Config, name: &TenantName, person: &PersonArgs) -> Result<(), Failure> {
+    let (Some(account), Some(id)) = (&person.account, &person.id) else { return Ok(()) };
+    let fault = [("--account", account), ("--id", id)].into_iter().find_map(|(option, id)| Some((option, check_id(id).err()?)));
+    let Some((option, reason)) = fault else { return Ok(()) };
+    let (engine, store) = (store::engine(config)?, store::open_read_only(config)?);
+    let found = engine.participant(store.connection(), name, account, id).map_err(|error| store::because(&error))?;
+    match found.key {
+        Some(_) => Ok(()),
+        None => Err(Failure::usage(format!("{option}: {}", reason.message())).hint("nobody of this tenant is so named")),
+    }
 }
 
 /// The hash of whom a command is about.

@@ -130,8 +130,11 @@ pub(super) fn duplicate_column(name: &str) -> Rejection {
     Rejection::new("duplicate_column", format!("column \"{name}\" stands twice; remove one"))
 }
 
-/// What a value may be as an id: compared byte for byte, so nothing invisible at its ends or in it.
-pub(super) fn check_id(text: &str) -> Result<(), Reason> {
+/// What a value may be as an id: compared byte for byte, so no white space at its ends and no control character in it.
+///
+/// # Errors
+/// Why no list can name it.
+pub fn check_id(text: &str) -> Result<(), Reason> {
     let edge = |c: Option<char>| c.is_some_and(char::is_whitespace);
     let plain = !text.is_empty() && text.len() <= ID_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
     if plain {

@@ -24,6 +24,7 @@ mod sheet;
 pub mod table;
 mod window;
 
+pub use columns::check_id;
 pub use rows::Rows;
 
 /// What one file may cost.
