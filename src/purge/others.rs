@@ -166,7 +166,7 @@ fn each_address_of(value: ValueRef<'_>, mut with: impl FnMut(Vec<Email>)) {
 
 /// Shows each address in a text, as a search finds them there: all that it may be read as. One that is all of the value is read
 /// in no other way.
-fn each_address(value: &[u8], mut with: impl FnMut(Vec<Email>)) {
+pub(super) fn each_address(value: &[u8], mut with: impl FnMut(Vec<Email>)) {
     if memchr3(b'@', b'\\', b'%', value).is_none() {
         return;
     }

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::PurgeError;
-use super::others::holds_address;
+use super::others::{each_address, holds_address};
 use super::plan::{Compare, Plan, Tenancy};
 use super::shape::rows;
 use super::sql::by_key;
@@ -401,6 +401,13 @@ impl Person {
 
     pub(super) fn email(&self) -> Option<Email> {
         self.address.as_deref().and_then(|address| Email::parse(address).ok())
+    }
+
+    /// Every address that stands in the plan's column: the one that it is, or all that a longer text may be read as.
+    pub(super) fn emails_within(&self) -> Vec<Email> {
+        let mut within = Vec::new();
+        each_address(self.address.as_deref().unwrap_or_default().as_bytes(), |readings| within.extend(readings));
+        within
     }
 
     pub(super) fn email_identity(&self, key: &IdentityKey, tenant: &TenantName) -> Option<Identity> {

@@ -34,6 +34,18 @@ fn an_exempt_person_stays_however_a_row_names_them() {
 }
 
 #[test]
+fn an_exempt_address_protects_whoever_has_it_beside_other_text() {
+    let stored = ["\"Cy\" <CY@x.example>", "cy@x.example.", "bob@x.example; cy@x.example", "mailto:cy@x.example"];
+    for stored in stored {
+        let world = World::new();
+        world.customer("acme", "a", "cy", "cy@x.example");
+        world.sql(&format!("UPDATE customers SET emailNormalised = '{stored}'"));
+        exempt(&world, &["cy@x.example"]);
+        assert_eq!(purge(&world, &["a/cy"]).outcomes, [Outcome::Exempt], "{stored}");
+    }
+}
+
+#[test]
 fn one_exempt_customer_of_a_shared_address_keeps_all_from_going_by_it() {
     let world = shared();
     exempt(&world, &["a/ann"]);
