@@ -47,20 +47,20 @@ impl Engine {
     /// # Errors
     /// The store, or a plan that does not fit it.
     pub fn find(&self, connection: &Connection, tenant: &TenantName, text: &str, people_max: u32) -> Result<Vec<FoundPerson>, PurgeError> {
-        let doing = "look for a person";
         let people = People::of(&self.plan, tenant)?;
         let text = text.trim();
         let email = Email::parse(text).ok();
         if let Some(email) = &email
             && self.plan.subject.address.as_ref().is_some_and(|address| address.compare == Compare::Normalised)
         {
-            return find_by_scan(&people, connection, email, people_max as usize);
+            let mut found = find_by_scan(&people, connection, email, people_max as usize)?;
+            found.extend(named(&people, connection, text, None, people_max)?);
+            found.sort_by(|one, other| one.key.cmp(&other.key));
+            found.dedup_by(|later, first| later.key == first.key);
+            found.truncate(people_max as usize);
+            return Ok(found);
         }
-        let like = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
-        let mut statement = connection.prepare_cached(&people.search(email.as_ref())).doing(doing)?;
-        let address = email.as_ref().map_or("", Email::as_str);
-        let found = statement.query_map((tenant.as_str(), text, like, address, people_max), FoundPerson::read).doing(doing)?;
-        Ok(found.collect::<Result<_, _>>().doing(doing)?)
+        named(&people, connection, text, email.as_ref(), people_max)
     }
 
     /// Everything that the plan's tables hold about one person: the subject's row, the account's, then every other table in
@@ -118,6 +118,22 @@ impl FoundPerson {
         let names = (4..row.as_ref().column_count()).map(text).collect::<rusqlite::Result<_>>()?;
         Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)?, names })
     }
+}
+
+/// Whoever has this id, a name that holds the text, or the address where one is looked up as stored.
+fn named(
+    people: &People<'_>,
+    connection: &Connection,
+    text: &str,
+    email: Option<&Email>,
+    people_max: u32,
+) -> Result<Vec<FoundPerson>, PurgeError> {
+    let doing = "look for a person";
+    let like = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    let mut statement = connection.prepare_cached(&people.search(email)).doing(doing)?;
+    let address = email.map_or("", Email::as_str);
+    let found = statement.query_map((people.tenant.as_str(), text, like, address, people_max), FoundPerson::read).doing(doing)?;
+    Ok(found.collect::<Result<_, _>>().doing(doing)?)
 }
 
 /// Where addresses are stored as people wrote them, they are folded here, one after the other.

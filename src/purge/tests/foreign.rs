@@ -89,6 +89,8 @@ fn finds_a_person_whose_address_is_stored_as_they_wrote_it() {
     world.open();
     let find = |text: &str| world.engine.find(world.read().connection(), &super::world::tenant("acme"), text, 10).unwrap().len();
     assert_eq!([find("ANN@x.example"), find("eve@x.example"), find("3")], [1, 0, 1]);
+    world.sql("INSERT INTO user VALUES ('u5', 'fay@x.example', 3, 'eve@x.example'), ('u6', 'Eve@x.example', 3, 'ann@x.example')");
+    assert_eq!([find("ann@x.example"), find("eve@x.example"), find("EVE@x.example")], [2, 2, 1], "an id may look like an address");
 }
 
 #[test]
