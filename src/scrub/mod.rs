@@ -16,6 +16,7 @@ mod needles;
 mod page;
 mod page_set;
 mod pages;
+mod phrases;
 mod progress;
 mod receipts;
 mod record;

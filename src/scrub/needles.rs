@@ -1,7 +1,8 @@
 //! Whom to look for: the identifiers of purged people, as keyed hashes, and the search for them in a text.
 //!
 //! An address is found wherever it stands as an address, in any spelling that folds to it. An id of eight bytes or more is found
-//! as a whole value, or between word bounds. Escapes of JSON and of URLs are read, and the texts in a blob of JSON. No identifier is kept in the clear.
+//! as a whole value, or between word bounds: of one that is more than a word, at both of its ends. Escapes of JSON and of URLs are read, and
+//! the texts in a blob of JSON. No identifier is kept in the clear.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -10,6 +11,7 @@ use std::ops::Range;
 use memchr::{memchr_iter, memchr3};
 
 use super::hash::{ADDRESS, AsIs, ID, keyed};
+use super::phrases::{Phrases, length_bit};
 use super::sieve::{Edges, Sieve, SieveBuilder};
 use crate::domain::Email;
 use crate::domain::text::{ADDRESS_BYTES_MAX, each_jsonb_text, each_reading, each_spelling, in_part, in_word};
@@ -33,8 +35,7 @@ pub(super) struct Needles {
     addresses: bool,
     /// The lengths of ids, one bit each; the last stands for all that are longer.
     id_lengths: u64,
-    /// Some id holds what ends a word, so that it is only found as a whole value.
-    with_blanks: bool,
+    phrases: Phrases,
     sieve: Sieve,
 }
 
@@ -55,7 +56,7 @@ impl NeedlesBuilder {
             sets: Vec::new(),
             addresses: false,
             id_lengths: 0,
-            with_blanks: false,
+            phrases: Phrases::default(),
             sieve: SieveBuilder::new(key).build(),
         };
         Self { needles, set_numbers: HashMap::new(), sieve: SieveBuilder::new(key) }
@@ -81,7 +82,7 @@ impl NeedlesBuilder {
             }
             None => {
                 needles.id_lengths |= length_bit(id.len());
-                needles.with_blanks |= !id.iter().all(|byte| in_word(*byte));
+                needles.phrases.add(needles.key, id);
                 self.sieve.add_id(id);
             }
         }
@@ -156,9 +157,7 @@ impl Needles {
         if self.id_lengths == 0 || value.len() < ID_BYTES_MIN {
             return;
         }
-        if self.with_blanks {
-            self.try_id(value.trim_ascii(), hit);
-        }
+        self.phrases.each_in(self.key, value, |phrase| self.look_up(ID, phrase, hit));
         // A word of eight bytes or more covers some eighth byte.
         let mut at = ID_BYTES_MIN - 1;
         while at < value.len() {
@@ -229,10 +228,6 @@ impl Needles {
     fn hash(&self, kind: u64, bytes: &[u8]) -> u64 {
         keyed(self.key, kind, bytes)
     }
-}
-
-fn length_bit(bytes: usize) -> u64 {
-    1 << bytes.min(63)
 }
 
 /// Parts of one word that an id may begin at, counted back from where it ends.
@@ -327,11 +322,38 @@ mod tests {
             check("cust-000123", text, false);
         }
         check("two words 1", "two words 1", true);
-        check("two words 1", "say two words 1", false);
         check("1234567", "1234567", false);
         check("12345678", "acct-12345678-9", true);
         check(&"x".repeat(200), &format!("a {} b", "x".repeat(200)), true);
         check("ünïcödé-1", "(ünïcödé-1)", true);
+    }
+
+    #[test]
+    fn finds_an_id_that_is_more_than_a_word_wherever_it_stands() {
+        for id in [
+            "two words 1",
+            "O'Brien-17",
+            "{6F9619FF-8B86}",
+            "-NqL2kf9x",
+            "dXNlcjoxMjM0NQ==",
+            "Smith, Ann",
+            "a\"quote\"b",
+            "dom\\user-1",
+            &format!("long {}", "x".repeat(90)),
+            "„Zitat“",
+        ] {
+            let json = serde_json::json!({ "who": id, "all": [id] }).to_string();
+            for text in [id, &format!("for {id}."), &format!("/users/{id}?page=1"), &format!("a {id}"), &format!("({id})"), &json] {
+                check(id, text, true);
+            }
+            for text in [&format!("x1{}", &id[..id.floor_char_boundary(6)]), &id[..id.floor_char_boundary(id.len() - 1)], ""] {
+                check(id, text, false);
+            }
+        }
+        for text in ["two words 12", "btwo words 1", "two  words 1", "Two words 1"] {
+            check("two words 1", text, false);
+        }
+        check("-NqL2kf9x", "a-NqL2kf9x", false);
     }
 
     #[test]
