@@ -75,6 +75,18 @@ fn all_forms_of_purge(world: &World) {
 }
 
 #[test]
+fn a_list_by_hand_may_be_called_anything() {
+    let world = world();
+    for (n, name) in ["export", "june.dat", ".june.csv", "june.part", "june.csv.sha256"].into_iter().enumerate() {
+        let list = world.write(name, people::email_csv("acme", [n]));
+        let list = list.to_str().expect("UTF-8");
+        world.run(&["check", list, "--tenant", "acme"]).exits(0).says("1 would delete");
+        world.run(&["purge", list, "--tenant", "acme", "--yes", "1"]).exits(0).says("1 deleted");
+    }
+    assert_eq!((customers(&world), world.files("acme", "rejected").len()), (5, 0));
+}
+
+#[test]
 fn people_are_purged_by_hand_without_a_daemon() {
     let world = world();
     all_forms_of_purge(&world);

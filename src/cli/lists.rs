@@ -11,7 +11,7 @@ use super::args::{CheckArgs, PurgeArgs, ReadingArgs};
 use super::{Exit, Failure, Scene, files, serve, store, summary};
 use crate::config::{Config, Tenant};
 use crate::daemon::{self, ByHand, DataLock};
-use crate::domain::{FileName, ImportId, NameKind, Settings, State, TenantName};
+use crate::domain::{FileName, ImportId, Settings, State, TenantName};
 use crate::pipeline::{self, Fault, PurgeRequest, ReadingOf, Rehearsal, Rules, import_of};
 use crate::purge::Brake;
 use crate::report::Report;
@@ -188,11 +188,7 @@ fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs,
     let store = store::open_read_only(config)?;
     let engine = store::engine(config)?;
     engine.fits(store.connection(), config.store.unindexed_rows_max).map_err(|error| serve::failure(error.into()))?;
-    // A person who gives a file by hand means a list, whatever its name ends in.
-    let kind = match list.name.kind() {
-        kind @ NameKind::List { .. } => kind,
-        _ => NameKind::List { format: pipeline::format_of(list.name.kind()), gzip: false },
-    };
+    let kind = pipeline::kind_by_hand(list.name.kind());
     let reading = pipeline::reading_of(kind, rules, &ReadingOf { map: &args.map, ..ReadingOf::default() });
     let rehearsal = Rehearsal {
         store: &store,

@@ -12,7 +12,7 @@ use tracing::{debug, error, info, warn};
 
 use super::hold::remark;
 use super::pace::Pace;
-use super::reading::{ORPHAN, ReadingOf, reading_of};
+use super::reading::{ORPHAN, ReadingOf, kind_by_hand, reading_of};
 use super::reported::{bad_rows_message, report, warnings};
 use super::unpack::{Unpacked, distrusted, whose_fault};
 use super::vouch::OVERTAKEN;
@@ -173,11 +173,15 @@ impl Pipeline {
             }
             Some(expected) => return Err(self.mismatch(row, expected)),
         };
-        if facts.bytes == 0 && !matches!(name.kind(), NameKind::List { gzip: false, .. }) {
+        let kind = match row.origin {
+            Origin::Command => kind_by_hand(name.kind()),
+            Origin::Sftp | Origin::File => name.kind(),
+        };
+        if facts.bytes == 0 && !matches!(kind, NameKind::List { gzip: false, .. }) {
             return Err(Rejection::new("empty_file", "the file is empty; send it whole"));
         }
         let of = ReadingOf { map: &row.map, vouched, seams: &row.seams };
-        reading_of(name.kind(), &self.rules(&row.tenant), &of)
+        reading_of(kind, &self.rules(&row.tenant), &of)
     }
 
     /// A checksum that does not hold. One that came after its own file is found beside the next of the name.

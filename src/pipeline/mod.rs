@@ -45,7 +45,7 @@ use tracing::{debug, error, info, warn};
 pub use decide::{DecideRequest, Verdict, WHY_BYTES_MAX, may_be_kept};
 pub use fault::Fault;
 pub use import::{OTHERS_TURN, REPORT};
-pub use reading::{ReadingOf, Rules, format_of, reading_of};
+pub use reading::{ReadingOf, Rules, kind_by_hand, reading_of};
 pub use recover::Recovered;
 pub use rehearse::Rehearsal;
 pub use requests::{PurgeRequest, import_of, scrub_request};

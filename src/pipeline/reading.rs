@@ -76,11 +76,11 @@ pub struct ReadingOf<'a> {
     pub seams: &'a [u64],
 }
 
-/// A format for reading what a person gave by path, where the name says nothing.
+/// What the name of a list that a person gives says of it: whatever it ends in, a list is meant.
 #[must_use]
-pub fn format_of(kind: NameKind) -> Format {
+pub fn kind_by_hand(kind: NameKind) -> NameKind {
     match kind {
-        NameKind::List { format, .. } => format,
-        _ => Format::Csv,
+        NameKind::List { .. } => kind,
+        NameKind::Temporary | NameKind::Checksum | NameKind::Other => NameKind::List { format: Format::Csv, gzip: false },
     }
 }
