@@ -59,7 +59,7 @@ fn read_digits(file: &Path) -> Result<[u8; 32], SecretError> {
 pub fn read_host_key(file: &Path) -> Result<PrivateKey, SecretError> {
     let wrong = |expected| SecretError::Malformed(file.to_owned(), expected);
     let bytes = read(file)?;
-    let key = PrivateKey::from_openssh(bytes).map_err(|_| wrong("a private key in OpenSSH's format"))?;
+    let key = PrivateKey::from_openssh(bytes).map_err(|_| wrong("an ed25519 or RSA key in OpenSSH's private format"))?;
     if key.is_encrypted() {
         return Err(wrong("a key without a passphrase"));
     }
