@@ -33,6 +33,14 @@ impl Kind {
         }
     }
 
+    /// What lists call a column of such a file: passed over, customers would be loaded without what a list finds them by.
+    pub(super) fn also_called(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Customers => &[("Customer Email", "email"), ("userId", "id")],
+            Self::Referrals | Self::Rewards | Self::Events | Self::Fields => &[],
+        }
+    }
+
     /// The columns of a file, as the header spells them. Those of one customer's rows: an account, a user, and a key within the
     /// user, in some order, then what is stored as it is.
     pub(super) fn columns(self) -> &'static [(&'static str, Cells)] {

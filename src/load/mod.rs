@@ -112,7 +112,8 @@ impl Loaded {
 /// # Errors
 /// [`LoadError`]; then nothing of the file is in the store.
 pub fn load<R: io::Read>(store: &mut Store, load: &Load<'_>, input: R, mut progress: impl FnMut(Progress)) -> Result<Loaded, LoadError> {
-    let reading = TableReading { format: load.format, limits: load.limits, columns: load.kind.columns() };
+    let reading =
+        TableReading { format: load.format, limits: load.limits, columns: load.kind.columns(), also_called: load.kind.also_called() };
     // A refused header does not wait for the lock.
     let rows = table::read(input, &reading)?;
     let loaded = store.write("load the rows", |transaction| {

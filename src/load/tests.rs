@@ -247,6 +247,8 @@ fn a_faulty_header_rejects_the_file() {
     };
     check(Kind::Customers, "accountId,email\nA,a@b.example\n", "missing_column at Some(1)");
     check(Kind::Customers, "accountid,id\nA,1\n", "near_miss_column at Some(1)");
+    check(Kind::Customers, "accountId,id,Customer Email\nA,1,ann@x.example\n", "near_miss_column at Some(1)");
+    check(Kind::Customers, "accountId,id,customer_emails\nA,1,ann@x.example\n", "near_miss_column at Some(1)");
     check(Kind::Customers, "accountId,id,id\nA,1,1\n", "duplicate_column at Some(1)");
     check(Kind::Referrals, "referrerAccountId,referrerId\nA,1\n", "missing_column at Some(1)");
     check(Kind::Customers, "", "empty_file at None");

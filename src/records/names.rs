@@ -16,6 +16,8 @@ const SHOWN_CHARS_MAX: usize = 40;
 pub(super) struct Names {
     known: Vec<Known>,
     map: Vec<(String, String)>,
+    /// Forms of other names that are taken for a near miss of the known name of this index.
+    also_near: Vec<(String, usize)>,
 }
 
 struct Known {
@@ -59,13 +61,19 @@ pub(super) struct Present(Vec<bool>);
 impl Names {
     /// Known names in order of index; a name given twice keeps its first index.
     pub(super) fn new<'n>(known: impl IntoIterator<Item = &'n str>, map: Vec<(String, String)>) -> Self {
-        let mut names = Self { known: Vec::new(), map };
+        let mut names = Self { known: Vec::new(), map, also_near: Vec::new() };
         for name in known {
             if names.index(name).is_none() {
                 names.known.push(Known { name: name.to_owned(), form: form(name) });
             }
         }
         names
+    }
+
+    /// Takes other names for near misses of known ones: what another kind of file calls the same.
+    pub(super) fn with_also_near(mut self, others: &[(&str, &str)]) -> Self {
+        self.also_near = others.iter().filter_map(|(other, known)| Some((form(other), self.index(known)?))).collect();
+        self
     }
 
     pub(super) fn index(&self, name: &str) -> Option<usize> {
@@ -88,7 +96,8 @@ impl Names {
             return Kind::Known(index);
         }
         let form = form(name);
-        self.known.iter().position(|known| known.form == form).map_or(Kind::Extra, Kind::Near)
+        let also_near = || self.also_near.iter().find(|(other, _)| *other == form).map(|(_, index)| *index);
+        self.known.iter().position(|known| known.form == form).or_else(also_near).map_or(Kind::Extra, Kind::Near)
     }
 
     /// Refuses a map to a name that is not known: its column would be passed over.

@@ -36,6 +36,8 @@ pub struct TableReading<'a> {
     pub limits: Limits,
     /// The columns, exactly spelt; the header must have each [`Cells::Key`].
     pub columns: &'a [(&'a str, Cells)],
+    /// What other files call some of them: such a name is refused with the right spelling where the column is absent.
+    pub also_called: &'a [(&'a str, &'a str)],
 }
 
 /// One row that is not blank.
@@ -67,7 +69,7 @@ enum Body<R> {
 /// [`ReadError::Rejected`] when the header lacks a key or is not in order; [`ReadError::Medium`] from the input.
 pub fn read<R: io::Read>(input: R, reading: &TableReading<'_>) -> Result<Table<R>, ReadError> {
     let window = Window::open(input)?;
-    let names = Names::new(reading.columns.iter().map(|(name, _)| *name), Vec::new());
+    let names = Names::new(reading.columns.iter().map(|(name, _)| *name), Vec::new()).with_also_near(reading.also_called);
     let cells: Vec<Cells> = reading.columns.iter().map(|(_, cells)| *cells).collect();
     let body = match reading.format {
         Format::Csv => {

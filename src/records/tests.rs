@@ -476,8 +476,12 @@ fn tell_table(reading: &table::TableReading<'_>, input: &[u8]) -> String {
 #[test]
 fn reads_tables_by_column_name() {
     use table::Cells::{Id, Key, Text};
-    let reading =
-        |format| table::TableReading { format, limits: Limits::default(), columns: &[("id", Key), ("userId", Id), ("properties", Text)] };
+    let reading = |format| table::TableReading {
+        format,
+        limits: Limits::default(),
+        columns: &[("id", Key), ("userId", Id), ("properties", Text)],
+        also_called: &[],
+    };
     let check = |format, input: &str, expected: &str| assert_eq!(tell_table(&reading(format), input.as_bytes()), expected, "{input:?}");
     check(
         Format::Csv,
