@@ -129,15 +129,16 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Rows of a table that goes by its keys may hold an address and no key: a guest's order, say.
+    /// Rows of a table that goes or is written over by its keys may hold an address and no such key: a guest's order, say.
     pub(super) fn unreached(&mut self, found: &AddressColumn) -> Result<(), StoreError> {
         let Some(rule) = self.plan.rule(&found.table) else { return Ok(()) };
-        let there = |edge: &&Edge| self.shape.table(&edge.parent).is_some_and(|parent| parent.strangers.is_empty());
-        let edges: Vec<_> = rule.edges.iter().filter(there).collect();
+        let there = |edge: &Edge| self.shape.table(&edge.parent).is_some_and(|parent| parent.strangers.is_empty());
+        // A row that only loses a reference keeps its addresses.
+        let (detached, edges): (Vec<_>, Vec<_>) = rule.edges.iter().partition(|edge| rule.action_of(edge) == Action::Detach);
         let matched = rule.matches.iter().any(|m| same(&m.column, &found.column));
-        if rule.action != Action::Delete
+        if !matches!(rule.action, Action::Delete | Action::Overwrite)
             || matched
-            || edges.len() < rule.edges.len()
+            || !edges.iter().all(|edge| there(edge))
             || self.found.iter().any(|one| one.kind == FindingKind::Misfit)
         {
             return Ok(());
@@ -157,8 +158,10 @@ impl Look<'_> {
             self.found.push(Finding {
                 kind: FindingKind::Undecided,
                 what: format!(
-                    "\"{}\".\"{}\" looks like addresses, also in rows that no key of the plan leads to",
-                    found.table, found.column
+                    "\"{}\".\"{}\" looks like addresses, also in rows that no key of the plan leads to{}",
+                    found.table,
+                    found.column,
+                    if detached.is_empty() { "" } else { ", or only one that is detached" }
                 ),
                 mend: Some(format!(
                     "add match = [{{ column = \"{}\" }}] to its table's rule, or name it in accepted.columns",

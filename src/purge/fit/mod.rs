@@ -327,10 +327,11 @@ impl<'a> Look<'a> {
                 mend: Some(match self.plan.rule(&found.table) {
                     None => "give its table a rule with a match, or name it in accepted.columns".to_owned(),
                     // Its rows stay, and what stays can be written over.
-                    Some(_) => {
-                        "its table has a rule by which rows stay: write the column over, with action = \"overwrite\", a set for it and \
-                        action = \"detach\" on the edges that were detached; or name it in accepted.columns"
-                            .to_owned()
+                    Some(rule) => {
+                        let how = self.how_to_write_over(rule);
+                        format!(
+                            "its table has a rule by which rows stay: write the column over, with {how}; or name it in accepted.columns"
+                        )
                     }
                 }),
             });

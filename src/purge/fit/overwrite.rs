@@ -1,6 +1,6 @@
 //! Whether what a plan writes over can stand where it writes it.
 
-use super::super::plan::{Rule, Set, Value};
+use super::super::plan::{Action, Rule, Set, Value};
 use super::super::shape::same;
 use super::{Finding, FindingKind, Look};
 
@@ -15,6 +15,24 @@ impl Look<'_> {
             self.can_hold(rule, set);
         }
         self.can_be_the_same(rule);
+    }
+
+    /// What makes a rule by which rows stay write a column of them over.
+    pub(super) fn how_to_write_over(&self, rule: &Rule) -> String {
+        let detached: Vec<_> = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach).collect();
+        match detached.as_slice() {
+            [] => "a set for it".to_owned(),
+            // All of a person's rows are written over, by whatever address.
+            [edge] => {
+                let own: Vec<_> = self.plan.own_columns(&rule.table, edge).into_iter().map(String::as_str).collect();
+                format!(
+                    "action = \"overwrite\", a set for it, and \"null\" set to \"{}\" in place of the detached reference",
+                    own.join("\", \"")
+                )
+            }
+            // Another person's reference in the same row would be set to null as well.
+            _ => "action = \"overwrite\", a set and a match for it, and action = \"detach\" on the edges that were detached".to_owned(),
+        }
     }
 
     fn can_hold(&mut self, rule: &Rule, set: &Set) {

@@ -68,7 +68,17 @@ impl Plan {
         let mut detached = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach);
         detached.try_for_each(|edge| self.check_detached(place, table, edge))?;
         self.check_matches(place, rule)?;
-        self.check_sets(place, rule)
+        self.check_sets(place, rule)?;
+        if rule.action == Action::Overwrite
+            && rule.matches.is_empty()
+            && rule.edges.iter().all(|edge| rule.action_of(edge) == Action::Detach)
+        {
+            return Err(place.wrong(format!(
+                "no row of \"{table}\" would be overwritten, since each of its references is detached: take out that action and set its \
+                 columns to \"null\", or add a match"
+            )));
+        }
+        Ok(())
     }
 
     fn check_edges(&self, place: Place, rule: &Rule) -> Result<(), PlanError> {

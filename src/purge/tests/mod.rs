@@ -15,5 +15,6 @@ mod overwrites;
 mod schemas;
 mod shared;
 mod spelling;
+mod staying;
 mod words;
 mod world;

@@ -269,6 +269,11 @@ impl SceneDraw {
             rule.matches = found.collect();
             rule.tenant = (self.tenants && !rule.matches.is_empty()).then(|| "tenant".into());
         }
+        // A rule that could write over no row is refused.
+        if action == Action::Overwrite && rule.matches.is_empty() && rule.edges.iter().all(|edge| edge.action.is_some()) {
+            action = Action::Detach;
+            (rule.action, rule.orphans) = (action, Some(Orphans::Keep));
+        }
         if action == Action::Keep {
             rule.reason = Some("the tax office".into());
         }

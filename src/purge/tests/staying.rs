@@ -1,0 +1,49 @@
+//! What `plan check` says of rows that stay: whether the addresses in them are written over, and what goes with them all the same.
+
+use super::misfits::found;
+use crate::purge::Plan;
+
+const NOTES: &str = "CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER, writer INTEGER, mail TEXT);
+    INSERT INTO notes VALUES (1, 1, 1, 'one@x.example');";
+
+/// A rule for the notes with an edge for each of these columns.
+fn notes(action: &str, columns: &[&str]) -> String {
+    let edge = |column: &&str| {
+        let (column, own) = column.split_once(' ').unwrap_or((column, ""));
+        format!("{{ columns = ['{column}'], parent = 'people', parent_columns = ['id']{own} }}")
+    };
+    let edges = columns.iter().map(edge).collect::<Vec<_>>().join(", ");
+    format!("[[table]]\nname = 'notes'\n{action}\nedges = [{edges}]\n")
+}
+
+#[test]
+fn the_mend_for_addresses_in_rows_that_stay_writes_them_over_by_every_key_that_leads_there() {
+    let how = |plan: &str| found(NOTES, plan).pop().map(|found| found.2).unwrap_or_default();
+    let one = how(&notes("action = 'detach'\norphans = 'keep'", &["person"]));
+    assert!(one.contains("a set for it, and \"null\" set to \"person\" in place of the detached reference"), "{one}");
+    let both = "set = [{ column = 'mail', to = 'null' }, { column = 'person', to = 'null' }]";
+    assert_eq!(how(&notes(&format!("action = 'overwrite'\n{both}"), &["person"])), "");
+    // Another's reference is not set to null with the first: there it takes the address.
+    let two = how(&notes("action = 'detach'\norphans = 'keep'", &["person", "writer"]));
+    assert!(two.contains("a set and a match for it, and action = \"detach\" on the edges"), "{two}");
+    let matched = "action = 'overwrite'\nset = [{ column = 'mail', to = 'null' }]\nmatch = [{ column = 'mail' }]";
+    assert_eq!(how(&notes(matched, &["person , action = 'detach'", "writer , action = 'detach'"])), "");
+    assert!(
+        how(&notes("action = 'overwrite'\nset = [{ column = 'person', to = 'null' }]", &["person"])).contains("over, with a set for it;")
+    );
+}
+
+#[test]
+fn what_is_written_over_in_no_row_is_refused_and_in_rows_that_are_only_detached_it_is_told() {
+    let set = "action = 'overwrite'\nset = [{ column = 'mail', to = 'null' }]";
+    let subject = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n";
+    let refused = Plan::parse(&format!("{subject}{}", notes(set, &["person , action = 'detach'"]))).unwrap_err().to_string();
+    assert!(refused.starts_with("line 7: no row of \"notes\" would be overwritten, since each of its references is detached"), "{refused}");
+    let half = ["person", "writer , action = 'detach'"];
+    assert_eq!(found(NOTES, &notes(set, &half)), []);
+    let told = found(&format!("{NOTES} INSERT INTO notes VALUES (2, 9, 1, 'two@x.example')"), &notes(set, &half));
+    let only = "\"notes\".\"mail\" looks like addresses, also in rows that no key of the plan leads to, or only one that is detached";
+    assert!(told.len() == 1 && told[0].1 == only, "{told:?}");
+    let gone = found(&format!("{NOTES} INSERT INTO notes VALUES (2, 9, 1, 'two@x.example')"), &notes("action = 'delete'", &half));
+    assert!(gone.len() == 1 && gone[0].1 == only, "{gone:?}");
+}
