@@ -72,7 +72,8 @@ impl Child<'_> {
         lines.push(
             "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
         );
-        lines.push("the key to a stand-in's among them, and take out the rules of tables that only hang on this one.".to_owned());
+        lines.push("the key to a stand-in's among them, and take out the edges of other tables to this one (and rules without another), or".to_owned());
+        lines.push("their rows go all the same.".to_owned());
         for key in self.beside().filter(|_| self.joins()) {
             let columns = key.columns.join(", ");
             lines.push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));

@@ -5,7 +5,7 @@
 use super::super::plan::{AccountRule, Action, Edge, Rule, Set, Value};
 use super::super::shape::{Column, ForeignKey, Kind, Table, same, same_key};
 use super::super::terms::{in_main, of};
-use super::Look;
+use super::{Finding, FindingKind, Look};
 use crate::store::StoreError;
 
 impl Look<'_> {
@@ -100,6 +100,39 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Rows that refer to those that are written over or kept go with them all the same, unless their edge is taken out: whether they are
+    /// meant to, a person has to say.
+    pub(super) fn goes_with_what_stays(&mut self) {
+        let plan = self.plan;
+        for (rule, edge) in plan.rules.iter().flat_map(|rule| rule.edges.iter().map(move |edge| (rule, edge))) {
+            let deed = match rule.action_of(edge) {
+                Action::Delete => "deleted",
+                Action::Overwrite => "written over",
+                Action::Detach | Action::Keep => continue,
+            };
+            let stays = plan.rule(&edge.parent).is_some_and(|parent| matches!(parent.action, Action::Overwrite | Action::Keep));
+            let accepted = edge.columns.iter().any(|column| plan.accepted.has_column(&rule.table, column));
+            let Some(column) = plan.own_columns(&rule.table, edge).first().copied().or(edge.columns.last()) else { continue };
+            if !stays || accepted {
+                continue;
+            }
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "rows of \"{}\" ({}) are {deed} with those of \"{}\" that they refer to, which stay, whoever's they are",
+                    rule.table,
+                    edge.columns.join(", "),
+                    edge.parent
+                ),
+                mend: Some(format!(
+                    "if they are to stay too, take out that edge, and the rule if it has no other; if not, name \"{}.{column}\" in \
+                     accepted.columns",
+                    rule.table
+                )),
+            });
+        }
     }
 
     /// Every declared key to rows that go, or to columns that are changed, must have been thought of.

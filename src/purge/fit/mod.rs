@@ -306,6 +306,7 @@ impl<'a> Look<'a> {
         for rule in &self.plan.rules {
             self.may_be_the_same(rule);
         }
+        self.goes_with_what_stays();
         self.unread();
         self.undeclared()?;
         self.comparisons()?;

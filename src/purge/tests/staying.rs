@@ -47,3 +47,26 @@ fn what_is_written_over_in_no_row_is_refused_and_in_rows_that_are_only_detached_
     let gone = found(&format!("{NOTES} INSERT INTO notes VALUES (2, 9, 1, 'two@x.example')"), &notes("action = 'delete'", &half));
     assert!(gone.len() == 1 && gone[0].1 == only, "{gone:?}");
 }
+
+#[test]
+fn rows_that_go_with_a_row_that_stays_are_told_until_a_person_has_said_so() {
+    let sql = format!("{NOTES} CREATE TABLE lines (id INTEGER PRIMARY KEY, note INTEGER)");
+    let lines = |own: &str| {
+        format!(
+            "[[table]]\nname = 'lines'\naction = 'delete'\nedges = [{{ columns = ['note'], parent = 'notes', parent_columns = ['id']{own} }}]\n"
+        )
+    };
+    let told = |stays: &str, more: &str| {
+        let plan = format!("{}{more}", notes(stays, &["person"]));
+        found(&sql, &plan).into_iter().map(|found| format!("{}; {}", found.1, found.2)).collect::<Vec<_>>()
+    };
+    let over = "action = 'overwrite'\nset = [{ column = 'mail', to = 'null' }, { column = 'person', to = { number = 0 } }]";
+    let with = "rows of \"lines\" (note) are deleted with those of \"notes\" that they refer to, which stay, whoever's they are; if they are to \
+                stay too, take out that edge, and the rule if it has no other; if not, name \"lines.note\" in accepted.columns";
+    for stays in [over, "action = 'keep'\nreason = 'a court'"] {
+        assert_eq!(told(stays, &lines("")), [with], "{stays}");
+        assert_eq!(told(stays, &format!("{}[accepted]\ncolumns = ['Lines.Note']", lines(""))), Vec::<String>::new());
+        assert_eq!(told(stays, &format!("{}orphans = 'keep'", lines("").replace("'delete'", "'detach'"))), Vec::<String>::new());
+    }
+    assert_eq!(told("action = 'delete'", &lines("")), Vec::<String>::new());
+}
