@@ -34,7 +34,7 @@ pub(super) fn say(shape: &Shape, plan: &mut Plan, comments: &mut [Comment]) {
         }
         lines.push("Where a table of the circle is overwritten, take out the edges that lead to it, and that choice with them.".to_owned());
         comments[at].lines.extend(lines);
-        comments[at].choose_edges.push((edge, words));
+        comments[at].choose_edges.insert(edge, words);
         plan.rules[at].edges[edge].action = Some(Action::Delete);
     }
     while let Some(circle) = plan.unsaid_circle() {
@@ -47,7 +47,7 @@ pub(super) fn say(shape: &Shape, plan: &mut Plan, comments: &mut [Comment]) {
             .push(format!("A circle: {tables}. The schema lets rows go round it, whoever's they are: those of others with the person's."));
         if open.is_some() {
             comments[at].lines.push("With \"detach\" they stay.".to_owned());
-            comments[at].choose_edges.push((edge, vec!["detach", "delete"]));
+            comments[at].choose_edges.insert(edge, vec!["detach", "delete"]);
         }
         plan.rules[at].edges[edge].action = Some(Action::Delete);
     }

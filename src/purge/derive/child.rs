@@ -72,21 +72,29 @@ impl Child<'_> {
         lines.push(
             "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
         );
-        lines.push("the key to a stand-in's among them, and take out the edges of other tables to this one (and rules without another), or".to_owned());
+        lines.push(
+            "the key to a stand-in's among them, and take out the edges of other tables to this one (and rules without another), or"
+                .to_owned(),
+        );
         lines.push("their rows go all the same.".to_owned());
-        for key in self.beside().filter(|_| self.joins()) {
-            let columns = key.columns.join(", ");
-            lines.push(format!("A join table, but \"{columns}\" joins nothing: with action = \"detach\" on its edge the row outlives it."));
-        }
         // Whoever answered someone who goes stays, as long as the schema lets their row stand by itself.
         let to_itself = |key: &ForeignKey| self.table.name == key.parent && self.can_be_null(key);
-        let only_some = |key: &&&ForeignKey| self.can_be_null(key) && !to_itself(key) && !self.nulls(key);
-        for key in self.keys.iter().filter(|_| !detachable && !self.joins()).filter(only_some) {
+        let mut comment = Comment { choose: Some(words), ..Comment::default() };
+        for (at, key) in self.keys.iter().enumerate().filter(|(_, key)| !to_itself(key) && self.is_beside(key, detachable)) {
             let columns = key.columns.join(", ");
-            lines.push(format!("\"{columns}\" may be null: with action = \"detach\" on its edge the row outlives whom it names there."));
+            lines.push(format!(
+                "With \"delete\" for \"{columns}\" a row goes with whom it names there, too; with \"detach\" it outlives them. \
+                 Where the table is overwritten or kept, take that action out."
+            ));
+            comment.choose_edges.insert(at, vec!["delete", "detach"]);
+        }
+        if detachable && self.keys.len() > 1 {
+            lines.push(
+                "With \"delete\", a row goes with any of those that it refers to; an edge with action = \"detach\" is left out.".to_owned(),
+            );
         }
         let edges = self.edges(|key| to_itself(key).then_some(Action::Detach));
-        (Rule::new(&self.table.name, Action::Delete, edges), Comment { lines, choose: Some(words), ..Comment::default() })
+        (Rule::new(&self.table.name, Action::Delete, edges), Comment { lines, ..comment })
     }
 
     /// An edge for each key: detached where the schema sets it to null, else with this action.
@@ -111,6 +119,12 @@ impl Child<'_> {
         let primary = self.table.primary_key();
         let in_primary = move |key: &ForeignKey| key.columns.iter().all(|column| primary.iter().any(|one| same(one, column)));
         self.keys.iter().filter(move |key| !in_primary(key) && !cascades(key) && !self.nulls(key))
+    }
+
+    /// Whether a key may say something else of a row than whose it is: it can be null, and another of the table cannot, or is what it joins.
+    fn is_beside(&self, key: &&ForeignKey, detachable: bool) -> bool {
+        let another = if self.joins() { self.beside().any(|other| edge(other, None) == edge(key, None)) } else { !detachable };
+        another && self.can_be_null(key) && !self.nulls(key)
     }
 
     /// The columns that cannot be null, of those that a detachment would set to null. One that cannot may be the tenant's, and then it stays.

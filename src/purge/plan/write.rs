@@ -1,5 +1,6 @@
 //! A plan as text, the way a person would write it.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{Action, Compare, Edge, Orphans, Plan, Rule, Subject, Tenancy, Value};
@@ -16,7 +17,7 @@ pub(crate) struct Comment {
     /// Words that may stand for the action, where a person has to choose.
     pub(crate) choose: Option<Vec<&'static str>>,
     /// The same for edges of the rule, by their numbers.
-    pub(crate) choose_edges: Vec<(usize, Vec<&'static str>)>,
+    pub(crate) choose_edges: BTreeMap<usize, Vec<&'static str>>,
 }
 
 impl Plan {
@@ -40,7 +41,7 @@ pub(crate) fn write_plan(plan: &Plan, head: &[String], comments: &[Comment]) -> 
             list(&account.columns),
             list(&account.subject_columns)
         );
-        edges(&mut text, &account.edges, &[]);
+        edges(&mut text, &account.edges, &BTreeMap::new());
     }
     for (at, rule) in plan.rules.iter().enumerate() {
         self::rule(&mut text, rule, comments.get(at).unwrap_or(&Comment::default()));
@@ -75,7 +76,7 @@ fn subject(text: &mut String, subject: &Subject) {
     if !subject.names.is_empty() {
         let _ = writeln!(text, "names = {}", list(&subject.names));
     }
-    edges(text, &subject.edges, &[]);
+    edges(text, &subject.edges, &BTreeMap::new());
 }
 
 fn rule(text: &mut String, rule: &Rule, comment: &Comment) {
@@ -119,13 +120,13 @@ fn rule(text: &mut String, rule: &Rule, comment: &Comment) {
     }
 }
 
-fn edges(text: &mut String, edges: &[Edge], open: &[(usize, Vec<&str>)]) {
+fn edges(text: &mut String, edges: &[Edge], open: &BTreeMap<usize, Vec<&str>>) {
     if edges.is_empty() {
         return;
     }
     text.push_str("edges = [\n");
     for (at, edge) in edges.iter().enumerate() {
-        let open = open.iter().find(|(open, _)| *open == at).map(|(_, words)| choose(words));
+        let open = open.get(&at).map(|words| choose(words));
         let own = open.or_else(|| edge.action.map(|own| action(own).to_owned()));
         let own = own.map_or_else(String::new, |own| format!(", action = {}", quote(&own)));
         let _ = writeln!(

@@ -229,12 +229,27 @@ fn whoever_answered_someone_who_goes_keeps_their_row_though_its_other_references
     );
     let answers = "{ columns = [\"answers\"], parent = \"posts\", parent_columns = [\"id\"], action = \"detach\" }";
     assert!(text.contains("CHOOSE: delete | overwrite") && text.contains(answers), "{text}");
-    let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY); CREATE TABLE posts (id INTEGER PRIMARY KEY, person INTEGER NOT NULL REFERENCES people, checked INTEGER REFERENCES people)";
-    let told = told(sql, "people");
-    assert!(
-        told.contains("# \"checked\" may be null: with action = \"detach\" on its edge the row outlives whom it names there.\n"),
-        "{told}"
-    );
+}
+
+#[test]
+fn whether_a_row_goes_with_somebody_whom_it_need_not_name_is_a_choice_of_its_own() {
+    let profiles = |person: &str, brought_by: &str| {
+        derived(&format!(
+            "CREATE TABLE profiles (id INTEGER PRIMARY KEY, person INTEGER {person} REFERENCES people, brought_by INTEGER REFERENCES people {brought_by})"
+        ))
+    };
+    let open = "columns = [\"brought_by\"], parent = \"people\", parent_columns = [\"id\"], action = \"CHOOSE: delete | detach\" }";
+    let asked = profiles("NOT NULL", "");
+    assert!(asked.contains("action = \"CHOOSE: delete | overwrite\"") && asked.contains(open), "{asked}");
+    assert_eq!(asked.matches("CHOOSE").count(), 2, "{asked}");
+    assert!(Plan::parse(&asked.replace("CHOOSE: delete | overwrite", "delete")).is_err());
+    // What the schema says is no choice, and one answer is enough where all may be null.
+    assert!(!profiles("NOT NULL", "ON DELETE SET NULL").contains(open));
+    assert!(!profiles("", "").contains(open));
+    let joined =
+        "CREATE TABLE members (person INTEGER NOT NULL REFERENCES people, club INTEGER NOT NULL REFERENCES clubs, brought_by INTEGER";
+    let members = |null: &str| derived(&format!("{joined} {null} REFERENCES people, PRIMARY KEY (person, club))"));
+    assert!(members("").contains(open) && !members("NOT NULL").contains(open), "{}", members("NOT NULL"));
 }
 
 #[test]
