@@ -52,16 +52,22 @@ pub(super) fn undeclared(connection: &Connection, shape: &Shape, parents: &[(Str
                 }
                 continue;
             }
-            let named = named(&nouns, column).map(|(parent, sure)| (parent.name.as_str(), sure));
-            let somebody = || parents.first().filter(|_| names_somebody(column)).map(|(people, _)| (people.as_str(), Evidence::ManyValues));
-            if let Some((parent, sure)) = named.or_else(somebody)
-                && let Some((parent, key)) = parents.iter().find(|(known, _)| same(known, parent))
-                && !(same(&table.name, parent) && same(column, key))
-                // A table's own key is another's only where it says so: `meta_id` can be that of several.
-                && (sure == Evidence::Name || key_of(table) != Some(column))
-            {
-                found.extend(look(connection, shape, (table, column), (parent, key), sure)?);
+            let mut named = named(&nouns, column);
+            if named.is_empty() && names_somebody(column) {
+                named.extend(parents.first().and_then(|(people, _)| Some((shape.table(people)?, Evidence::ManyValues))));
             }
+            let mut best: Option<Undeclared> = None;
+            for (parent, key) in parents {
+                let Some((parent, sure)) = named.iter().find(|(named, _)| same(&named.name, parent)) else { continue };
+                // A table's own key is another's only where it says so: `meta_id` can be that of several.
+                if (same(&table.name, &parent.name) && same(column, key)) || (*sure != Evidence::Name && key_of(table) == Some(column)) {
+                    continue;
+                }
+                let one = look(connection, shape, (table, column), (&parent.name, key), *sure)?;
+                // Of two tables that it may be named after, the one that more of its values are in; the people before others.
+                best = if one.as_ref().is_some_and(|one| best.as_ref().is_none_or(|best| best.there < one.there)) { one } else { best };
+            }
+            found.extend(best);
         }
     }
     Ok(found)
@@ -236,21 +242,24 @@ fn nouns(table: &str) -> Vec<Noun> {
     (0..words.len()).map(|at| Noun { text: words[at..].concat(), whole: at == 0 }).collect()
 }
 
-/// The table that a column is named after: by the longest name, and rather by all of one than by a part.
-fn named<'t>(tables: &[(&'t Table, Vec<Noun>)], column: &str) -> Option<(&'t Table, Evidence)> {
+/// The tables that a column is named after: by the longest name, and rather by all of one than by a part. Several may be called alike:
+/// `auth_user` and `partner_users`.
+fn named<'t>(tables: &[(&'t Table, Vec<Noun>)], column: &str) -> Vec<(&'t Table, Evidence)> {
     let words = words(column);
     let endings: Vec<String> = (0..words.len()).map(|at| words[at..].concat()).collect();
     let all = tables.iter().flat_map(|(table, nouns)| nouns.iter().map(move |noun| (*table, noun)));
-    let fits = all.filter_map(|(table, noun)| {
-        let key = key_of(table).map(|key| self::words(key).concat()).unwrap_or_default();
-        let by_name = ["id", "key", "uuid", "guid"].into_iter().chain([key.as_str()]).any(|key| is(&endings, &noun.text, key));
-        // `emp_no` of `employees`: the key's own name, where it says more than that it is one.
-        let by_values = is(&endings, &noun.text, "") || (key.len() > 2 && key != "uuid" && key != "guid" && endings.contains(&key));
-        let sure = if by_name { Evidence::Name } else { Evidence::Values };
-        (by_name || by_values).then_some((table, noun, sure))
-    });
-    let best = fits.max_by_key(|(_, noun, sure)| (*sure == Evidence::Name, noun.text.len(), noun.whole));
-    best.map(|(table, _, sure)| (table, sure))
+    let fits: Vec<_> = all
+        .filter_map(|(table, noun)| {
+            let key = key_of(table).map(|key| self::words(key).concat()).unwrap_or_default();
+            let by_name = ["id", "key", "uuid", "guid"].into_iter().chain([key.as_str()]).any(|key| is(&endings, &noun.text, key));
+            // `emp_no` of `employees`: the key's own name, where it says more than that it is one.
+            let by_values = is(&endings, &noun.text, "") || (key.len() > 2 && key != "uuid" && key != "guid" && endings.contains(&key));
+            let sure = if by_name { Evidence::Name } else { Evidence::Values };
+            (by_name || by_values).then_some((table, (sure == Evidence::Name, noun.text.len(), noun.whole), sure))
+        })
+        .collect();
+    let best = fits.iter().map(|(_, rank, _)| *rank).max();
+    fits.into_iter().filter(|(_, rank, _)| Some(*rank) == best).map(|(table, _, sure)| (table, sure)).collect()
 }
 
 fn is(endings: &[String], noun: &str, key: &str) -> bool {

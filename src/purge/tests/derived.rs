@@ -264,3 +264,26 @@ fn what_is_told_is_about_planned_tables_and_an_address_with_spaces_around_it_is_
     assert!(told.contains("No key leads here, but \"mail\"") && !told.contains("It holds more than an address"), "{told}");
     assert!(told.contains("INSERT INTO \"search\"(\"search\", rank) VALUES ('secure-delete', 1);"), "{told}");
 }
+
+#[test]
+fn a_column_that_is_named_after_several_tables_is_taken_for_a_key_to_the_one_that_has_its_values() {
+    // As Django names them: a table of people, and one that joins them to something.
+    let sql = |points: &str| {
+        format!(
+            "CREATE TABLE auth_user (id INTEGER PRIMARY KEY, mail TEXT); CREATE TABLE partners (id INTEGER PRIMARY KEY);
+             INSERT INTO auth_user VALUES (1, 'ann@x.example'), (2, NULL), (3, NULL);
+             CREATE TABLE partners_users (id INTEGER PRIMARY KEY, partner INTEGER REFERENCES partners, auth_user INTEGER REFERENCES auth_user ON DELETE CASCADE);
+             INSERT INTO partners_users VALUES (1, NULL, 2); CREATE TABLE points (n INTEGER, user_id INTEGER); {points}"
+        )
+    };
+    let rule = |points: &str| {
+        let c = Connection::open_in_memory().unwrap();
+        c.execute_batch(&sql(points)).unwrap();
+        let text = derive(&c, &Deriving { subject: "auth_user", account: None, tenant: Some(&tenant("acme")) }).unwrap();
+        text.split("name = \"points\"").nth(1).map(str::to_owned).unwrap_or_default()
+    };
+    let edge = "edges = [\n    { columns = [\"user_id\"], parent = \"auth_user\", parent_columns = [\"id\"] },\n]\n";
+    for points in ["", "INSERT INTO points VALUES (7, 1), (8, 2), (9, 3)", "INSERT INTO points VALUES (7, 1)"] {
+        assert!(rule(points).ends_with(edge), "{points}: {}", rule(points));
+    }
+}
