@@ -80,7 +80,7 @@ pub(super) enum Kind {
 }
 
 /// A declared key to another table.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ForeignKey {
     pub(super) columns: Vec<String>,
     pub(super) parent: String,

@@ -73,33 +73,73 @@ impl Look<'_> {
         self.shape.table(table)?.column(column)
     }
 
-    /// What a declared key is overwritten with must be there.
+    /// What a declared key is overwritten with must be there. Of a key of several columns [`Look::stand_ins_beside`] looks at the rest.
     fn stand_in(&mut self, rule: &Rule, set: &Set) -> Result<(), StoreError> {
-        let declared = self.shape.table(&rule.table).into_iter().flat_map(|table| &table.keys);
-        let parents = declared.filter_map(|key| match (key.columns.as_slice(), key.parent_columns.as_slice()) {
-            ([column], [parent_column]) if same(column, &set.column) && self.column(&key.parent, parent_column).is_some() => {
-                Some((key.parent.clone(), parent_column.clone()))
-            }
-            _ => None,
-        });
-        let parents: Vec<_> = parents.collect();
-        for (parent, column) in parents {
+        for key in self.keys_with(rule, set) {
             let told = format!("\"{}\".\"{}\" would be overwritten with", rule.table, set.column);
-            let stands: &dyn rusqlite::ToSql = match &set.to {
-                Value::Null => continue,
-                Value::Hash => {
-                    self.misfit(format!("{told} a hash, but it refers to \"{parent}\""));
-                    continue;
+            let parent = &key.parent;
+            match (fixed(set), key.parent_columns.as_slice()) {
+                (Some(stands), [column]) => {
+                    let sql = format!("SELECT 1 FROM {} WHERE {} = ?1 LIMIT 1", in_main(parent), of(parent, column));
+                    if !self.any_row(&sql, [stands])? {
+                        self.misfit(format!("{told} a value that no row of \"{parent}\" has: add the stand-in's row"));
+                    }
                 }
-                Value::Text(text) => text,
-                Value::Number(number) => number,
-            };
-            let sql = format!("SELECT 1 FROM {} WHERE {} = ?1 LIMIT 1", in_main(&parent), of(&parent, &column));
-            if !self.any_row(&sql, [stands])? {
-                self.misfit(format!("{told} a value that no row of \"{parent}\" has: add the stand-in's row"));
+                _ if set.to == Value::Hash => self.misfit(format!("{told} a hash, but it refers to \"{parent}\"")),
+                _ => {}
             }
         }
         Ok(())
+    }
+
+    /// A stand-in of a key of several columns must be there beside whatever stands in the others, such as each tenant.
+    pub(super) fn stand_ins_beside(&mut self) -> Result<(), StoreError> {
+        // What does not fit may not be there, or not be read.
+        if self.found.iter().any(|found| found.kind == FindingKind::Misfit) {
+            return Ok(());
+        }
+        let sets = self.plan.rules.iter().flat_map(|rule| rule.sets.iter().map(move |set| (rule, set)));
+        for (rule, set) in sets.filter(|(_, set)| set.path.is_none()) {
+            for ForeignKey { columns, parent, parent_columns, .. } in self.keys_with(rule, set) {
+                let pairs = || std::iter::zip(&columns, &parent_columns).filter(|(column, _)| !same(column, &set.column));
+                let others: Vec<_> = pairs().map(|(column, _)| column.as_str()).collect();
+                let is_set = |column: &&str| rule.sets.iter().any(|other| same(&other.column, column));
+                let Some(stands) = fixed(set).filter(|_| !others.is_empty() && !others.iter().any(is_set)) else {
+                    continue;
+                };
+                let own = std::iter::zip(&columns, &parent_columns).find(|(column, _)| same(column, &set.column));
+                let alike = pairs().map(|(column, there)| format!("{} = {}", of("expunged_parent", there), of(&rule.table, column)));
+                let alike: Vec<_> = alike.chain(own.map(|(_, there)| format!("{} = ?1", of("expunged_parent", there)))).collect();
+                let there: Vec<_> = others.iter().map(|column| format!("{} IS NOT NULL", of(&rule.table, column))).collect();
+                let sql = format!(
+                    "SELECT 1 FROM {} WHERE {} AND NOT EXISTS (SELECT 1 FROM {} AS expunged_parent WHERE {}) LIMIT 1",
+                    in_main(&rule.table),
+                    there.join(" AND "),
+                    in_main(&parent),
+                    alike.join(" AND ")
+                );
+                if self.any_row(&sql, [stands])? {
+                    let (column, others) = (&set.column, others.join("\", \""));
+                    self.found.push(Finding {
+                        kind: FindingKind::Undecided,
+                        what: format!(
+                            "\"{}\".\"{column}\" would be overwritten with a value that \"{parent}\" has not beside each \"{others}\": such \
+                             rows would refer to nobody",
+                            rule.table
+                        ),
+                        mend: Some(format!("add the stand-in's row for each \"{others}\"")),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The declared keys of a rule's table that can be followed and have a column that is set.
+    fn keys_with(&self, rule: &Rule, set: &Set) -> Vec<ForeignKey> {
+        let declared = self.shape.table(&rule.table).into_iter().flat_map(|table| &table.keys);
+        let there = |key: &&ForeignKey| key.parent_columns.iter().all(|column| self.column(&key.parent, column).is_some());
+        declared.filter(|key| key.columns.iter().any(|column| same(column, &set.column))).filter(there).cloned().collect()
     }
 
     /// Rows that refer to those that are written over or kept go with them all the same, unless their edge is taken out: whether they are
@@ -209,5 +249,14 @@ impl Look<'_> {
         left.then(|| {
             format!("{} by a declared key, so its rows cannot stay as they are: detach it, or overwrite the key with a stand-in's", told())
         })
+    }
+}
+
+/// The fixed value that is written, where it is one.
+fn fixed(set: &Set) -> Option<&dyn rusqlite::ToSql> {
+    match &set.to {
+        Value::Text(text) => Some(text),
+        Value::Number(number) => Some(number),
+        Value::Null | Value::Hash => None,
     }
 }

@@ -307,6 +307,7 @@ impl<'a> Look<'a> {
             self.may_be_the_same(rule);
         }
         self.goes_with_what_stays();
+        self.stand_ins_beside()?;
         self.unread();
         self.undeclared()?;
         self.comparisons()?;

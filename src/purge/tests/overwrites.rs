@@ -25,6 +25,26 @@ fn a_stand_in_must_be_there_and_a_hash_refers_to_nobody() {
 }
 
 #[test]
+fn a_stand_in_of_a_key_of_several_columns_must_be_there_for_each_tenant() {
+    let sql = "CREATE TABLE staff (team TEXT, no INTEGER, person INTEGER REFERENCES people, PRIMARY KEY (team, no));
+        CREATE TABLE bills (id INTEGER PRIMARY KEY, team TEXT, payer INTEGER, FOREIGN KEY (team, payer) REFERENCES staff);
+        CREATE INDEX p ON staff (person); CREATE INDEX b ON bills (team, payer);
+        INSERT INTO staff VALUES ('t', 0, NULL), ('t', 1, 1); INSERT INTO bills VALUES (1, 't', 1), (2, NULL, 4);";
+    let plan = |to: &str| {
+        format!(
+            "[[table]]\nname = 'staff'\naction = 'delete'\n{EDGE}\n[[table]]\nname = 'bills'\naction = 'overwrite'\nset = [{{ column = 'payer', to = {to} }}]
+             edges = [{{ columns = ['team', 'payer'], parent = 'staff', parent_columns = ['team', 'no'] }}]"
+        )
+    };
+    let told = |more: &str| found(&format!("{sql}{more}"), &plan("{ number = 0 }")).pop().map(|found| format!("{}; {}", found.1, found.2));
+    assert_eq!(told(""), None);
+    let missing = "\"bills\".\"payer\" would be overwritten with a value that \"staff\" has not beside each \"team\": such rows would refer to \
+        nobody; add the stand-in's row for each \"team\"";
+    assert_eq!(told("INSERT INTO bills VALUES (3, 'u', 1)").as_deref(), Some(missing));
+    assert!(misfit(sql, &plan("'hash'")).contains("would be overwritten with a hash, but it refers to \"staff\""));
+}
+
+#[test]
 fn a_fixed_value_cannot_stand_in_what_is_unique() {
     let sql = "CREATE TABLE cards (n INTEGER PRIMARY KEY, person INTEGER, nick TEXT UNIQUE, no TEXT, UNIQUE (person, no)); CREATE INDEX p ON cards (person)";
     let plan = |set: &str| {
