@@ -92,7 +92,7 @@ fn a_derived_plan_does_not_load_before_every_choice_is_made_and_names_their_line
     let lines: Vec<_> = (1..).zip(text.lines()).filter(|(_, line)| line.contains("\"CHOOSE")).map(|(n, _)| n).collect();
     let mut ran = world.expunged(["plan", "check", "--db", "app.db", "--plan", "plan.toml"]).exits(2);
     for line in lines {
-        ran = ran.warns(&format!("line {line}: not chosen yet"));
+        ran = ran.warns(&format!("error: the erasure plan \"plan.toml\" is wrong: line {line}: not chosen yet: write "));
     }
     world.expunged(["plan", "derive", "--db", "app.db", "--subject", "Nobody"]).exits(4);
     world.expunged(["plan", "derive", "--db", "app.db", "--subject", "Customer", "--out", "plan.toml"]).exits(1);

@@ -85,11 +85,10 @@ impl Failure {
         self
     }
 
-    /// The same as a fault of the configuration.
+    /// Several things at once, one line each.
     #[must_use]
-    pub(super) fn usage_fault(mut self) -> Self {
-        self.exit = Exit::Usage;
-        self
+    pub(super) fn each(exit: Exit, messages: impl Iterator<Item = String>) -> Self {
+        Self { exit, messages: messages.collect(), hints: Vec::new() }
     }
 
     /// The exit code.
@@ -113,8 +112,7 @@ impl Failure {
 
 impl From<Faults> for Failure {
     fn from(faults: Faults) -> Self {
-        let messages = faults.as_slice().iter().map(|fault| plain(&fault.to_string())).collect();
-        Self { exit: Exit::Usage, messages, hints: Vec::new() }
+        Self::each(Exit::Usage, faults.as_slice().iter().map(|fault| plain(&fault.to_string())))
     }
 }
 

@@ -52,7 +52,7 @@ fn check_config(scene: &Scene, config: &Config) -> Result<Exit, Failure> {
         faults.push(with_cause(&error));
     }
     if let Err(error) = daemon::plan(config) {
-        faults.push(with_cause(&error));
+        faults.extend(failure(error).messages().iter().cloned());
     }
     let sound: Vec<&str> = config.tenants.sound().map(|tenant| tenant.name.as_str()).collect();
     terminal.say(format!("tenants       {}", if sound.is_empty() { "none".to_owned() } else { sound.join(" ") }))?;
@@ -94,7 +94,9 @@ pub(super) fn failure(error: StartError) -> Failure {
         StartError::Signer(_) | StartError::HostKey(..) => {
             failure.hint("nothing was deleted; mend the first of the host keys: reports and scrub receipts are signed with it")
         }
-        StartError::PlanText { .. } => failure.usage_fault(),
+        StartError::PlanText { ref faults, .. } => {
+            Failure::each(Exit::Usage, faults.0.iter().map(|fault| format!("{error}: line {}: {}", fault.line, fault.what)))
+        }
         StartError::Plan(_) => failure.hint("see all that is in the way with: expunged plan check"),
         StartError::Bind(_) => failure.hint("choose another address with sftp.listen in the config"),
         _ => failure,

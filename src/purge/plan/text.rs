@@ -58,7 +58,7 @@ fn open_choices(text: &str) -> Vec<PlanFault> {
     walk(table.get_ref(), &mut |value, start| {
         if let Some(rest) = value.as_str().and_then(|word| word.strip_prefix(super::write::CHOOSE)) {
             let allowed = rest.trim_start_matches(':').trim();
-            found.push(PlanFault { line: line_of(text, start), what: format!("not chosen yet: write one of {allowed}") });
+            found.push(PlanFault { line: line_of(text, start), what: format!("not chosen yet: write {allowed}") });
         }
     });
     found.sort_by_key(|fault| fault.line);

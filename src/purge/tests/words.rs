@@ -391,7 +391,7 @@ fn names_the_line_of_what_is_wrong() {
     );
     check(
         "[[table]]\nname = 'a'\naction = 'CHOOSE: delete | detach'\n[[table]]\nname = 'b'\naction = 'CHOOSE: keep'",
-        "line 10: not chosen yet: write one of delete | detach\nline 13: not chosen yet: write one of keep",
+        "line 10: not chosen yet: write delete | detach\nline 13: not chosen yet: write keep",
     );
     check(
         "[[table]]\nname = 'a'\naction = 'remove'",
