@@ -23,6 +23,12 @@ fn an_exempt_person_is_reported_and_stays_until_the_exemption_is_taken_back() {
     world.run(&[&add[..], &UNTIL].concat()).exits(2);
     world.run(&[&add[..], &["--account", "A0", "--id", "U1 "], &UNTIL].concat()).exits(2).warns("--id: white space before or after");
     world.run(&[&add[..], &["--account", "", "--id", "U1"], &UNTIL].concat()).exits(2).warns("--account: there is no value");
+    // Nobody may take them for gone.
+    let by_hand = ["purge", "--tenant", "acme", "--yes", "1"];
+    let exempt = "an exemption keeps this person from being erased";
+    world.run(&[&by_hand[..], &["--account", "A0", "--id", "U1"]].concat()).exits(6).warns(exempt);
+    world.run_with_input(&[&by_hand[..], &["--email"]].concat(), "person2@acme.example\n").exits(6).warns(exempt);
+    world.run(&[&by_hand[..], &["--account", "A0", "--id", "U99"]].concat()).exits(4).warns("nobody of this tenant is so named");
 
     world.start();
     world.put("acme", "/check/dry.csv", people::participant_csv([1, 2, 3]));

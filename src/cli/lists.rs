@@ -54,6 +54,11 @@ pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
         return Ok(Exit::Rejected);
     }
     let people = summary::people(&rehearsed, &store::engine(&config)?.plan().subject.table);
+    if one && rehearsed.rows.exempt > 0 {
+        let list = scene.typed(scene.config.as_deref(), &["exemptions", "list", "--tenant", args.tenant.as_str()]);
+        return Err(Failure::new(Exit::Rejected, "an exemption keeps this person from being erased")
+            .hint(format!("nothing was deleted; see why, and until when: {list}")));
+    }
     if one && people == 0 && rehearsed.suppressed == 0 {
         return Err(Failure::new(Exit::NotFound, "nobody of this tenant is so named").hint("look with: expunged customers find"));
     }
