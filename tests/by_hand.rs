@@ -154,7 +154,12 @@ fn commands_end_with_the_exit_codes_that_their_help_names() {
     world.run(&["check", list, "--tenant", "nobody"]).exits(4).warns("no tenant \"nobody\"");
     world.run(&["check", "gone.csv", "--tenant", "acme"]).exits(4).warns("gone.csv");
     world.run(&["check", list]).exits(2);
-    world.run(&["imports", "show", "7"]).exits(4).warns("no import 7");
+    // What a hint says can be typed as it stands, with the same config.
+    world
+        .run(&["imports", "show", "7"])
+        .exits(4)
+        .warns("no import 7")
+        .warns(&format!("--config {} imports list", world.home().join("expunged.toml").display()));
     world.run(&["imports", "show", "x"]).exits(2);
     world.run(&["imports", "list", "--tenant", "nobody"]).exits(4);
     world.run(&["imports", "list"]).exits(0).says("no imports yet");

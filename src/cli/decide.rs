@@ -26,8 +26,8 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     let mut store = store::open(&config)?;
     let import = args.import;
     let row = ledger::get(store.connection(), import).map_err(failed)?;
-    let row =
-        row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
+    let list = || scene.typed(scene.config.as_deref(), &["imports", "list"]);
+    let row = row.ok_or_else(|| Failure::not_found(format!("no import {import}")).hint(format!("list them with: {}", list())))?;
     ByHand::look(&config).map_err(super::serve::failure)?;
     let request = DecideRequest { import, verdict, why: why.map(str::to_owned) };
     let new = request.to_row(asked_by());

@@ -70,7 +70,8 @@ fn remove(scene: &Scene, exemption: i64) -> Result<Exit, Failure> {
     let mut store = store::open(&config)?;
     let take_back = |tx: &rusqlite::Transaction<'_>| ledger::unexempt(tx, exemption, &asked_by(), Timestamp::now());
     if !store.write("take back an exemption", take_back).map_err(|error| store::failure(&error))? {
-        return Err(Failure::not_found(format!("no exemption {exemption}")).hint("list them with: expunged exemptions list"));
+        let list = scene.typed(scene.config.as_deref(), &["exemptions", "list"]);
+        return Err(Failure::not_found(format!("no exemption {exemption}")).hint(format!("list them with: {list}")));
     }
     scene.terminal.say(format!("exemption {exemption} taken back"))?;
     Ok(Exit::Done)

@@ -65,8 +65,8 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     let store = store::open_read_only(&config)?;
     let row = ledger::get(store.connection(), import).map_err(|error| store::failure(&error))?;
-    let row =
-        row.ok_or_else(|| Failure::new(Exit::NotFound, format!("no import {import}")).hint("list them with: expunged imports list"))?;
+    let list = || scene.typed(scene.config.as_deref(), &["imports", "list"]);
+    let row = row.ok_or_else(|| Failure::not_found(format!("no import {import}")).hint(format!("list them with: {}", list())))?;
     let report: Option<Report> = row.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
     let decisions = ledger::decisions(store.connection(), import).map_err(|error| store::failure(&error))?;
     let scrub = ledger::scrub_receipt(store.connection(), import).map_err(|error| store::failure(&error))?;

@@ -60,7 +60,8 @@ pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
             .hint(format!("nothing was deleted; see why, and until when: {list}")));
     }
     if one && people == 0 && rehearsed.suppressed == 0 {
-        return Err(Failure::new(Exit::NotFound, "nobody of this tenant is so named").hint("look with: expunged customers find"));
+        let find = scene.typed(scene.config.as_deref(), &["customers", "find", "-", "--tenant", args.tenant.as_str()]);
+        return Err(Failure::not_found("nobody of this tenant is so named").hint(format!("look with: {find}")));
     }
     if !args.json {
         summary::print(&scene.terminal, &rehearsed)?;
