@@ -63,7 +63,10 @@ pub(super) fn undeclared(connection: &Connection, shape: &Shape, parents: &[(Str
                 if (same(&table.name, &parent.name) && same(column, key)) || (*sure != Evidence::Name && key_of(table) == Some(column)) {
                     continue;
                 }
-                let one = look(connection, shape, (table, column), (&parent.name, key), *sure)?;
+                let mut one = look(connection, shape, (table, column), (&parent.name, key), *sure)?;
+                for other in other_keys(parent, key, column).filter(|_| *sure == Evidence::Name) {
+                    one = if one.is_none() { look(connection, shape, (table, column), (&parent.name, other), *sure)? } else { one };
+                }
                 // Of two tables that it may be named after, the one that more of its values are in; the people before others.
                 best = if one.as_ref().is_some_and(|one| best.as_ref().is_none_or(|best| best.there < one.there)) { one } else { best };
             }
@@ -204,6 +207,15 @@ fn of_several(
     let why = format!("refers there only where \"{kind}\" says so");
     let make = generated((table, column), (parent, key), other, &value);
     Ok(Some(Undeclared { by_another: Some(Another { why, make }), ..found }))
+}
+
+/// What else names a row of a table, and what a column may refer to by its name: `uuid` for `user_uuid`, beside a key `id`.
+fn other_keys<'t>(parent: &'t Table, key: &str, column: &str) -> impl Iterator<Item = &'t str> {
+    let words = words(column);
+    parent.uniques.iter().filter_map(move |unique| match unique.as_slice() {
+        [one] if !same(one, key) && words.ends_with(&self::words(one)) => Some(one.as_str()),
+        _ => None,
+    })
 }
 
 /// The column beside a key that says which table it is one to.

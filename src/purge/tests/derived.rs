@@ -287,3 +287,18 @@ fn a_column_that_is_named_after_several_tables_is_taken_for_a_key_to_the_one_tha
         assert!(rule(points).ends_with(edge), "{points}: {}", rule(points));
     }
 }
+
+#[test]
+fn a_column_that_is_named_after_what_else_names_a_person_is_taken_for_a_key_to_that() {
+    let sessions = |rows: &str| {
+        derived(&format!(
+            "ALTER TABLE people ADD COLUMN uuid TEXT; CREATE UNIQUE INDEX u ON people (uuid); INSERT INTO people VALUES (1, NULL, 'a-1'), (2, NULL, 'b-2');
+            CREATE TABLE sessions (token TEXT PRIMARY KEY, person_uuid TEXT); {rows}"
+        ))
+    };
+    let edge = "{ columns = [\"person_uuid\"], parent = \"people\", parent_columns = [\"uuid\"] }";
+    for rows in ["", "INSERT INTO sessions VALUES ('t', 'b-2'), ('u', 'gone')"] {
+        assert!(sessions(rows).contains(edge), "{rows}: {}", sessions(rows));
+    }
+    assert_eq!(sessions("INSERT INTO sessions VALUES ('t', 'c-3')"), "");
+}
