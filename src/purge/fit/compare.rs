@@ -2,7 +2,7 @@
 
 use super::super::places::{legible, place};
 use super::super::plan::{Action, Compare, Edge, Match, Rule, Tenancy};
-use super::super::sample::{AddressColumn, holds_numbers, other_addresses, texts};
+use super::super::sample::{AddressColumn, holds_numbers, other_addresses, some, texts};
 use super::super::shape::{Kind, Table, rows, same};
 use super::super::terms::{in_main, of, or_never};
 use super::{Finding, FindingKind, Look};
@@ -20,6 +20,7 @@ impl Look<'_> {
         if let Some(address) = &subject.address {
             self.found_by_lists(&subject.table, &address.column)?;
         }
+        self.tenants_agree()?;
         let matches = || plan.rules.iter().flat_map(|rule| rule.matches.iter().map(move |m| (rule, m)));
         for (rule, m) in matches().filter(|(rule, _)| rule.action != Action::Keep) {
             self.whole_addresses(rule, m)?;
@@ -63,6 +64,39 @@ impl Look<'_> {
                     mend: Some("give the column a type: INTEGER or TEXT".to_owned()),
                 });
             }
+        }
+        Ok(())
+    }
+
+    /// A match finds the rows of a tenant by a column that names it: one that names nobody's tenant finds none.
+    fn tenants_agree(&mut self) -> Result<(), StoreError> {
+        let subject = &self.plan.subject;
+        let Tenancy::Column(tenant) = &subject.tenancy else { return Ok(()) };
+        if self.readable(&subject.table, tenant).is_none() {
+            return Ok(());
+        }
+        let people = of(&subject.table, tenant);
+        let tenants = format!("SELECT {people} FROM {} WHERE {people} IS NOT NULL", in_main(&subject.table));
+        for rule in self.plan.rules.iter().filter(|rule| !rule.matches.is_empty() && rule.action != Action::Keep) {
+            let Some(column) = &rule.tenant else { continue };
+            let Some(table) = self.readable(&rule.table, column).filter(|_| !self.plan.accepted.has_column(&rule.table, column)) else {
+                continue;
+            };
+            let values = some(table, &format!("{} AS v", of(&rule.table, column)));
+            let sql = format!(
+                "SELECT 1 FROM (SELECT max(v IN ({tenants})) AS known FROM ({values}) WHERE v IS NOT NULL) WHERE NOT known AND EXISTS ({tenants})"
+            );
+            if rows(self.connection, &sql, [], |_| Ok(()))?.is_empty() {
+                continue;
+            }
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "\"{}\".\"{column}\" names no tenant that \"{}\".\"{tenant}\" does, in any row looked at: no match finds these rows",
+                    rule.table, subject.table
+                ),
+                mend: Some(format!("write the column that names the tenant, or name \"{}.{column}\" in accepted.columns", rule.table)),
+            });
         }
         Ok(())
     }

@@ -16,5 +16,6 @@ mod schemas;
 mod shared;
 mod spelling;
 mod staying;
+mod tenants;
 mod words;
 mod world;

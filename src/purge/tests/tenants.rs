@@ -1,0 +1,31 @@
+//! Columns that name the tenant of rows that are found by address.
+
+use rusqlite::Connection;
+
+use crate::domain::IdentityKey;
+use crate::purge::{Engine, Plan};
+
+#[test]
+fn a_column_that_names_nobodys_tenant_is_told_because_no_match_finds_its_rows() {
+    let told = |people: &str, letters: &str, more: &str| {
+        let plan = format!(
+            "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {{ column = 'team' }}\naddress = {{ column = 'mail' }}
+            [[table]]\nname = 'letters'\naction = 'delete'\ntenant = 'desk'\nmatch = [{{ column = 'mail' }}]\n{more}"
+        );
+        let c = Connection::open_in_memory().unwrap();
+        c.execute_batch(&format!(
+            "CREATE TABLE people (id INTEGER PRIMARY KEY, team TEXT, mail TEXT); CREATE TABLE letters (desk TEXT, mail TEXT); {people}{letters}"
+        ))
+        .unwrap();
+        let engine = Engine::new(Plan::parse(&plan).unwrap(), IdentityKey::new([7; 32])).unwrap();
+        engine.inspect(&c, 1_000).unwrap().into_iter().map(|found| found.what).collect::<Vec<_>>()
+    };
+    let people = "INSERT INTO people VALUES (1, 'acme', 'one@x.example'), (2, NULL, NULL);";
+    let wrong = "INSERT INTO letters VALUES ('front', 'one@x.example'), (NULL, 'two@x.example')";
+    let what = "\"letters\".\"desk\" names no tenant that \"people\".\"team\" does, in any row looked at: no match finds these rows";
+    assert_eq!(told(people, wrong, ""), [what]);
+    assert_eq!(told(people, wrong, "[accepted]\ncolumns = ['letters.desk']"), Vec::<String>::new());
+    assert_eq!(told(people, &format!("{wrong}, ('acme', NULL)"), ""), Vec::<String>::new());
+    assert_eq!(told("", wrong, ""), Vec::<String>::new());
+    assert_eq!(told(people, "INSERT INTO letters VALUES (NULL, 'two@x.example')", ""), Vec::<String>::new());
+}
