@@ -81,8 +81,8 @@ pub enum LoadKind {
 #[command(
     about = "Fill the built-in store from a CSV or JSONL file",
     after_help = "A file is loaded whole or not at all; bad rows are listed by line and left out.\n\
-                  Only the keys are mandatory; a row whose key is there replaces it, absent columns made blank. Load customers\n\
-                  first: the other kinds refer to them. A load holds the store's write lock to its end: purges wait meanwhile,\n\
+                  Only the keys are mandatory; a row whose key is there replaces it, absent columns made blank. Load customers \
+                  first: the other kinds refer to them. A load holds the store's write lock to its end: purges wait meanwhile, \
                   so split a file of many millions of rows while a daemon runs.\n\n\
                   Examples:\n  expunged load customers customers.csv --tenant acme\n  expunged load events events.jsonl --tenant acme\n\n\
                   Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, some rows invalid; 4 no such tenant or file; 6 rejected, nothing loaded"
@@ -145,13 +145,13 @@ pub struct CheckArgs {
     about = "Erase people now: those of a list, or one person",
     group = ArgGroup::new("whom").required(true).args(["file", "account", "email"]),
     after_help = "Shows the errors of the first 100 rows and the exact counts, then asks for the number of people to be typed.\n\
-                  That number is the approval: a list given by hand is not held for the number of its customers or bad rows, only if\n\
+                  That number is the approval: a list given by hand is not held for the number of its customers or bad rows, only if \
                   more people match when it runs than were confirmed.\n\
                   With --email the address is asked for, or read from standard input; it is never an argument.\n\n\
                   Examples:\n  expunged purge june.csv --tenant acme\n  expunged purge --tenant acme --account a-17 --id u-4\n  \
                   expunged purge --tenant acme --email --request CASE-311\n  expunged purge june.csv --tenant acme --yes 240\n\n\
                   Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, some rows invalid; 4 no such tenant, file or person; 5 held; \
-                  6 rejected, or not confirmed: nothing deleted"
+                  6 rejected, not confirmed, or a person who is exempt: nothing deleted"
 )]
 pub struct PurgeArgs {
     /// The list
@@ -203,7 +203,7 @@ pub struct ScrubArgs {
 pub enum ReceiptCommand {
     /// Check the signatures beside reports and scrub receipts
     #[command(
-        after_help = "A FILE is a NAME.report.json or NAME.scrub.json with its signature, FILE.sig, beside it. The signature must be that of a host\n\
+        after_help = "A FILE is a NAME.report.json or NAME.scrub.json with its signature, FILE.sig, beside it. The signature must be that of a host \
                             key of the config, or of an allowed signer; the report beside a scrub receipt must be the one that the receipt names.\n\
                             Neither a daemon nor the store is needed, and with --allowed-signers no config: `tenant instructions` prints its lines.\n\n\
                             Examples:\n  expunged receipt verify 42-june.csv.report.json 42-june.csv.scrub.json\n  \
@@ -302,7 +302,7 @@ pub enum ImportsCommand {
     Retry(DecideArgs),
     /// End an import that waits or runs; people who are deleted by then stay deleted
     #[command(
-        after_help = "One that is still checked ends as rejected: nobody was deleted. One that is purging ends at its chunk's end as stopped, even where\n\
+        after_help = "One that is still checked ends as rejected: nobody was deleted. One that is purging ends at its chunk's end as stopped, even where \
                             nobody was deleted yet: the rest of its rows is skipped, its report stands in the archive. A held or failed one: reject it.\n\n\
                             Exit codes: 0 done; 1 failed, or not running; 2 usage or configuration; 4 no such import"
     )]

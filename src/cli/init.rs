@@ -17,7 +17,7 @@ use crate::config::{Config, SAMPLE, read_host_key, read_listen};
 
 /// Arguments of `init`.
 #[derive(Args, Debug)]
-#[command(after_help = "Makes DIR/expunged.toml (every option at its default, with a sentence each), DIR/tenants.d/, and DIR/data/\n\
+#[command(after_help = "Makes DIR/expunged.toml (every option at its default, with a sentence each), DIR/tenants.d/, and DIR/data/ \
                   with a fresh host key and an empty store.\n\
                   Nothing that is there is overwritten.\n\n\
                   Examples:\n  expunged init .\n  expunged init /var/lib/expunged --listen '[::]:2022'\n\n\

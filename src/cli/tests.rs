@@ -38,6 +38,19 @@ fn every_command_tells_its_exit_codes_and_every_argument_has_a_sentence() {
 }
 
 #[test]
+fn no_sentence_of_a_help_holds_a_line_break_so_that_it_is_wrapped_once_whatever_the_width() {
+    let mut commands = Vec::new();
+    leaves(&Cli::command(), &mut commands);
+    for command in commands {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        for (line, next) in after.lines().zip(after.lines().skip(1)) {
+            let ends = line.is_empty() || line.ends_with(['.', ':']) || next.is_empty() || next.starts_with("  ");
+            assert!(ends, "{}: {line}", command.get_name());
+        }
+    }
+}
+
+#[test]
 fn the_examples_in_the_helps_parse() {
     let mut commands = Vec::new();
     leaves(&Cli::command(), &mut commands);
