@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -48,22 +48,20 @@ impl Terminal {
         self.write(&text)
     }
 
-    /// Prints aligned columns to standard output. On a terminal, long cells are wrapped to its width.
+    /// Prints aligned columns to standard output. On a terminal, the cells of the widest column are wrapped to its width where the others
+    /// leave room for that; else lines are left as long as they are.
     ///
     /// # Errors
     /// As [`Terminal::say`].
     pub fn table(&self, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Result<(), Failure> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_content_arrangement(if self.wide { ContentArrangement::Disabled } else { ContentArrangement::Dynamic });
         table.set_header(header.to_vec());
         for row in rows {
             table.add_row(row.iter().map(|cell| printable(cell)).collect::<Vec<_>>());
         }
-        for column in table.column_iter_mut() {
-            column.set_padding((0, 2));
-        }
-        self.write(&table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n"))
+        let screen = table.width().filter(|_| !self.wide);
+        self.write(&laid_out(table, screen).join("\n"))
     }
 
     /// Prints a warning to standard error.
@@ -128,6 +126,31 @@ impl Terminal {
     }
 }
 
+/// The lines of a table. No cell is broken but those of the widest column: a date in four pieces is none.
+fn laid_out(mut table: Table, screen: Option<u16>) -> Vec<String> {
+    let widths = table.column_max_content_widths();
+    let widest = (0..widths.len()).max_by_key(|at| widths[*at]);
+    let others = (0..widths.len()).filter(|at| Some(*at) != widest).fold(GAP, |sum, at| sum.saturating_add(widths[at]).saturating_add(GAP));
+    let room = screen.filter(|screen| screen.saturating_sub(others) >= CELL_MIN);
+    match room {
+        Some(screen) => table.set_width(screen).set_content_arrangement(ContentArrangement::Dynamic),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    for (at, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, GAP));
+        if Some(at) != widest {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+/// Spaces between two columns.
+const GAP: u16 = 2;
+
+/// Narrower than this, a cell is not wrapped.
+const CELL_MIN: u16 = 12;
+
 /// Makes a panic say where it was and not what it held: a value in its message could be an address.
 pub(super) fn guard_panics() {
     std::panic::set_hook(Box::new(|panic| {
@@ -145,6 +168,23 @@ fn words_of_panic(payload: &dyn Any) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_widest_column_of_a_table_is_wrapped_and_none_where_that_leaves_no_room() {
+        let lines = |screen: Option<u16>| {
+            let mut table = Table::new();
+            table.load_style(presets::NOTHING);
+            table.set_header(["NUMBER", "WHY", "RECEIVED"]);
+            table.add_row(["42", "a court wants it kept for now", "2026-11-23T02:09:30Z"]);
+            laid_out(table, screen)
+        };
+        let whole = ["NUMBER  WHY                            RECEIVED", "42      a court wants it kept for now  2026-11-23T02:09:30Z"];
+        assert_eq!(lines(None), whole);
+        assert_eq!(lines(Some(61)), whole);
+        let wrapped = ["NUMBER  WHY               RECEIVED", "42      a court wants it  2026-11-23T02:09:30Z", "        kept for now"];
+        assert_eq!(lines(Some(48)), wrapped);
+        assert_eq!(lines(Some(43)), whole);
+    }
 
     #[test]
     fn a_panic_says_its_literal_and_withholds_what_may_hold_a_value() {
