@@ -19,6 +19,7 @@ mod exempt;
 mod finish;
 mod fit;
 mod holdings;
+mod left_behind;
 mod mark;
 mod matched;
 mod matching;

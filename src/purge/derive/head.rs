@@ -3,6 +3,7 @@
 use rusqlite::Connection;
 
 use super::{DeriveError, follows};
+use crate::purge::left_behind::left_behind;
 use crate::purge::plan::{Edge, Plan};
 use crate::purge::sample::AddressColumn;
 use crate::purge::shape::{ForeignKey, Shape, Table, same, scans};
@@ -39,6 +40,9 @@ pub(super) fn head(
         lines.push(format!(
             "Virtual table \"{name}\": see what it holds, or that triggers keep it{forgetting}; then name it in [accepted] virtual_tables."
         ));
+    }
+    for found in left_behind(connection, shape, plan)? {
+        lines.push(format!("What no plan takes: {}. If it is the person's, let a trigger delete it, or the application.", found.seen()));
     }
     say_scans(connection, shape, plan, &mut lines)?;
     Ok(lines)

@@ -2,6 +2,7 @@
 //!
 //! SQLite would run most of what is refused here, and take rows of others or miss some.
 
+use super::super::left_behind::left_behind;
 use super::super::plan::{AccountRule, Action, Edge, Rule, Set, Value};
 use super::super::shape::{Column, ForeignKey, Kind, Table, same, same_key};
 use super::super::terms::{in_main, of};
@@ -173,6 +174,25 @@ impl Look<'_> {
                 )),
             });
         }
+    }
+
+    /// Rows that a person's rows refer to, each by itself, hold what is that person's as a rule, and no plan takes them.
+    pub(super) fn left_behind(&mut self) -> Result<(), StoreError> {
+        for found in left_behind(self.connection, &self.shape, self.plan)? {
+            if found.columns.iter().any(|column| self.plan.accepted.has_column(&found.table, column)) {
+                continue;
+            }
+            let column = found.columns.last().map(String::as_str).unwrap_or_default();
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: found.seen(),
+                mend: Some(format!(
+                    "if it is the person's, let a trigger on \"{0}\" delete it, or the application, and name \"{0}.{column}\" in accepted.columns",
+                    found.table
+                )),
+            });
+        }
+        Ok(())
     }
 
     /// Every declared key to rows that go, or to columns that are changed, must have been thought of.

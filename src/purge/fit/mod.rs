@@ -308,6 +308,7 @@ impl<'a> Look<'a> {
         }
         self.goes_with_what_stays();
         self.stand_ins_beside()?;
+        self.left_behind()?;
         self.unread();
         self.undeclared()?;
         self.comparisons()?;

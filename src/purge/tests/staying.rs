@@ -70,3 +70,28 @@ fn rows_that_go_with_a_row_that_stays_are_told_until_a_person_has_said_so() {
     }
     assert_eq!(told("action = 'delete'", &lines("")), Vec::<String>::new());
 }
+
+#[test]
+fn rows_that_a_persons_rows_refer_to_each_by_itself_are_told_because_no_plan_takes_them() {
+    let plan = notes("action = 'delete'", &["person"]);
+    let sql = |key: &str, rows: &str| {
+        format!(
+            "CREATE TABLE places (id INTEGER PRIMARY KEY, street TEXT);
+             CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER, place INTEGER {key} REFERENCES places); {rows}"
+        )
+    };
+    let some = |place: &str, rows: i64| {
+        format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) INSERT INTO notes SELECT i, 1, {place} FROM n"
+        )
+    };
+    let told = |sql: &str, more: &str| found(sql, &format!("{plan}{more}")).into_iter().map(|found| found.1).collect::<Vec<_>>();
+    let what = "each row of \"notes\" (place) refers to a row of \"places\" of its own, which stays when the one that refers to it goes";
+    assert_eq!(told(&sql("UNIQUE", ""), ""), [what]);
+    assert_eq!(told(&sql("", &some("i + 7", 20)), ""), [what]);
+    assert_eq!(told(&sql("", &some("nullif(i, 3)", 21)), ""), [what]);
+    assert_eq!(told(&sql("UNIQUE", ""), "[accepted]\ncolumns = ['notes.place']"), Vec::<String>::new());
+    for shared in [sql("", &some("i % 19", 20)), sql("", &some("i", 19)), sql("", "")] {
+        assert_eq!(told(&shared, ""), Vec::<String>::new(), "{shared}");
+    }
+}
