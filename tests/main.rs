@@ -26,6 +26,7 @@ mod main_job;
 mod people;
 mod picking_up;
 mod plan;
+mod put_back;
 mod scale;
 mod scrub;
 mod signatures;

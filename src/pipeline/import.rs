@@ -257,7 +257,8 @@ impl Pipeline {
         let place = place_of(row)?;
         let text = row.report.as_deref().unwrap_or_default();
         let mut write_report = |out: &mut dyn Write| out.write_all(text.as_bytes());
-        if !folders.has_ended(&place)? {
+        // What stands there while the file is still claimed is of before a kill, or another import's: that is refused below.
+        if !folders.has_ended(&place)? || folders.claimed_file(row.id, &place.name)?.is_some() {
             let claimed = self.owned_file(&folders, row)?;
             let signature = self.signature(text)?;
             let mut report = Companion { suffix: REPORT, write: &mut write_report, signature: Some(&signature) };

@@ -155,6 +155,8 @@ pub struct Pipeline {
     turns: Turns,
     rush: Rush,
     running: HashMap<ImportId, Running>,
+    /// The highest number that was given, as far as the folders tell: a ledger that was put back may not know it.
+    numbered: ImportId,
     scrubbing: Scrubbing,
     /// To be scanned before the next slice.
     changed: BTreeSet<TenantName>,
@@ -206,6 +208,7 @@ impl Pipeline {
             turns: Turns::default(),
             rush: Rush::default(),
             running: HashMap::new(),
+            numbered: ImportId(0),
             scrubbing: Scrubbing::new(scrubber, options.scrub),
             unwatched: BTreeSet::new(),
             waiting: BTreeMap::new(),
@@ -337,13 +340,11 @@ impl Pipeline {
     }
 
     fn adopt_tenants(&mut self, tenants: BTreeMap<TenantName, Rules>) {
-        if let Some(watch) = &mut self.watch {
-            for gone in self.tenants.keys().filter(|name| !tenants.contains_key(*name)) {
-                watch.leave(gone);
-            }
-        }
         let gone: Vec<TenantName> = self.tenants.keys().filter(|name| !tenants.contains_key(*name)).cloned().collect();
         for tenant in &gone {
+            if let Some(watch) = &mut self.watch {
+                watch.leave(tenant);
+            }
             // What runs stops at its chunk's end and goes on when the tenant is back.
             self.turns.drop_tenant(tenant);
             self.warned.forget(tenant);

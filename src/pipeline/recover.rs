@@ -51,6 +51,7 @@ impl Pipeline {
     pub(super) fn recover_tenant(&mut self, tenant: &TenantName, found: &mut Recovered) -> Result<(), Fault> {
         self.spool.create_tenant(tenant)?;
         let folders = self.spool.tenant(tenant)?;
+        self.numbered = self.numbered.max(folders.highest_number()?.unwrap_or(ImportId(0)));
         for row in ledger::unarchived(self.store.connection(), tenant)? {
             self.recover_import(&folders, &row, found)?;
         }
@@ -116,18 +117,18 @@ impl Pipeline {
         Ok(true)
     }
 
-    /// Files in processing that no row of the ledger knows: a store that was put back from a copy, a withdrawn claim.
+    /// Files in processing that no import of the ledger is to work on: store or folders were put back from a copy, or a claim was withdrawn.
     fn put_back_strangers(&mut self, tenant: &TenantName, folders: &Folders, found: &mut Recovered) -> Result<(), Fault> {
         for claimed in folders.claimed()? {
             let row = ledger::get(self.store.connection(), claimed.import())?;
             if row.as_ref().is_some_and(|row| row.tenant == *tenant && !row.archived) {
                 continue;
             }
-            // Without its row nobody knows whether it was to be purged or rehearsed: it is rehearsed.
-            let drop = row.filter(|row| row.tenant == *tenant).map_or(DropFolder::Check, |row| DropFolder::of_mode(row.mode));
+            // Whether it was to be purged nobody knows, or it was already, and its people may have been registered again: it is rehearsed.
             let (import, name) = (claimed.import(), claimed.name().clone());
-            let back = claimed.put_back(drop)?;
-            warn!(%tenant, import = import.0, file = name.as_str(), put_back = back, "file without an import");
+            let back = claimed.put_back(DropFolder::Check)?;
+            let hint = "it is rehearsed; if its people are to go, move it from the archive into the inbox";
+            warn!(%tenant, import = import.0, file = name.as_str(), put_back = back, hint, "file without an import");
             found.put_back += usize::from(back);
         }
         Ok(())

@@ -119,8 +119,8 @@ impl Pipeline {
     /// One request and what became of it. One that cannot be taken is answered with why, a scrub when it has ended.
     fn take_request(&mut self) -> Result<Option<Taken>, Fault> {
         let at = Self::now();
-        let (tenants, engine, keep) = (&self.tenants, &self.engine, self.options.originals_days);
-        self.store.write("take a request", |tx| {
+        let (tenants, engine, keep, numbered) = (&self.tenants, &self.engine, self.options.originals_days, self.numbered);
+        let taken = self.store.write("take a request", |tx| {
             let Some(row) = ledger::take_request(tx, at)? else { return Ok(None) };
             let known = |tenant: &TenantName| {
                 if tenants.contains_key(tenant) {
@@ -132,6 +132,7 @@ impl Pipeline {
             let taken = match understood(&row) {
                 Ok(Asked::Purge(request)) => match known(&request.tenant) {
                     Ok(()) => {
+                        ledger::number_above(tx, numbered)?;
                         let import = ledger::insert(tx, &new_import(&request, &row, at))?;
                         Ok((Taken::Purge(request, import), serde_json::json!({ "import": import })))
                     }
@@ -155,8 +156,12 @@ impl Pipeline {
                 (Taken::Refused(row, why), answer)
             });
             ledger::finish_request(tx, id, &answer, at)?;
-            Ok(Some(taken))
-        })
+            Ok::<_, Fault>(Some(taken))
+        })?;
+        if let Some(Taken::Purge(_, import)) = &taken {
+            self.numbered = *import;
+        }
+        Ok(taken)
     }
 }
 

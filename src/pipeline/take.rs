@@ -126,7 +126,12 @@ impl Pipeline {
             refusal: refusal.map(str::to_owned),
         };
         let began = Instant::now();
-        let import = self.store.write("note an import", |tx| ledger::insert(tx, &new))?;
+        let numbered = self.numbered;
+        let import = self.store.write("note an import", |tx| {
+            ledger::number_above(tx, numbered)?;
+            ledger::insert(tx, &new)
+        })?;
+        self.numbered = import;
         self.rush.committed(began.elapsed());
         let moved = self.move_in(tenant, folders, file, vouching, import);
         if moved.is_err() && self.take_up(import).is_err() {

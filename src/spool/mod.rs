@@ -12,6 +12,7 @@
 //! archive, rejected, held  DAY/ID-NAME and its companions               ended
 //! status                 NAME.json, recent.log                          status
 //! archive, rejected      what has been kept long enough                 expired
+//! ID-NAME                the numbers that were given                    numbers
 //! received.json          bytes of the day                               pending
 //! all of them            open while the tenant is in use                open
 //! ```
@@ -28,6 +29,7 @@ mod error;
 mod expired;
 mod inbox;
 mod notes;
+mod numbers;
 mod open;
 mod pending;
 mod rename;

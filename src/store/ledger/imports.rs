@@ -98,6 +98,20 @@ pub fn insert(transaction: &Transaction<'_>, new: &NewImport) -> Result<ImportId
     Ok(ImportId(transaction.last_insert_rowid()))
 }
 
+/// Has the next import's number be above this one, where it would not be.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn number_above(transaction: &Transaction<'_>, given: ImportId) -> Result<(), StoreError> {
+    let doing = "number an import";
+    let begun = "INSERT INTO main.sqlite_sequence (name, seq)
+        SELECT 'expunged_imports', 0 WHERE NOT EXISTS (SELECT 1 FROM main.sqlite_sequence WHERE name = 'expunged_imports')";
+    transaction.prepare_cached(begun).doing(doing)?.execute([]).doing(doing)?;
+    let above = "UPDATE main.sqlite_sequence SET seq = ?1 WHERE name = 'expunged_imports' AND seq < ?1";
+    transaction.prepare_cached(above).doing(doing)?.execute([given.0]).doing(doing)?;
+    Ok(())
+}
+
 /// Takes back an import whose file was not claimed after all. Its number is not given again.
 ///
 /// # Errors

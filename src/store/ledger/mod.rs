@@ -25,8 +25,8 @@ pub use holds::{Decision, Hold, approve, decisions, forget_attempts, hold, hold_
 pub use import_row::{BadRow, ImportRow, Origin, Progress};
 pub use imports::{
     End, FileFacts, NewImport, Planned, digest, earlier_of_name, end, get, in_work, insert, last_taken, list, newest_of_name, note_attempt,
-    note_file, outcomes, plan, previous_report, progress, require, same_bytes, set_archived, set_progress, set_state, store_report,
-    told_by_newer, unarchived, unfinished_purge, withdraw,
+    note_file, number_above, outcomes, plan, previous_report, progress, require, same_bytes, set_archived, set_progress, set_state,
+    store_report, told_by_newer, unarchived, unfinished_purge, withdraw,
 };
 pub use requests::{
     NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request, unended_requests,

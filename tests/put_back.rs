@@ -1,0 +1,61 @@
+//! What an operator puts back from a copy, moves or loses: the store, the folders, the keys. Nothing is told as done that was not,
+//! and nobody is erased by what is out of date.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::people;
+use crate::world::World;
+
+/// A tenant with some customers, at rest.
+fn world() -> World {
+    let world = World::in_memory();
+    world.tenant("acme");
+    people::load(&world, "acme", 8);
+    world
+}
+
+fn store_of(world: &World) -> PathBuf {
+    world.home().join("data/store.db")
+}
+
+/// Purges these people by a list of this name; the number of the import.
+fn purge(world: &World, name: &str, people: impl IntoIterator<Item = usize>) -> i64 {
+    world.put("acme", name, people::email_csv("acme", people));
+    world.report("acme", name)["import"].as_i64().expect("a number")
+}
+
+#[test]
+fn a_store_from_an_earlier_copy_gives_no_number_of_an_archived_list_again() {
+    let mut world = world();
+    let copy = world.outside("copy.db");
+    fs::copy(store_of(&world), &copy).expect("copied");
+    world.start();
+    assert_eq!(purge(&world, "june.csv", [0]), 1);
+    world.stop();
+    fs::copy(&copy, store_of(&world)).expect("put back");
+    world.start();
+    // The same name on the same day: by its number alone it is told from the list before it.
+    assert_eq!(purge(&world, "june.csv", [1, 2]), 2);
+    assert_eq!(world.report("acme", "june.csv")["rows"]["deleted"], 2);
+    let by_hand = world.write("one.csv", people::email_csv("acme", [3]));
+    world.run(&["purge", "--tenant", "acme", by_hand.to_str().expect("text"), "--yes", "1"]).exits(0);
+    assert_eq!(world.sql::<i64>("SELECT max(id) FROM expunged_imports"), 3);
+    assert!(world.files("acme", "processing").is_empty(), "{}", world.picture());
+}
+
+#[test]
+fn a_list_that_was_purged_and_stands_claimed_again_is_rehearsed() {
+    let mut world = world();
+    world.start();
+    purge(&world, "june.csv", [0]);
+    world.stop();
+    people::load(&world, "acme", 1);
+    let archived = world.files("acme", "archive").into_iter().find(|name| name.ends_with("1-june.csv")).expect("archived");
+    // As a copy of the folders has it that was made while it was worked on.
+    fs::copy(world.folder("acme", "archive").join(archived), world.folder("acme", "processing").join("1-june.csv")).expect("copied");
+    world.start();
+    let again = world.eventually("it is taken", || world.status("acme", "june.csv").filter(|status| status["import"] == 2));
+    assert_eq!(again["mode"], "check", "{again}");
+    assert_eq!(world.report("acme", "june.csv")["rows"]["would_delete"], 1);
+}
