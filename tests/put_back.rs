@@ -19,6 +19,13 @@ fn store_of(world: &World) -> PathBuf {
     world.home().join("data/store.db")
 }
 
+/// What the log of a start says that ends by itself, as it should.
+fn refused_start(world: &mut World) -> String {
+    world.start_by(|world| world.command(&["serve"]));
+    assert_eq!(world.wait().code(), Some(1), "{}", world.log());
+    world.log()
+}
+
 /// Purges these people by a list of this name; the number of the import.
 fn purge(world: &World, name: &str, people: impl IntoIterator<Item = usize>) -> i64 {
     world.put("acme", name, people::email_csv("acme", people));
@@ -58,4 +65,31 @@ fn a_list_that_was_purged_and_stands_claimed_again_is_rehearsed() {
     let again = world.eventually("it is taken", || world.status("acme", "june.csv").filter(|status| status["import"] == 2));
     assert_eq!(again["mode"], "check", "{again}");
     assert_eq!(world.report("acme", "june.csv")["rows"]["would_delete"], 1);
+}
+
+#[test]
+fn a_store_that_is_missing_is_told_and_no_empty_one_stands_in_for_it() {
+    let mut world = world();
+    let aside = world.outside("aside.db");
+    world.moves(&store_of(&world), &aside);
+    let list = world.write("june.csv", people::email_csv("acme", [0]));
+    let list = list.to_str().expect("text");
+    let home = world.home();
+    let commands: [&[&str]; 4] = [
+        &["check", list, "--tenant", "acme"],
+        &["load", "customers", list, "--tenant", "acme"],
+        &["imports", "list"],
+        &["exemptions", "list"],
+    ];
+    for command in commands {
+        let told = world.run(command).exits(1).stderr;
+        assert!(told.contains("there is no store") && told.contains("bring it back from a backup"), "{command:?}\n{told}");
+    }
+    assert!(refused_start(&mut world).contains("there is no store"));
+    let again = world.run_any(crate::world::EXPUNGED, &["init", home.to_str().expect("text")]);
+    assert!(again.exits(2).stderr.contains("store.db\" is not"));
+    assert!(!store_of(&world).exists());
+    world.moves(&aside, &store_of(&world));
+    world.start();
+    assert_eq!(purge(&world, "june.csv", [0]), 1);
 }

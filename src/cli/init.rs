@@ -87,7 +87,7 @@ pub(super) fn set_up(config: &Config, listen: SocketAddr) -> Result<String, Fail
 /// A config is there: whole, or not ours to mend.
 fn already(scene: &Scene, args: &InitArgs, file: &Path) -> Result<Exit, Failure> {
     let config = Config::load(file)?;
-    for needed in [config.host_key_file(), config.identity_key_file(), config.tenant_folders_dir()] {
+    for needed in [config.host_key_file(), config.identity_key_file(), config.store_file(), config.tenant_folders_dir()] {
         if !needed.exists() {
             let message = format!("\"{}\" is there, but \"{}\" is not", file.display(), needed.display());
             return Err(Failure::usage(message).hint("bring it back from a backup, or choose another folder"));

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use russh::keys::HashAlg;
 
-use super::{Exit, Failure, Scene, ServeArgs, owner};
+use super::{Exit, Failure, Scene, ServeArgs, owner, store};
 use crate::config::{Config, read_host_key, read_identity_key};
 use crate::daemon::{self, Daemon, StartError};
 use crate::store::StoreError;
@@ -86,6 +86,7 @@ pub(super) fn failure(error: StartError) -> Failure {
     }
     match error {
         StartError::Store(StoreError::Unwritable { path, .. }) => owner::hint_whose(failure, &path),
+        StartError::Store(StoreError::Missing(_)) => failure.hint(store::MISSING),
         StartError::Locked(_) => failure.hint("stop it first; commands reach it while it runs"),
         StartError::File { .. } => failure.hint("make a data folder with: expunged init DIR"),
         StartError::PlanFile { .. } => {

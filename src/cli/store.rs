@@ -5,17 +5,17 @@ use crate::config::{Config, SecretError, read_identity_key};
 use crate::daemon;
 use crate::domain::IdentityKey;
 use crate::purge::Engine;
-use crate::store::{Options, Store, StoreError};
+use crate::store::{Create, Options, Store, StoreError};
 
 /// How long a command waits for another writer of the store, in milliseconds.
 pub(super) const BUSY_MS: u64 = 60_000;
 
-/// Memory for pages of a command that writes much, in bytes: more of it spares a large load most of its reads.
-const WRITE_CACHE_BYTES: u64 = 256 << 20;
+/// The memory for pages is that of a command that writes much: more of it spares a large load most of its reads.
+const WRITING: Options = Options { cache_bytes: 256 << 20, busy_ms: BUSY_MS };
 
 /// Makes an empty store where there is none. Durable on return.
 pub(super) fn create(config: &Config) -> Result<(), Failure> {
-    drop(open(config)?);
+    drop(Store::open(&config.store_file(), Create::Builtin, WRITING).map_err(|error| failure(&error))?);
     let folder = config.store_file();
     let folder = folder.parent().unwrap_or(&config.data_dir);
     files::sync_folder(folder).map_err(|error| Failure::failed(format!("cannot sync \"{}\"", folder.display())).because(&error))
@@ -23,8 +23,7 @@ pub(super) fn create(config: &Config) -> Result<(), Failure> {
 
 /// Opens the store for writing.
 pub(super) fn open(config: &Config) -> Result<Store, Failure> {
-    let options = Options { cache_bytes: WRITE_CACHE_BYTES, busy_ms: BUSY_MS };
-    Store::open(&config.store_file(), daemon::create(config), options).map_err(|error| failure(&error))
+    Store::open(&config.store_file(), daemon::create(config), WRITING).map_err(|error| failure(&error))
 }
 
 /// Opens the store for reading.
@@ -51,9 +50,13 @@ pub(super) fn failure(error: &StoreError) -> Failure {
     }
     match error {
         StoreError::Unwritable { path, .. } => owner::hint_whose(because(error), path),
+        StoreError::Missing(_) => because(error).hint(MISSING),
         _ => because(error),
     }
 }
+
+/// What to do about a store that is not there.
+pub(super) const MISSING: &str = "bring it back from a backup, mount its disk, or correct data_dir or store.database in the config; only init makes an empty store, in a folder of its own";
 
 /// An error and its causes.
 pub(super) fn because(error: &(dyn std::error::Error + 'static)) -> Failure {

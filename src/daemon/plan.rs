@@ -12,10 +12,10 @@ use crate::purge::{Engine, Plan};
 use crate::store::Create;
 use crate::telemetry::chain;
 
-/// What may be added to the store: all of the embedded one, the ledger alone in a user's own database.
+/// What may be added to the store, which must be there: all tables of the embedded one, the ledger alone in a user's own database.
 #[must_use]
 pub fn create(config: &Config) -> Create {
-    if config.store.database.is_some() { Create::LedgerOnly } else { Create::Builtin }
+    if config.store.database.is_some() { Create::LedgerOnly } else { Create::BuiltinTables }
 }
 
 /// The engine over the configured plan, with the store's own key.

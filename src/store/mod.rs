@@ -30,6 +30,8 @@ pub use refusal::Refusal;
 pub enum Create {
     /// The embedded store: the file is made where it is absent (mode 0600, WAL), with the built-in schema and the ledger.
     Builtin,
+    /// The same in a file that must exist: in an empty one nobody on a list would be found, which is no answer where the store is missing.
+    BuiltinTables,
     /// A user's own database: it must exist, its journal mode is left as found, and only the ledger's tables are added.
     LedgerOnly,
 }
@@ -61,6 +63,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// There is no such file.
+    #[error("there is no store \"{}\"", .0.display())]
+    Missing(PathBuf),
     /// The file cannot be written, or the folder to which its journal or its log goes. In WAL mode SQLite needs that to read, too.
     #[error("cannot write \"{path}\", or the files that SQLite keeps beside it")]
     Unwritable {
@@ -209,7 +214,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = connect(path, flags)?;
         settings(&connection, options)?;
-        if create == Create::Builtin {
+        if create != Create::LedgerOnly {
             set(&connection, "journal_mode", "WAL", "wal")?;
         }
         set(&connection, "synchronous", "FULL", "2")?;
@@ -220,7 +225,7 @@ impl Store {
             if let Some(name) = ledger::name_taken(transaction)? {
                 return Err(StoreError::NameTaken(name));
             }
-            if create == Create::Builtin {
+            if create != Create::LedgerOnly {
                 schema::create(transaction)?;
             }
             ledger::create(transaction)
@@ -323,9 +328,13 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
 }
 
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    // SQLite would wait for ever for someone to write to a pipe.
-    if std::fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        return Err(StoreError::Open { path: path.to_owned(), source: "it is no ordinary file".into() });
+    match std::fs::metadata(path) {
+        // SQLite would wait for ever for someone to write to a pipe.
+        Ok(found) if !found.is_file() => {
+            return Err(StoreError::Open { path: path.to_owned(), source: "it is no ordinary file".into() });
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::Missing(path.to_owned())),
+        _ => {}
     }
     Connection::open_with_flags(path, flags)
         .map_err(|error| StoreError::Open { path: path.to_owned(), source: Refusal::from(error).into() })

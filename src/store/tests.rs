@@ -107,7 +107,7 @@ fn a_reader_cannot_write_and_sees_what_a_writer_commits() {
 #[test]
 fn refuses_a_missing_database_and_newer_tables() {
     let (_folder, path) = folder();
-    assert!(matches!(Store::open(&path, Create::LedgerOnly, OPTIONS), Err(StoreError::Open { .. })));
+    assert!(matches!(Store::open(&path, Create::LedgerOnly, OPTIONS), Err(StoreError::Missing(_))));
     assert!(!path.exists());
     let store = Store::open(&path, Create::Builtin, OPTIONS).unwrap();
     store.connection().execute("UPDATE expunged_meta SET value = 99", []).unwrap();
