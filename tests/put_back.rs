@@ -93,3 +93,36 @@ fn a_store_that_is_missing_is_told_and_no_empty_one_stands_in_for_it() {
     world.start();
     assert_eq!(purge(&world, "june.csv", [0]), 1);
 }
+
+#[test]
+fn a_store_that_another_file_replaces_is_worked_on_no_more_and_the_next_start_opens_the_other() {
+    let mut world = world();
+    world.start();
+    purge(&world, "june.csv", [0]);
+    let copy = world.outside("copy.db");
+    world.change(&format!("VACUUM INTO '{}'", copy.display()));
+    world.moves(&copy, &store_of(&world));
+    let list = world.write("july.csv", people::email_csv("acme", [1]));
+    world.move_in(&list, "acme", "july.csv");
+    assert_eq!(world.wait().code(), Some(1), "{}", world.log());
+    assert!(world.log().contains("was replaced by another file"), "{}", world.log());
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 7, "nobody went from it");
+    world.start();
+    assert_eq!(world.report("acme", "july.csv")["rows"]["deleted"], 1);
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 6);
+}
+
+#[test]
+fn a_store_that_is_moved_away_delays_purges_until_it_is_back() {
+    let mut world = world();
+    world.start();
+    purge(&world, "june.csv", [0]);
+    let aside = world.outside("aside.db");
+    world.moves(&store_of(&world), &aside);
+    world.put("acme", "july.csv", people::email_csv("acme", [1]));
+    world.eventually("it is told", || world.log().contains("there is no store").then_some(()));
+    assert_eq!(world.status("acme", "july.csv").expect("a status")["state"], "waiting");
+    world.moves(&aside, &store_of(&world));
+    assert_eq!(world.report("acme", "july.csv")["rows"]["deleted"], 1);
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 6);
+}

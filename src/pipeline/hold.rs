@@ -142,6 +142,14 @@ impl Pipeline {
         Ok(true)
     }
 
+    /// What went well after faults is tried as often again.
+    pub(super) fn forget_attempts(&mut self, import: ImportId) {
+        let forgotten = self.store.write("forget an import's attempts", |tx| ledger::forget_attempts(tx, import));
+        if let Err(fault) = forgotten.map_err(Fault::from) {
+            warn!(import = import.0, cause = %fault.chain(), "attempts not forgotten");
+        }
+    }
+
     /// Ends an import by a fault of ours: its next slice sets it aside, where it waits for a person.
     pub(super) fn fail(&mut self, tenant: &TenantName, import: ImportId, reason: &str) -> Result<(), Fault> {
         let message = self.with_contact(tenant, "not the file's fault; it waits for the operator, who was told");

@@ -60,6 +60,8 @@ pub(super) enum Step {
 impl Pipeline {
     /// The next slice of an import.
     pub(super) fn step(&mut self, import: ImportId) -> Result<Step, Fault> {
+        // What was read there may be told and filed before anything is written.
+        self.store.in_place()?;
         let mut row = ledger::require(self.store.connection(), import)?;
         if matches!(row.state, State::Received | State::Checking | State::Purging)
             && let Some(step) = self.paused(&mut row)?

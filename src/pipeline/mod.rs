@@ -55,7 +55,7 @@ use crate::domain::{FileName, IdentityKey, ImportId, TenantName};
 use crate::purge::Engine;
 use crate::scrub::Scrubber;
 use crate::spool::{Delivered, DropFolder, Spool};
-use crate::store::{Store, ledger};
+use crate::store::{Store, StoreError};
 
 use self::fit::{Fitting, MISFIT_REST_MAX};
 use self::import::{Running, Step};
@@ -232,7 +232,8 @@ impl Pipeline {
         self.waker.clone()
     }
 
-    /// Watches the drop folders, scans them once, tells that it is ready, and works until [`Wake::Stop`].
+    /// Watches the drop folders, scans them once, tells that it is ready, and works until [`Wake::Stop`], or until
+    /// another store stands in the place of its own.
     ///
     /// Call [`Pipeline::recover`] first.
     pub fn run(mut self, ready: impl FnOnce()) {
@@ -245,6 +246,11 @@ impl Pipeline {
         loop {
             if self.hear() {
                 info!(imports = self.turns.len(), "pipeline stopped");
+                return;
+            }
+            if let Err(cause @ StoreError::Replaced(_)) = self.store.in_place() {
+                // Nothing that is known here need hold in it: as after a start, folders and ledger are brought into agreement.
+                error!(%cause, "store lost: a start opens the other one");
                 return;
             }
             self.look_around();
@@ -463,14 +469,6 @@ impl Pipeline {
                     error!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
                 }
             }
-        }
-    }
-
-    /// What went well after faults is tried as often again.
-    fn forget_attempts(&mut self, import: ImportId) {
-        let forgotten = self.store.write("forget an import's attempts", |tx| ledger::forget_attempts(tx, import));
-        if let Err(fault) = forgotten.map_err(Fault::from) {
-            warn!(import = import.0, cause = %fault.chain(), "attempts not forgotten");
         }
     }
 

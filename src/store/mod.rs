@@ -8,6 +8,7 @@ pub mod schema;
 
 mod key;
 mod log;
+mod place;
 mod refusal;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavio
 pub use key::Key;
 pub use log::{Checkpoint, LogKeeper};
 use log::{LOG_FRAMES, refuse_persist};
+use place::Place;
 pub use refusal::Refusal;
 
 /// What `Store::open` may add to the database.
@@ -63,6 +65,9 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Since it was opened another file was put in its place.
+    #[error("the store \"{}\" was replaced by another file", .0.display())]
+    Replaced(PathBuf),
     /// There is no such file.
     #[error("there is no store \"{}\"", .0.display())]
     Missing(PathBuf),
@@ -159,6 +164,7 @@ impl<T> Doing<T> for Result<T, rusqlite::Error> {
 pub struct Store {
     // Closed before `sweep` runs: fields drop in this order.
     connection: Connection,
+    place: Place,
     busy: Duration,
     /// Whether a commit may not be durable, because a setting was lowered for one and is not back yet.
     lowered: bool,
@@ -213,13 +219,14 @@ impl Store {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = connect(path, flags)?;
+        let place = Place::of(path)?;
         settings(&connection, options)?;
         if create != Create::LedgerOnly {
             set(&connection, "journal_mode", "WAL", "wal")?;
         }
         set(&connection, "synchronous", "FULL", "2")?;
         set(&connection, "wal_autocheckpoint", LOG_FRAMES, LOG_FRAMES)?;
-        let mut store = Self { connection, busy: Duration::from_millis(options.busy_ms), lowered: false, _sweep: None };
+        let mut store = Self { connection, place, busy: Duration::from_millis(options.busy_ms), lowered: false, _sweep: None };
         store.write("make the tables", |transaction| {
             refuse_persist(transaction, path)?;
             if let Some(name) = ledger::name_taken(transaction)? {
@@ -245,8 +252,9 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let sweep = (!beside(path, "-wal").exists()).then(|| Sweep(path.to_owned()));
         let connection = connect(path, flags)?;
+        let place = Place::of(path)?;
         settings(&connection, options).map_err(|error| error.on_opening(path))?;
-        Ok(Self { connection, busy: Duration::from_millis(options.busy_ms), lowered: false, _sweep: sweep })
+        Ok(Self { connection, place, busy: Duration::from_millis(options.busy_ms), lowered: false, _sweep: sweep })
     }
 
     /// Leaves the declared keys to whoever deletes by a plan, who looks in each chunk for what still refers to what is gone.
@@ -285,11 +293,21 @@ impl Store {
         self.transact(doing, work)
     }
 
+    /// Whether its file still stands where it was opened. One that was moved away, or that another was moved over, can be written, in WAL
+    /// mode without a word: nobody would ever see what was done in it. Each transaction asks first.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] and [`StoreError::Replaced`].
+    pub fn in_place(&self) -> Result<(), StoreError> {
+        self.place.holds()
+    }
+
     fn transact<T, E: From<StoreError>>(
         &mut self,
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.in_place()?;
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
         let done = work(&transaction)?;
         transaction.commit().doing(doing)?;
