@@ -126,3 +126,33 @@ fn a_store_that_is_moved_away_delays_purges_until_it_is_back() {
     assert_eq!(world.report("acme", "july.csv")["rows"]["deleted"], 1);
     assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 6);
 }
+
+#[test]
+fn a_store_whose_ledger_was_kept_with_another_key_is_refused_and_nobody_who_is_exempt_goes() {
+    let mut world = world();
+    let list = world.write("june.csv", people::email_csv("acme", [0, 1]));
+    let list = list.to_str().expect("text").to_owned();
+    let exempt = ["exemptions", "add", "--tenant", "acme", "--email", "--why", "open case", "--until", "2999-12-31"];
+    world.run_with_input(&exempt, &people::email("acme", 0)).exits(0);
+    let (key, aside) = (world.home().join("data/keys/identity.key"), world.outside("identity.key"));
+    fs::copy(&key, &aside).expect("copied");
+    // As a folder that was set up anew beside a database that was brought back has it.
+    fs::write(&key, format!("{}\n", "ab".repeat(32))).expect("written");
+    let commands: [&[&str]; 4] = [
+        &["check", &list, "--tenant", "acme"],
+        &["purge", &list, "--tenant", "acme", "--yes", "2"],
+        &["scrub"],
+        &["suppressions", "check", "--tenant", "acme", "--account", "A0", "--id", "U0"],
+    ];
+    for command in commands {
+        let told = world.run(command).exits(1).stderr;
+        assert!(told.contains("kept with another identity key") && told.contains("identity.key"), "{command:?}\n{told}");
+    }
+    assert!(refused_start(&mut world).contains("kept with another identity key"));
+    world.run(&["exemptions", "list"]).exits(0).shows("open case");
+    fs::copy(&aside, &key).expect("put back");
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", [0, 1]));
+    let rows = world.report("acme", "june.csv")["rows"].clone();
+    assert_eq!((&rows["exempt"], &rows["deleted"]), (&1.into(), &1.into()));
+}

@@ -192,6 +192,7 @@ fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> 
 
 fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
     let store = store::open_read_only(config)?;
+    store::same_key(config, &store)?;
     let engine = store::engine(config)?;
     engine.fits(store.connection(), config.store.unindexed_rows_max).map_err(|error| serve::failure(error.into()))?;
     let kind = pipeline::kind_by_hand(list.name.kind());

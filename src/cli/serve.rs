@@ -87,6 +87,7 @@ pub(super) fn failure(error: StartError) -> Failure {
     match error {
         StartError::Store(StoreError::Unwritable { path, .. }) => owner::hint_whose(failure, &path),
         StartError::Store(StoreError::Missing(_)) => failure.hint(store::MISSING),
+        StartError::Store(StoreError::OtherKey) => failure.hint(store::OTHER_KEY),
         StartError::Locked(_) => failure.hint("stop it first; commands reach it while it runs"),
         StartError::File { .. } => failure.hint("make a data folder with: expunged init DIR"),
         StartError::PlanFile { .. } => {

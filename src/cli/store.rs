@@ -5,7 +5,7 @@ use crate::config::{Config, SecretError, read_identity_key};
 use crate::daemon;
 use crate::domain::IdentityKey;
 use crate::purge::Engine;
-use crate::store::{Create, Options, Store, StoreError};
+use crate::store::{Create, Options, Store, StoreError, ledger};
 
 /// How long a command waits for another writer of the store, in milliseconds.
 pub(super) const BUSY_MS: u64 = 60_000;
@@ -21,15 +21,24 @@ pub(super) fn create(config: &Config) -> Result<(), Failure> {
     files::sync_folder(folder).map_err(|error| Failure::failed(format!("cannot sync \"{}\"", folder.display())).because(&error))
 }
 
-/// Opens the store for writing.
+/// Opens the store for writing. One whose ledger was kept with another key than the config's is refused.
 pub(super) fn open(config: &Config) -> Result<Store, Failure> {
-    Store::open(&config.store_file(), daemon::create(config), WRITING).map_err(|error| failure(&error))
+    let mark = identity_key(config)?.mark();
+    let mut store = Store::open(&config.store_file(), daemon::create(config), WRITING).map_err(|error| failure(&error))?;
+    store.write("mark the ledger", |tx| ledger::mark(tx, mark)).map_err(|error| failure(&error))?;
+    Ok(store)
 }
 
 /// Opens the store for reading.
 pub(super) fn open_read_only(config: &Config) -> Result<Store, Failure> {
     let options = Options { cache_bytes: config.store.cache_mib << 20, busy_ms: BUSY_MS };
     Store::open_read_only(&config.store_file(), options).map_err(|error| failure(&error))
+}
+
+/// Refuses a store whose ledger was kept with another key than the config's. For what is told by hashes of people.
+pub(super) fn same_key(config: &Config, store: &Store) -> Result<(), Failure> {
+    let mark = identity_key(config)?.mark();
+    ledger::is_marked(store.connection(), mark).map(drop).map_err(|error| failure(&error))
 }
 
 /// The engine over the configured plan.
@@ -51,12 +60,16 @@ pub(super) fn failure(error: &StoreError) -> Failure {
     match error {
         StoreError::Unwritable { path, .. } => owner::hint_whose(because(error), path),
         StoreError::Missing(_) => because(error).hint(MISSING),
+        StoreError::OtherKey => because(error).hint(OTHER_KEY),
         _ => because(error),
     }
 }
 
 /// What to do about a store that is not there.
 pub(super) const MISSING: &str = "bring it back from a backup, mount its disk, or correct data_dir or store.database in the config; only init makes an empty store, in a folder of its own";
+
+/// What to do about a key that is not the ledger's.
+pub(super) const OTHER_KEY: &str = "nothing was changed; bring back \"identity.key\", which stands in data/keys beside the folders of the tenants, from the backup of the same time; where it is lost for good, stop the daemon, have the ledger forget it with: DELETE FROM expunged_meta WHERE name = 'identity_key', and add each exemption anew: expunged exemptions list names them";
 
 /// An error and its causes.
 pub(super) fn because(error: &(dyn std::error::Error + 'static)) -> Failure {

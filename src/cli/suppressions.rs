@@ -45,6 +45,7 @@ fn check(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> R
     let _sound_or_not = tenant::find(scene, &config, name)?;
     let (kind, identity) = identity_of(scene, &config, name, person)?;
     let store = store::open_read_only(&config)?;
+    store::same_key(&config, &store)?;
     let suppressed =
         ledger::is_suppressed(store.connection(), name, Suppression { kind, identity }).map_err(|error| store::failure(&error))?;
     if json {

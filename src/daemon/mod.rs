@@ -44,7 +44,7 @@ use crate::scrub::{Scrubber, Vault};
 use crate::sftp::{self, BindError, Bound, Hint, Server};
 use crate::shutdown;
 use crate::spool::{Spool, SpoolError};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, ledger};
 
 /// How often the tenants' files are looked at.
 const TENANTS_EVERY: Duration = Duration::from_secs(1);
@@ -118,6 +118,13 @@ pub enum StartError {
     System(#[from] io::Error),
 }
 
+impl StartError {
+    /// Whether another program holds the store's lock: trying again may help.
+    fn busy(&self) -> bool {
+        matches!(self, Self::Store(error) if error.busy())
+    }
+}
+
 /// Everything built and recovered; nothing runs yet.
 pub struct Daemon {
     config: Config,
@@ -142,7 +149,7 @@ impl Daemon {
         let host_keys = read_host_keys(&config)?;
         let fingerprints = host_keys.iter().map(|key| key.fingerprint(HashAlg::Sha256).to_string()).collect::<Vec<_>>().join(" ");
         let spool = Spool::new(config.tenant_folders_dir());
-        let store = patiently(|| open_store(&config), StoreError::busy)?;
+        let store = patiently(|| open_store(&config), StartError::busy)?;
         let mut pipeline = pipeline(&config, store, spool.clone(), signer(&config)?)?;
         let logins = Logins::new(host_keys.iter().map(|key| key.public_key().clone()).collect());
         logins.replace(&config, &spool);
@@ -294,8 +301,12 @@ fn take_lock(config: &Config) -> Result<DataLock, StartError> {
     DataLock::take(&config.data_dir).map_err(fault)?.ok_or_else(|| StartError::Locked(config.data_dir.clone()))
 }
 
-fn open_store(config: &Config) -> Result<Store, StoreError> {
-    Store::open(&config.store_file(), create(config), store_options(config))
+/// The store; or, where its ledger was kept with another key than the config's, why not.
+fn open_store(config: &Config) -> Result<Store, StartError> {
+    let mark = read_identity_key(&config.identity_key_file())?.mark();
+    let mut store = Store::open(&config.store_file(), create(config), store_options(config))?;
+    store.write("mark the ledger", |tx| ledger::mark(tx, mark))?;
+    Ok(store)
 }
 
 /// Tries until it is not for want of the store's lock: an application may hold that for long, and a daemon that gives up is started

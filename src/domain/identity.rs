@@ -57,6 +57,12 @@ impl IdentityKey {
         self.hash("text", &[tenant.as_str(), text])
     }
 
+    /// What tells this key from others, and nothing of it: by this a ledger knows the key that its hashes were made with.
+    #[must_use]
+    pub fn mark(&self) -> Identity {
+        self.hash("key", &[])
+    }
+
     /// Each part is preceded by its length, so that no two lists of parts give the same bytes.
     fn hash(&self, kind: &str, parts: &[&str]) -> Identity {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");

@@ -113,6 +113,9 @@ pub enum StoreError {
     /// A table of the application's stands where one of the ledger's would be made.
     #[error("the database has a table \"{0}\" of its own, and names that begin with expunged_ are the ledger's; rename the table")]
     NameTaken(String),
+    /// The ledger's hashes were made with another key.
+    #[error("the ledger was kept with another identity key: by this one nobody in it is known, people who must not be erased among them")]
+    OtherKey,
     /// No import of this number.
     #[error("no import {0}")]
     NoImport(i64),

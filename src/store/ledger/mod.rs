@@ -7,6 +7,7 @@ mod exemptions;
 mod holds;
 mod import_row;
 mod imports;
+mod key;
 mod requests;
 mod scrubs;
 mod suppressions;
@@ -28,6 +29,7 @@ pub use imports::{
     note_file, number_above, outcomes, plan, previous_report, progress, require, same_bytes, set_archived, set_progress, set_state,
     store_report, told_by_newer, unarchived, unfinished_purge, withdraw,
 };
+pub use key::{is_marked, mark};
 pub use requests::{
     NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request, unended_requests,
 };
