@@ -68,6 +68,24 @@ fn a_list_that_was_purged_and_stands_claimed_again_is_rehearsed() {
 }
 
 #[test]
+fn a_held_list_that_a_store_from_an_earlier_copy_does_not_know_is_rehearsed() {
+    let mut world = world();
+    world.set("tenant_defaults", "hold_customers_above", "1");
+    world.set("tenant_defaults", "hold_customers_percent_above", "0");
+    let copy = world.outside("copy.db");
+    fs::copy(store_of(&world), &copy).expect("copied");
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", [0, 1]));
+    world.eventually("it is held", || world.status("acme", "june.csv").filter(|status| status["state"] == "held"));
+    world.stop();
+    fs::copy(&copy, store_of(&world)).expect("put back");
+    world.start();
+    assert_eq!(world.report("acme", "june.csv")["rows"]["would_delete"], 2);
+    assert!(world.log().contains("file without an import"), "{}", world.log());
+    assert!(world.files("acme", "held").is_empty(), "{}", world.picture());
+}
+
+#[test]
 fn a_store_that_is_missing_is_told_and_no_empty_one_stands_in_for_it() {
     let mut world = world();
     let aside = world.outside("aside.db");

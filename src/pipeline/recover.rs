@@ -2,7 +2,7 @@
 
 use tracing::{info, warn};
 
-use super::import::file_name;
+use super::import::{REPORT, file_name};
 use super::{Fault, Pipeline, requests};
 use crate::domain::{ImportId, State, TenantName};
 use crate::spool::{DropFolder, Folders};
@@ -117,11 +117,20 @@ impl Pipeline {
         Ok(true)
     }
 
-    /// Files in processing that no import of the ledger is to work on: store or folders were put back from a copy, or a claim was withdrawn.
+    /// Files that are claimed or held and that no import of the ledger is to work on: store or folders were put back from a copy, or a
+    /// claim was withdrawn.
     fn put_back_strangers(&mut self, tenant: &TenantName, folders: &Folders, found: &mut Recovered) -> Result<(), Fault> {
+        let worked_on = |import| {
+            let row = ledger::get(self.store.connection(), import)?;
+            Ok::<_, Fault>(row.is_some_and(|row| row.tenant == *tenant && !row.archived))
+        };
+        for held in folders.held()? {
+            if !worked_on(held.import)? {
+                folders.unhold(&held, &[REPORT])?;
+            }
+        }
         for claimed in folders.claimed()? {
-            let row = ledger::get(self.store.connection(), claimed.import())?;
-            if row.as_ref().is_some_and(|row| row.tenant == *tenant && !row.archived) {
+            if worked_on(claimed.import())? {
                 continue;
             }
             // Whether it was to be purged nobody knows, or it was already, and its people may have been registered again: it is rehearsed.

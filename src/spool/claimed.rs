@@ -171,7 +171,7 @@ pub(super) fn name_of(import: ImportId, name: &FileName) -> String {
     format!("{import}-{name}")
 }
 
-fn parse_name(raw: &[u8]) -> Option<(ImportId, FileName)> {
+pub(super) fn parse_name(raw: &[u8]) -> Option<(ImportId, FileName)> {
     let (id, name) = std::str::from_utf8(raw).ok()?.split_once('-')?;
     let import = ImportId(id.parse().ok()?);
     let name = FileName::parse(name).ok()?;

@@ -149,6 +149,23 @@ impl Folders {
         Ok(day.sync()?)
     }
 
+    /// What is held, by day.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn held(&self) -> Result<Vec<ArchivedFile>, SpoolError> {
+        let root = self.folder(End::Held.as_str())?;
+        let mut held = Vec::new();
+        for day in self.days(End::Held)? {
+            let names = root.sub(&day.to_string())?.names()?;
+            // Whatever a held file is called, its report stands beside it.
+            let reported = |raw: &&Vec<u8>| names.contains(&[raw.as_slice(), b".report.json"].concat());
+            let files = names.iter().filter(reported).filter_map(|raw| claimed::parse_name(raw));
+            held.extend(files.map(|(import, name)| ArchivedFile { end: End::Held, day, import, name }));
+        }
+        Ok(held)
+    }
+
     /// Takes a held file back into `processing/`, and removes the companions with these suffixes and their signatures. `None` if it
     /// is not held there.
     ///
