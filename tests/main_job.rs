@@ -81,6 +81,10 @@ fn what_is_put_into_check_is_rehearsed_and_nobody_is_deleted() {
     assert_eq!(check["mode"], "check");
     assert_eq!(check["status"], "completed");
     assert_eq!(check["rows"]["would_delete"], 3);
+    let results = world.files("acme", "archive").into_iter().find(|name| name.ends_with("dry.csv.results.csv")).expect("results");
+    let results = std::fs::read_to_string(world.folder("acme", "archive").join(results)).expect("text");
+    assert_eq!(results.matches(",would_delete,").count(), 3, "{results}");
+    assert!(!results.contains(",deleted,"), "{results}");
     people::same(&people::rows(&world, "acme"), &before, || "nobody was purged".to_owned());
 
     world.put("acme", "real.csv", people::participant_csv([0, 1, 2]));

@@ -314,7 +314,7 @@ impl Pipeline {
         source.rewind()?;
         let changed = || io::Error::other("the claimed file changed since it was matched");
         let rows = records::read(Unpacked::new(source, &name, u64::MAX), reading).map_err(|_| changed())?;
-        let mut results = ResultsWriter::new(out, row.tenant.clone(), self.key.clone())?;
+        let mut results = ResultsWriter::new(out, row.mode, row.tenant.clone(), self.key.clone())?;
         let mut first: HashMap<Identity, u64> = HashMap::new();
         let mut outcomes = outcomes.iter().enumerate();
         for input in rows {

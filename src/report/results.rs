@@ -5,11 +5,12 @@
 use std::borrow::Cow;
 use std::io;
 
-use crate::domain::{IdentityKey, Outcome, Reason, TenantName, may_hold_address};
+use crate::domain::{IdentityKey, Mode, Outcome, Reason, TenantName, may_hold_address};
 
 /// Writes `NAME.results.csv`.
 pub struct ResultsWriter<W: io::Write> {
     csv: csv::Writer<W>,
+    mode: Mode,
     tenant: TenantName,
     key: IdentityKey,
 }
@@ -43,15 +44,18 @@ pub enum Why {
     SameAs(u64),
 }
 
+/// What a rehearsal says where a purge says `deleted`, as its report does.
+const WOULD_DELETE: &str = "would_delete";
+
 impl<W: io::Write> ResultsWriter<W> {
     /// Writes the header.
     ///
     /// # Errors
     /// From the writer.
-    pub fn new(writer: W, tenant: TenantName, key: IdentityKey) -> io::Result<Self> {
+    pub fn new(writer: W, mode: Mode, tenant: TenantName, key: IdentityKey) -> io::Result<Self> {
         let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(writer);
         csv.write_record(["line", "outcome", "accountId", "id", "requestId", "reason", "customers"])?;
-        Ok(Self { csv, tenant, key })
+        Ok(Self { csv, mode, tenant, key })
     }
 
     /// Writes one row.
@@ -67,7 +71,10 @@ impl<W: io::Write> ResultsWriter<W> {
         let customers = if row.outcome == Outcome::Deleted { row.customers.to_string() } else { String::new() };
         let record = [
             Cow::Owned(row.line.to_string()),
-            Cow::Borrowed(row.outcome.as_str()),
+            Cow::Borrowed(match (self.mode, row.outcome) {
+                (Mode::Check, Outcome::Deleted) => WOULD_DELETE,
+                (Mode::Check | Mode::Purge, outcome) => outcome.as_str(),
+            }),
             self.shown(row.account_id),
             self.shown(row.id),
             self.shown(row.request_id),

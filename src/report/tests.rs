@@ -146,7 +146,7 @@ fn a_report_lists_the_first_thousand_errors_and_counts_the_rest() {
 #[test]
 fn results_hold_a_line_for_each_row_and_no_address() {
     let key = IdentityKey::new([7; 32]);
-    let mut writer = ResultsWriter::new(Vec::new(), tenant(), key.clone()).unwrap();
+    let mut writer = ResultsWriter::new(Vec::new(), Mode::Purge, tenant(), key.clone()).unwrap();
     let mut row = |line, outcome, account_id: &str, id: &str, request_id: &str, why, customers| {
         writer.row(&ResultsRow { line, outcome, account_id, id, request_id, why, customers }).unwrap();
     };
