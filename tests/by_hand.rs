@@ -1,5 +1,7 @@
 //! The commands beside a daemon and without one, and how a daemon stops.
 
+use std::process::Stdio;
+
 use crate::people;
 use crate::support::Ran;
 use crate::world::World;
@@ -238,5 +240,24 @@ fn a_purge_that_is_refused_because_another_import_comes_first_leaves_no_list_beh
     let other = world.write("other.csv", people::email_csv("acme", [1]));
     world.run(&["purge", other.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"]).exits(1).warns("comes first and is not done");
     assert!(std::fs::read_dir(world.home().join("data/requests")).expect("listed").next().is_none(), "no list is left behind");
+    assert_eq!(customers(&world), 9);
+}
+
+#[test]
+fn a_command_whose_turn_comes_when_another_one_ends_does_its_work_itself() {
+    let world = world();
+    let list = world.write("list.csv", people::email_csv("acme", [0]));
+    let commands: [&[&str]; 2] = [&["purge", list.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"], &["scrub"]];
+    for command in commands {
+        // As another command that works without a daemon holds it.
+        let lock = std::fs::File::create(world.home().join("data/lock")).expect("opened");
+        lock.lock().expect("locked");
+        let asked = world.sql::<i64>("SELECT count(*) FROM expunged_requests");
+        let mut waiting = world.command(command).stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("starts");
+        world.eventually("it has asked", || (world.sql::<i64>("SELECT count(*) FROM expunged_requests") > asked).then_some(()));
+        drop(lock);
+        let ended = world.eventually("it does its work", || waiting.try_wait().expect("a child"));
+        assert_eq!(ended.code(), Some(0), "{command:?}");
+    }
     assert_eq!(customers(&world), 9);
 }

@@ -15,7 +15,7 @@ use crate::domain::{FileName, ImportId, Settings, State, TenantName};
 use crate::pipeline::{self, Fault, PurgeRequest, ReadingOf, Rehearsal, Rules, import_of};
 use crate::purge::Brake;
 use crate::report::Report;
-use crate::store::ledger::{self, ImportRow};
+use crate::store::ledger::{self, ImportRow, Origin};
 use crate::store::{Store, StoreError};
 
 /// How often a waiting command looks whether the daemon is done.
@@ -217,10 +217,26 @@ fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Re
         let _ = std::fs::remove_file(daemon::requests_dir(config).join(&request.stored));
         store::failure(&error)
     })?;
-    if let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)? {
-        by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| not_over(store, id, &fault))?;
+    let mut waited = Duration::ZERO;
+    loop {
+        // What held the lock may have been another command, which does its own and ends.
+        if (waited.is_zero() || only_commands_wait(store, &request.tenant)?)
+            && let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)?
+        {
+            by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| not_over(store, id, &fault))?;
+        }
+        if let Some(row) = over(store, id, waited)? {
+            return Ok(row);
+        }
+        std::thread::sleep(LOOK_EVERY);
+        waited += LOOK_EVERY;
     }
-    wait_for(store, id)
+}
+
+/// Whether all that is not done of a tenant was given to commands, each of them confirmed by its person.
+fn only_commands_wait(store: &Store, tenant: &TenantName) -> Result<bool, Failure> {
+    let waiting = ledger::unarchived(store.connection(), tenant).map_err(|error| store::failure(&error))?;
+    Ok(waiting.iter().all(|row| row.origin == Origin::Command || matches!(row.state, State::Held | State::Failed)))
 }
 
 /// A fault of ours in a list by hand. What was asked for stands: whoever works on the ledger next goes on with it.
@@ -250,36 +266,24 @@ fn refuse_to_run_others(config: &Config, store: &Store, tenant: &TenantName) -> 
     }
 }
 
-fn wait_for(store: &Store, request: i64) -> Result<ImportRow, Failure> {
+/// The import that a request became, once it is done or waits for a person. `None`: it is not yet.
+fn over(store: &Store, request: i64, waited: Duration) -> Result<Option<ImportRow>, Failure> {
     let failed = |error: StoreError| store::failure(&error);
-    let mut waited = Duration::ZERO;
-    loop {
-        let row = ledger::request(store.connection(), request).map_err(failed)?;
-        let result = row.and_then(|row| row.result);
-        if let Some(why) = result.as_ref().and_then(|result| result["error"].as_str()) {
-            return Err(Failure::failed(format!("the daemon refused: {why}")).hint("nothing was deleted"));
+    let row = ledger::request(store.connection(), request).map_err(failed)?;
+    let result = row.and_then(|row| row.result);
+    if let Some(why) = result.as_ref().and_then(|result| result["error"].as_str()) {
+        return Err(Failure::failed(format!("the daemon refused: {why}")).hint("nothing was deleted"));
+    }
+    match result.as_ref().and_then(|result| result["import"].as_i64()) {
+        Some(import) => match ledger::get(store.connection(), ImportId(import)).map_err(failed)? {
+            Some(row) => Ok((row.archived || matches!(row.state, State::Failed | State::Held)).then_some(row)),
+            None => Err(Failure::failed("the list was lost before it was taken up").hint("nothing was deleted; run the command again")),
+        },
+        None if waited > TAKEN_UP_WITHIN => {
+            Err(Failure::failed("the daemon has not taken up the request")
+                .hint("it will when it can; see its log, and: expunged imports list"))
         }
-        match result.as_ref().and_then(|result| result["import"].as_i64()) {
-            Some(import) => {
-                let row = ledger::get(store.connection(), ImportId(import)).map_err(failed)?;
-                match row {
-                    Some(row) if row.archived || matches!(row.state, State::Failed | State::Held) => return Ok(row),
-                    Some(_) => {}
-                    None => {
-                        return Err(
-                            Failure::failed("the list was lost before it was taken up").hint("nothing was deleted; run the command again")
-                        );
-                    }
-                }
-            }
-            None if waited > TAKEN_UP_WITHIN => {
-                return Err(Failure::failed("the daemon has not taken up the request")
-                    .hint("it will when it can; see its log, and: expunged imports list"));
-            }
-            None => {}
-        }
-        std::thread::sleep(LOOK_EVERY);
-        waited += LOOK_EVERY;
+        None => Ok(None),
     }
 }
 

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::args::ScrubArgs;
 use super::lists::{LOOK_EVERY, TAKEN_UP_WITHIN, asked_by};
 use super::{Exit, Failure, Scene, serve, store};
+use crate::config::Config;
 use crate::daemon::ByHand;
 use crate::pipeline;
 use crate::store::{Store, StoreError, ledger};
@@ -23,14 +24,7 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     let mut opened = store::open(&config)?;
     let new = pipeline::scrub_request(asked_by());
     let request = opened.write("ask for a scrub", |tx| ledger::insert_request(tx, &new, Timestamp::now())).map_err(failed)?;
-    if let Some(mut by_hand) = ByHand::build(&config).map_err(serve::failure)? {
-        let done = by_hand.pipeline.run_scrub(request, READER_PATIENCE).map_err(|fault| Failure::failed(fault.chain()))?;
-        if !done {
-            return Err(Failure::failed("another program reads the store and keeps its write-ahead log from being emptied")
-                .hint("end it, or let it end its read, and run the command again"));
-        }
-    }
-    let result = wait_for(scene, &opened, request)?;
+    let result = wait_for(scene, &config, &opened, request)?;
     if args.json {
         scene.terminal.json(&result)?;
     } else {
@@ -39,9 +33,20 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     Ok(if result["clean"] == true { Exit::Done } else { Exit::SomeInvalid })
 }
 
-fn wait_for(scene: &Scene, store: &Store, request: i64) -> Result<Value, Failure> {
+/// In the daemon's place, if there is none: by now, or once the command is over that held its lock.
+fn scrub(config: &Config, request: i64) -> Result<(), Failure> {
+    let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)? else { return Ok(()) };
+    if by_hand.pipeline.run_scrub(request, READER_PATIENCE).map_err(|fault| Failure::failed(fault.chain()))? {
+        return Ok(());
+    }
+    Err(Failure::failed("another program reads the store and keeps its write-ahead log from being emptied")
+        .hint("end it, or let it end its read, and run the command again"))
+}
+
+fn wait_for(scene: &Scene, config: &Config, store: &Store, request: i64) -> Result<Value, Failure> {
     let mut waited = Duration::ZERO;
     loop {
+        scrub(config, request)?;
         let row = ledger::request(store.connection(), request).map_err(|error| store::failure(&error))?;
         let row = row.ok_or_else(|| Failure::failed("the request was lost"))?;
         if let Some(result) = row.result {
