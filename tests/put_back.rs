@@ -131,6 +131,27 @@ fn a_store_that_another_file_replaces_is_worked_on_no_more_and_the_next_start_op
 }
 
 #[test]
+fn a_store_in_which_an_earlier_copy_is_put_back_in_place_is_gone_on_with_by_the_next_start() {
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'expunged%'";
+    for with_ledger in [true, false] {
+        let mut world = world();
+        world.start();
+        purge(&world, "june.csv", [0]);
+        let mut copied = vec!["DELETE FROM expunged_imports".to_owned(), "UPDATE sqlite_sequence SET seq = 0".to_owned()];
+        if !with_ledger {
+            let drop = |name: String| format!("DROP TABLE {}", name.trim_start_matches("[Text(\"").trim_end_matches("\")]"));
+            copied = world.sql_lines(tables).into_iter().map(drop).collect();
+        }
+        world.change(&format!("BEGIN; {}; COMMIT", copied.join("; ")));
+        assert_eq!(world.wait().code(), Some(1), "{}", world.log());
+        assert!(world.log().contains("store lost"), "{}", world.log());
+        world.start();
+        assert_eq!(purge(&world, "june.csv", [1, 2]), 2);
+        assert_eq!(world.report("acme", "june.csv")["rows"]["deleted"], 2);
+    }
+}
+
+#[test]
 fn a_store_that_is_moved_away_delays_purges_until_it_is_back() {
     let mut world = world();
     world.start();

@@ -55,7 +55,7 @@ use crate::domain::{FileName, IdentityKey, ImportId, TenantName};
 use crate::purge::Engine;
 use crate::scrub::Scrubber;
 use crate::spool::{Delivered, DropFolder, Spool};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 
 use self::fit::{Fitting, MISFIT_REST_MAX};
 use self::import::{Running, Step};
@@ -155,7 +155,7 @@ pub struct Pipeline {
     turns: Turns,
     rush: Rush,
     running: HashMap<ImportId, Running>,
-    /// The highest number that was given, as far as the folders tell: a ledger that was put back may not know it.
+    /// The highest number that was given: a ledger that does not know it was put back from an earlier copy.
     numbered: ImportId,
     scrubbing: Scrubbing,
     /// To be scanned before the next slice.
@@ -248,9 +248,9 @@ impl Pipeline {
                 info!(imports = self.turns.len(), "pipeline stopped");
                 return;
             }
-            if let Err(cause @ StoreError::Replaced(_)) = self.store.in_place() {
-                // Nothing that is known here need hold in it: as after a start, folders and ledger are brought into agreement.
-                error!(%cause, "store lost: a start opens the other one");
+            if let Some(cause) = self.store_lost() {
+                // A start brings folders and ledger into agreement.
+                error!(cause, "store lost: the next start goes on with the one that is there");
                 return;
             }
             self.look_around();

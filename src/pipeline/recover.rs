@@ -6,6 +6,7 @@ use super::import::{REPORT, file_name};
 use super::{Fault, Pipeline, requests};
 use crate::domain::{ImportId, State, TenantName};
 use crate::spool::{DropFolder, Folders};
+use crate::store::StoreError;
 use crate::store::ledger::{self, ImportRow, Origin};
 
 /// What a start found.
@@ -51,11 +52,36 @@ impl Pipeline {
     pub(super) fn recover_tenant(&mut self, tenant: &TenantName, found: &mut Recovered) -> Result<(), Fault> {
         self.spool.create_tenant(tenant)?;
         let folders = self.spool.tenant(tenant)?;
-        self.numbered = self.numbered.max(folders.highest_number()?.unwrap_or(ImportId(0)));
+        self.number_above(folders.highest_number()?.unwrap_or(ImportId(0)))?;
         for row in ledger::unarchived(self.store.connection(), tenant)? {
             self.recover_import(&folders, &row, found)?;
         }
         self.put_back_strangers(tenant, &folders, found)
+    }
+
+    /// Has ledger and pipeline know the highest number that was given: what stands in the folders, the ledger may not know.
+    fn number_above(&mut self, given: ImportId) -> Result<(), Fault> {
+        let known = ledger::highest_number(self.store.connection())?.unwrap_or(ImportId(0));
+        if known < given {
+            self.store.write("number imports", |tx| ledger::number_above(tx, given))?;
+        }
+        self.numbered = self.numbered.max(known).max(given);
+        Ok(())
+    }
+
+    /// Why the store is another one than it was: its file, or what an earlier copy put back in it. Nothing that is known here need hold then.
+    pub(super) fn store_lost(&self) -> Option<String> {
+        if let Err(cause @ StoreError::Replaced(_)) = self.store.in_place() {
+            return Some(cause.to_string());
+        }
+        match ledger::highest_number(self.store.connection()) {
+            Ok(None) => Some("the ledger's tables are gone".to_owned()),
+            Ok(Some(known)) if known < self.numbered => {
+                Some(format!("the ledger is of before import {}: an earlier copy was put back", self.numbered))
+            }
+            // What cannot be read now is no other store by that.
+            Ok(Some(_)) | Err(_) => None,
+        }
     }
 
     /// The same for the imports of one tenant that a fault kept from their place in the queue.

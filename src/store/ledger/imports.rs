@@ -98,6 +98,19 @@ pub fn insert(transaction: &Transaction<'_>, new: &NewImport) -> Result<ImportId
     Ok(ImportId(transaction.last_insert_rowid()))
 }
 
+/// The highest number that was given. `None`: there is no ledger.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn highest_number(connection: &Connection) -> Result<Option<ImportId>, StoreError> {
+    if !super::stands(connection)? {
+        return Ok(None);
+    }
+    let sql = "SELECT coalesce((SELECT seq FROM main.sqlite_sequence WHERE name = 'expunged_imports'), 0)";
+    let found = connection.prepare_cached(sql).and_then(|mut found| found.query_row([], |row| row.get(0)));
+    Ok(Some(ImportId(found.doing("look for the highest number")?)))
+}
+
 /// Has the next import's number be above this one, where it would not be.
 ///
 /// # Errors

@@ -25,9 +25,9 @@ pub use exemptions::{
 pub use holds::{Decision, Hold, approve, decisions, forget_attempts, hold, hold_of, holds, note_decision, note_warned, set_aside};
 pub use import_row::{BadRow, ImportRow, Origin, Progress};
 pub use imports::{
-    End, FileFacts, NewImport, Planned, digest, earlier_of_name, end, get, in_work, insert, last_taken, list, newest_of_name, note_attempt,
-    note_file, number_above, outcomes, plan, previous_report, progress, require, same_bytes, set_archived, set_progress, set_state,
-    store_report, told_by_newer, unarchived, unfinished_purge, withdraw,
+    End, FileFacts, NewImport, Planned, digest, earlier_of_name, end, get, highest_number, in_work, insert, last_taken, list,
+    newest_of_name, note_attempt, note_file, number_above, outcomes, plan, previous_report, progress, require, same_bytes, set_archived,
+    set_progress, set_state, store_report, told_by_newer, unarchived, unfinished_purge, withdraw,
 };
 pub use key::{is_marked, mark};
 pub use requests::{
