@@ -235,7 +235,7 @@ impl Daemon {
         // Files that were delivered while sessions drained stay in their inbox for the next start.
         failed |= tokio::task::spawn_blocking(move || working.join()).await.map_or(true, |ended| ended.is_err());
         info!("daemon stopped");
-        if failed { Err(StartError::System(io::Error::other("a part of the daemon panicked"))) } else { Ok(()) }
+        if failed { Err(StartError::System(io::Error::other("a part of the daemon ended; the log says why"))) } else { Ok(()) }
     }
 }
 
