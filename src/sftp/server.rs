@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use russh::keys::PrivateKey;
 use russh::server::{Config, run_stream};
 use russh::{MethodKind, MethodSet};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
@@ -30,6 +31,9 @@ use crate::shutdown;
 
 /// Stack of a connection's thread; only what is touched costs memory.
 const STACK_BYTES: usize = 1 << 20;
+
+/// Connections that may wait to be accepted; the system has a limit of its own, which counts.
+const BACKLOG_MAX: i32 = i32::MAX;
 
 /// Waits after a failed accept: the first, and the longest.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
@@ -91,13 +95,8 @@ impl Server {
         if host_keys.is_empty() {
             return Err(BindError::NoHostKey);
         }
-        let listen = |&address: &SocketAddr| {
-            let listener = std::net::TcpListener::bind(address);
-            listener
-                .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
-                .map_err(|source| BindError::Listen { address, source })
-        };
-        let listeners = options.listen.iter().map(listen).collect::<Result<_, _>>()?;
+        let bind = |&address: &SocketAddr| listen(address).map_err(|source| BindError::Listen { address, source });
+        let listeners = options.listen.iter().map(bind).collect::<Result<_, _>>()?;
         let shared = Shared {
             directory,
             receiving: Arc::new(Receiving::new(&options, hints)),
@@ -108,6 +107,19 @@ impl Server {
         };
         Ok(Bound { listeners, shared: Arc::new(shared) })
     }
+}
+
+/// Listens on an address. All of IPv6, `[::]`, is that alone: it stands beside all of IPv4 at the same port.
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    net::bind(&socket, &address)?;
+    net::listen(&socket, BACKLOG_MAX)?;
+    Ok(socket.into())
 }
 
 impl Bound {

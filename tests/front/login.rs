@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::*;
+use crate::support::skip;
 
 /// Options of a tenant's key, put in front of it in the tenant's file.
 fn restrict(world: &World, tenant: &str, options: &str) {
@@ -33,6 +34,23 @@ fn a_key_works_from_its_addresses_and_until_its_time_only() {
 
     restrict(&world, "acme", "restrict");
     world.eventually("the fault", || world.log().contains("option \"restrict\" before the key").then_some(()));
+}
+
+#[test]
+fn all_of_ipv6_is_listened_on_beside_all_of_ipv4() {
+    if std::net::TcpListener::bind("[::1]:0").is_err() {
+        return skip("IPv6 is not there");
+    }
+    let mut world = World::new();
+    world.tenant("acme");
+    let port = std::net::TcpListener::bind("[::]:0").expect("a free port").local_addr().expect("bound").port();
+    world.set("sftp", "listen", &format!("[\"127.0.0.1:0\", \"0.0.0.0:{port}\", \"[::]:{port}\"]"));
+    world.start();
+    for host in ["127.0.0.1", "[::1]"] {
+        let mut command = Command::new("sftp");
+        command.args(["-F", "none", "-b", "-"]).args(world.ssh_options("acme")).args(["-P", &port.to_string(), &format!("acme@{host}")]);
+        world.finish_with(command, "pwd\n").exits(0);
+    }
 }
 
 #[test]
