@@ -111,7 +111,7 @@ pub enum StartError {
     #[error("cannot bring folders and ledger into agreement")]
     Recover(#[from] pipeline::Fault),
     /// The network.
-    #[error("cannot listen")]
+    #[error(transparent)]
     Bind(#[from] BindError),
     /// The system.
     #[error("cannot start")]

@@ -43,6 +43,13 @@ fn check_config_says_what_is_offered_and_every_fault() {
 }
 
 #[test]
+fn an_address_that_cannot_be_listened_on_is_told_of() {
+    let world = World::new();
+    world.set("sftp", "listen", "[\"192.0.2.1:2022\"]");
+    world.run(&["serve"]).exits(1).warns("error: cannot listen on 192.0.2.1:2022: ").warns("sftp.listen");
+}
+
+#[test]
 fn an_old_client_gets_in_only_where_it_is_asked_for() {
     let mut world = World::new();
     world.tenant("acme");
