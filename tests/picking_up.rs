@@ -76,6 +76,19 @@ fn an_inbox_that_was_removed_and_made_again_is_watched_again() {
     assert_eq!(customers(&world), 38);
 }
 
+/// As where a backup is brought back. What was answered with OK lay in the folder that was moved away, where nobody looks.
+#[test]
+fn what_an_open_session_sends_goes_to_the_tenants_folder_that_stands_there_now() {
+    let world = world("0");
+    let (tenant, aside) = (world.home().join("data/tenants/acme"), world.outside("aside"));
+    let (first, second) = (world.write("first", one(1)), world.write("second", one(2)));
+    let swap = format!("!mv {0} {1} && cp -a {1} {0}", tenant.display(), aside.display());
+    let batch = format!("put {} first.csv\n{swap}\nput {} second.csv\n", first.display(), second.display());
+    world.sftp("acme", &batch).exits(0);
+    assert!(!aside.join("inbox/second.csv").exists());
+    assert_eq!(world.report("acme", "second.csv")["rows"]["deleted"], 1);
+}
+
 #[test]
 fn a_temporary_name_is_left_alone_until_it_is_renamed() {
     let world = world("0");

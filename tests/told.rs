@@ -198,6 +198,19 @@ fn a_tenant_that_comes_closes_or_goes_is_named_and_files_that_wait_for_it_are_to
     assert_eq!(world.report("acme", "june.csv")["rows"]["deleted"], 1);
 }
 
+#[test]
+fn a_folder_that_cannot_be_used_is_named_to_the_operator_and_not_to_the_sender() {
+    let world = world();
+    let (notes, aside) = (world.folder("acme", "staging").join("notes"), world.outside("aside"));
+    world.moves(&notes, &aside);
+    std::os::unix::fs::symlink(&aside, &notes).expect("a link");
+    let list = world.write("june.csv", people::email_csv("acme", [1]));
+    world.sftp("acme", &format!("put {} june.csv\n", list.display())).exits(1);
+    line(&world, &["WARN", "file call failed", "cannot use the folder \"staging/notes\""]);
+    let told = std::fs::read_to_string(world.folder("acme", "status").join("recent.log")).expect("there");
+    assert!(told.contains("/inbox/june.csv upload refused: the storage failed\n"), "{told}");
+}
+
 /// Makes the daemon read its config again, and waits until it has.
 fn reload(world: &World) {
     let reloads = || world.log().matches("tenants reloaded").count();

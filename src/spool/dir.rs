@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -60,20 +60,7 @@ impl Dir {
 
     /// What stands under a name; a link is itself.
     pub(super) fn stat(&self, name: &str) -> io::Result<Option<Stat>> {
-        self.stat_at(component(name)?)
-    }
-
-    /// Which folder stands at a path below it, if one does. Only ever compared: a link on the way is followed.
-    pub(super) fn identity_at(&self, path: &str) -> io::Result<Option<(u64, u64)>> {
-        Ok(self.stat_at(path)?.as_ref().map(identity))
-    }
-
-    fn stat_at(&self, path: &str) -> io::Result<Option<Stat>> {
-        match fs::statat(&self.0, path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(stat)),
-            Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
+        stat_at(&*self.0, Path::new(component(name)?))
     }
 
     pub(super) fn identity(&self) -> io::Result<(u64, u64)> {
@@ -170,6 +157,19 @@ impl Dir {
         }
         names.sort_unstable();
         Ok(names)
+    }
+}
+
+/// Which folder stands at a path, if one does. Only ever compared: a link on the way is followed.
+pub(super) fn identity_at(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    Ok(stat_at(fs::CWD, path)?.as_ref().map(identity))
+}
+
+fn stat_at(below: impl AsFd, path: &Path) -> io::Result<Option<Stat>> {
+    match fs::statat(below, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -52,9 +52,22 @@ pub enum SpoolError {
         /// The companion's ending.
         suffix: String,
     },
+    /// One of the folders is not there, or cannot be used.
+    #[error("the storage failed")]
+    Folder(#[source] FolderFault),
     /// The file system failed.
     #[error("the storage failed")]
     Medium(#[source] io::Error),
+}
+
+/// A folder of a tenant that cannot be used: what its operator has to look at.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the folder \"{path}\", which must be one and no link to one")]
+pub struct FolderFault {
+    /// Its path below the tenant's own folder.
+    pub(super) path: &'static str,
+    /// Why.
+    pub(super) source: io::Error,
 }
 
 /// The kinds of [`SpoolError`], without their causes.
@@ -105,7 +118,7 @@ impl SpoolError {
             Self::Scattered => ErrorKind::Scattered,
             Self::NotAFile => ErrorKind::NotAFile,
             Self::Differs { .. } => ErrorKind::Differs,
-            Self::Medium(_) => ErrorKind::Medium,
+            Self::Folder(_) | Self::Medium(_) => ErrorKind::Medium,
         }
     }
 }
@@ -120,6 +133,15 @@ impl From<io::Error> for SpoolError {
             // With O_NOFOLLOW a link shows as LOOP; with O_DIRECTORY as NOTDIR.
             Some(Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::NXIO) => Self::NotAFile,
             _ => Self::Medium(error),
+        }
+    }
+}
+
+impl From<FolderFault> for SpoolError {
+    fn from(fault: FolderFault) -> Self {
+        match Errno::from_io_error(&fault.source) {
+            Some(Errno::NOSPC | Errno::DQUOT) => Self::NoSpace(fault.source),
+            _ => Self::Folder(fault),
         }
     }
 }

@@ -89,7 +89,7 @@ impl Folders {
     /// # Errors
     /// If the folder itself cannot be read.
     pub fn scan(&self, drop: DropFolder) -> Result<Scan, SpoolError> {
-        let (folder, recreated) = self.0.root.sub_or_make(drop.as_str())?;
+        let (folder, recreated) = self.0.open.root()?.sub_or_make(drop.as_str())?;
         let noted: HashSet<u64> = self.notes()?.inodes()?.into_iter().collect();
         let mut scan = Scan { recreated, ..Scan::default() };
         for raw in folder.names()? {

@@ -44,7 +44,6 @@ mod testing;
 mod tests;
 
 use std::collections::HashMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -53,7 +52,7 @@ pub use claimed::ClaimedFile;
 pub use coverage::RANGES_MAX;
 pub use ended::{ArchivedFile, Companion, End, SIGNATURE};
 pub use entries::{Entry, Moved, Partial, Removed, Renamed, Replace};
-pub use error::{ErrorKind, SpoolError};
+pub use error::{ErrorKind, FolderFault, SpoolError};
 pub use expired::Expired;
 pub use inbox::{InboxFile, Problem, Scan, Sidecar};
 pub use notes::SEAMS_MAX;
@@ -130,8 +129,6 @@ pub struct Folders(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    root: Dir,
-    identity: (u64, u64),
     open: OpenFolders,
     writers: Arc<Writers>,
 }
@@ -161,20 +158,20 @@ impl Spool {
         Ok(())
     }
 
-    /// A tenant's folders, as they are now: ask again where the tenant's folder may have been moved or made anew.
+    /// A tenant's folders. Each use of them finds what stands there then.
     ///
     /// # Errors
     /// [`SpoolError::NotFound`] if the tenant has none.
     pub fn tenant(&self, tenant: &TenantName) -> Result<Folders, SpoolError> {
-        let root = Dir::open_root(&self.tenants_dir)?.sub(tenant.as_str())?;
-        let identity = root.identity()?;
         let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = tenants.entry(tenant.clone()).or_default();
-        if let Some(inner) = shared.folders.upgrade().filter(|inner| inner.identity == identity) {
-            return Ok(Folders(inner));
-        }
-        let inner = Arc::new(Inner { root, identity, open: OpenFolders::default(), writers: Arc::clone(&shared.writers) });
+        let inner = shared.folders.upgrade().unwrap_or_else(|| {
+            let open = OpenFolders::new(self.tenants_dir.clone(), tenant.clone());
+            Arc::new(Inner { open, writers: Arc::clone(&shared.writers) })
+        });
         shared.folders = Arc::downgrade(&inner);
+        drop(tenants);
+        inner.open.root()?;
         Ok(Folders(inner))
     }
 
@@ -197,26 +194,26 @@ impl Folders {
     /// # Errors
     /// The medium's.
     pub fn room(&self) -> Result<rustix::fs::StatVfs, SpoolError> {
-        Ok(self.0.root.room()?)
+        Ok(self.0.open.root()?.room()?)
     }
 
     /// One of the tenant's folders, as it stands there now; made where it is missing.
-    fn folder(&self, path: &'static str) -> io::Result<Dir> {
-        self.0.open.folder(&self.0.root, path)
+    fn folder(&self, path: &'static str) -> Result<Dir, SpoolError> {
+        Ok(self.0.open.folder(path)?)
     }
 
-    fn drop_folder(&self, drop: DropFolder) -> io::Result<Dir> {
+    fn drop_folder(&self, drop: DropFolder) -> Result<Dir, SpoolError> {
         self.folder(drop.as_str())
     }
 
-    fn staging(&self, drop: DropFolder) -> io::Result<Dir> {
+    fn staging(&self, drop: DropFolder) -> Result<Dir, SpoolError> {
         self.folder(match drop {
             DropFolder::Inbox => "staging/inbox",
             DropFolder::Check => "staging/check",
         })
     }
 
-    fn notes(&self) -> io::Result<Notes> {
+    fn notes(&self) -> Result<Notes, SpoolError> {
         Ok(Notes::new(self.folder("staging/notes")?))
     }
 

@@ -1,19 +1,28 @@
 //! A tenant's folders, open for as long as somebody has the tenant in hand: its sessions, and the pipeline at work.
 //!
-//! Opening them for each of a sender's small files costs more than writing the file. An operator may move a folder away, or
-//! remove it and make another, so who asks for one is given what stands there now: compared by device and inode, which nothing
-//! else can have while the folder is open. A link to it at its path is none of ours and fails, on the way to it (`staging`) only
-//! once it has to be opened.
+//! Opening them for each of a sender's small files costs more than writing the file. An operator may move a folder away, the
+//! tenant's own and that of all tenants too, or remove it and make another, so who asks for one is given what stands there now:
+//! compared by device and inode, which nothing else can have while the folder is open. A link in the place of one is none of ours and
+//! fails, on the way to it (`staging`) only once it has to be opened.
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::dir::Dir;
+use super::dir::{self, Dir};
+use super::error::FolderFault;
+use crate::domain::TenantName;
 
-/// Open folders by their path below the tenant's.
-#[derive(Debug, Default)]
-pub(super) struct OpenFolders(Mutex<HashMap<&'static str, Open>>);
+/// Open folders of one tenant.
+#[derive(Debug)]
+pub(super) struct OpenFolders {
+    /// The folder of all tenants.
+    tenants_dir: PathBuf,
+    tenant: TenantName,
+    /// By their path below the tenant's own, which is the empty one.
+    open: Mutex<HashMap<&'static str, Open>>,
+}
 
 #[derive(Debug)]
 struct Open {
@@ -22,19 +31,39 @@ struct Open {
 }
 
 impl OpenFolders {
-    /// The folder that stands at a path now, made where it is missing.
-    pub(super) fn folder(&self, root: &Dir, path: &'static str) -> io::Result<Dir> {
-        let there = root.identity_at(path)?;
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(same) = all.get(path).filter(|open| Some(open.identity) == there) {
+    pub(super) fn new(tenants_dir: PathBuf, tenant: TenantName) -> Self {
+        Self { tenants_dir, tenant, open: Mutex::default() }
+    }
+
+    /// The tenant's own folder that stands there now.
+    pub(super) fn root(&self) -> io::Result<Dir> {
+        self.as_it_stands("", || Dir::open_root(&self.tenants_dir)?.sub(self.tenant.as_str()))
+    }
+
+    /// The folder that stands at a path below it now, made where it is missing.
+    pub(super) fn folder(&self, path: &'static str) -> Result<Dir, FolderFault> {
+        let made = || {
+            let mut dir = self.root()?;
+            for step in path.split('/') {
+                dir = dir.sub_or_make(step)?.0;
+            }
+            Ok(dir)
+        };
+        self.as_it_stands(path, made).map_err(|source| FolderFault { path, source })
+    }
+
+    fn as_it_stands(&self, path: &'static str, open: impl FnOnce() -> io::Result<Dir>) -> io::Result<Dir> {
+        let there = dir::identity_at(&self.tenants_dir.join(self.tenant.as_str()).join(path))?;
+        if let Some(same) = self.lock().get(path).filter(|open| Some(open.identity) == there) {
             return Ok(same.dir.clone());
         }
-        let mut steps = path.split('/');
-        let (mut dir, _) = root.sub_or_make(steps.next().unwrap_or_default())?;
-        for step in steps {
-            dir = dir.sub_or_make(step)?.0;
-        }
-        all.insert(path, Open { dir: dir.clone(), identity: dir.identity()? });
+        let dir = open()?;
+        let identity = dir.identity()?;
+        self.lock().insert(path, Open { dir: dir.clone(), identity });
         Ok(dir)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<&'static str, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

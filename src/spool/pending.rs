@@ -64,7 +64,7 @@ impl Folders {
     /// # Errors
     /// The medium's.
     pub fn received(&self) -> Result<Option<Received>, SpoolError> {
-        match self.0.root.open_read(RECEIVED) {
+        match self.0.open.root()?.open_read(RECEIVED) {
             Ok(file) => {
                 let mut text = Vec::new();
                 file.take(RECEIVED_BYTES_MAX).read_to_end(&mut text)?;
@@ -81,7 +81,7 @@ impl Folders {
     /// The medium's.
     pub fn note_received(&self, received: Received) -> Result<(), SpoolError> {
         let text = serde_json::to_vec(&received).map_err(io::Error::other)?;
-        Ok(self.0.root.replace(RECEIVED, &text, Durable::No)?)
+        Ok(self.0.open.root()?.replace(RECEIVED, &text, Durable::No)?)
     }
 }
 
@@ -97,7 +97,7 @@ mod tests {
     fn what_waits_is_counted_and_a_day_is_remembered() {
         let world = World::new();
         assert_eq!(world.folders.pending().expect("counted"), Pending::default());
-        let root = world.folders.0.root.sub("inbox").expect("an inbox");
+        let root = world.folders.0.open.root().expect("a folder").sub("inbox").expect("an inbox");
         std::io::Write::write_all(&mut root.create("june.csv").expect("made"), b"12345").expect("written");
         let staging = world.folders.staging(DropFolder::Check).expect("staging");
         std::io::Write::write_all(&mut staging.create("july.csv.part").expect("made"), b"123").expect("written");

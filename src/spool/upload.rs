@@ -313,7 +313,12 @@ impl Upload {
     fn deliver(&mut self, folder: &Dir) -> Result<Delivered, SpoolError> {
         let (drop, name) = self.key.clone();
         let mtime_ns = dir::mtime_ns(&rustix::fs::fstat(&self.file)?);
-        match self.folders.staging(drop)?.move_to(name.as_str(), folder, name.as_str()) {
+        let staging = self.folders.staging(drop)?;
+        // Where an operator has put another folder there, what has the name in it is not what was written.
+        if staging.stat(name.as_str())?.is_none_or(|staged| dir::identity(&staged) != (self.device, self.inode)) {
+            return Err(SpoolError::Superseded);
+        }
+        match staging.move_to(name.as_str(), folder, name.as_str()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(SpoolError::Pending),
             moved => moved?,
         }

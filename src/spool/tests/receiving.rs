@@ -300,7 +300,7 @@ fn a_status_says_what_it_said_before_after_a_delivery_that_failed() {
         let mut upload = world.open("june.csv", NEW);
         upload.write_at(0, b"a\n").expect("written");
         std::fs::remove_file(world.path("staging/inbox/june.csv")).expect("removed by hand");
-        assert_eq!(upload.close(Some(WAITING)).expect_err("gone").kind(), ErrorKind::NotFound);
+        assert_eq!(upload.close(Some(WAITING)).expect_err("gone").kind(), ErrorKind::Superseded);
     };
     fail();
     assert_eq!(world.tree("status"), ["recent.log"]);
@@ -341,4 +341,20 @@ fn what_waits_is_read_back_and_of_a_partial_only_what_is_good() {
     upload.write_at(3, b"defghij").expect("written");
     upload.close(Some(WAITING)).expect("closed");
     assert_eq!(read("june.csv").expect("delivered"), (13, 13));
+}
+
+/// A copy of the folder holds a copy of the upload, which ends where the upload was when it was made.
+#[test]
+fn a_copy_of_an_upload_in_a_folder_put_in_the_place_of_its_own_is_not_delivered_for_it() {
+    let world = World::new();
+    let mut upload = world.open("june.csv", NEW);
+    upload.write_at(0, b"a\n").expect("written");
+    rustix::fs::rename(world.path(""), world.dir.path().join("aside")).expect("moved");
+    world.spool.create_tenant(&world.tenant).expect("made");
+    std::fs::copy(world.dir.path().join("aside/staging/inbox/june.csv"), world.path("staging/inbox/june.csv")).expect("copied");
+    upload.write_at(2, b"b\n").expect("written");
+    assert_eq!(upload.close(Some(WAITING)).expect_err("another's").kind(), ErrorKind::Superseded);
+    assert_eq!(world.tree("inbox"), [""; 0]);
+    world.put(DropFolder::Inbox, "july.csv", b"a\n");
+    assert_eq!(world.tree("inbox"), ["july.csv"], "who holds the folders holds those that stand there now");
 }
