@@ -87,6 +87,20 @@ fn a_session_cut_in_the_middle_of_an_upload_delivers_nothing_and_can_be_resumed(
     assert!(gone.len() == 599 && gone.is_subset(&(1000..1600).collect()), "{gone:?}");
 }
 
+/// All bytes have come, and the connection was lost before the CLOSE. OpenSSH's client sends nothing where the sizes are equal.
+#[test]
+fn an_upload_of_which_only_the_close_was_lost_is_resumed_and_counts_whole() {
+    let world = world();
+    let whole = list(1000..1600, "");
+    let local = world.write("ids.csv", &whole);
+    std::fs::write(world.folder("acme", "staging").join("inbox/ids.csv"), &whole).expect("what a cut leaves");
+    world.sftp("acme", "rename ids.csv other.csv\n").exits(1);
+    world.sftp("acme", &format!("reput {} ids.csv\n", local.display())).exits(0);
+    let report = world.report("acme", "ids.csv");
+    assert_eq!((&report["rows"]["deleted"], &report["rows"]["invalid"]), (&600.into(), &0.into()), "{report}");
+    assert_eq!(report["bytes"], whole.len());
+}
+
 #[test]
 fn a_cut_upload_that_is_sent_again_whole_counts_whole() {
     let world = world();

@@ -49,6 +49,11 @@ impl Failed {
         }
     }
 
+    /// Whether the newest upload of a name has not ended yet.
+    pub(super) fn is_open(&self, drop: DropFolder, name: &FileName) -> bool {
+        self.by_key.get(&(drop, name.clone())).is_some_and(|(_, refused)| refused.is_none())
+    }
+
     /// Why the newest upload of a name was refused, if it was, and when.
     pub(super) fn reason(&self, drop: DropFolder, name: &FileName) -> Option<(&str, Instant)> {
         self.by_key.get(&(drop, name.clone()))?.1.as_ref().map(|(reason, at)| (reason.as_str(), *at))

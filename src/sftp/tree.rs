@@ -154,7 +154,8 @@ impl TenantTree {
             return Err(Refusal::failure(reason.to_owned()));
         }
         let memory = self.memory(drop, name);
-        if let Some(entry) = self.sender.folders.stat(drop, name).map_err(refusal)? {
+        let stat = if self.failed.is_open(drop, name) { Folders::stat } else { Folders::stat_to_resume };
+        if let Some(entry) = stat(&self.sender.folders, drop, name).map_err(refusal)? {
             // A time that was set is told of the file that it was set on.
             let set = memory.filter(|memory| memory.size == entry.size).map(|memory| memory.mtime);
             return Ok(Some(Attributes::file(entry.size, set.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)));

@@ -4,7 +4,8 @@
 //! not listed, only found by `stat`, so that a client can resume them.
 
 use super::dir::{self, Dir};
-use super::notes::Notes;
+use super::notes::{Note, Notes};
+use super::upload::resume;
 use super::{DropFolder, Folders, SpoolError};
 use crate::domain::{FileName, NameKind};
 
@@ -97,12 +98,24 @@ impl Folders {
     /// # Errors
     /// The medium's.
     pub fn stat(&self, drop: DropFolder, name: &FileName) -> Result<Option<Entry>, SpoolError> {
+        self.stat_counting(drop, name, |_, size, note| resume::good(size, note))
+    }
+
+    /// The same for who is not writing it: of a partial, what counts for who resumes it.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn stat_to_resume(&self, drop: DropFolder, name: &FileName) -> Result<Option<Entry>, SpoolError> {
+        self.stat_counting(drop, name, resume::counted)
+    }
+
+    fn stat_counting(&self, drop: DropFolder, name: &FileName, count: Count) -> Result<Option<Entry>, SpoolError> {
         if name.kind() != NameKind::Temporary
             && let Some(stat) = self.drop_folder(drop)?.stat(name.as_str())?
         {
             return Ok(Entry::of(name.as_str(), &stat).filter(|entry| !entry.is_dir));
         }
-        staged_entry(&self.staging(drop)?, &self.notes()?, name)
+        staged_entry(&self.staging(drop)?, &self.notes()?, name, count)
     }
 
     /// The bytes of a partial of the name, or of one that is being written, beside what may be pending. `None` if there is neither.
@@ -144,7 +157,7 @@ impl Folders {
             entries.extend(stat.and_then(|stat| Entry::of(name.as_str(), &stat)).filter(|entry| !entry.is_dir));
         }
         for name in shown_names(&staging)?.filter(|name| name.kind() == NameKind::Temporary) {
-            entries.extend(staged_entry(&staging, &notes, &name)?);
+            entries.extend(staged_entry(&staging, &notes, &name, resume::counted)?);
         }
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -223,11 +236,12 @@ impl Folders {
     }
 }
 
-/// A partial as a client may resume it: up to its first gap.
-fn staged_entry(staging: &Dir, notes: &Notes, name: &FileName) -> Result<Option<Entry>, SpoolError> {
+/// How many bytes of a partial are told of: by its name, its size on disk and its note.
+type Count = fn(&FileName, u64, &Note) -> u64;
+
+fn staged_entry(staging: &Dir, notes: &Notes, name: &FileName, count: Count) -> Result<Option<Entry>, SpoolError> {
     let Some(stat) = staging.stat(name.as_str())?.filter(dir::is_file) else { return Ok(None) };
-    let good = notes.read(dir::identity(&stat).1)?.gap_from;
-    let size = dir::size(&stat).min(good.unwrap_or(u64::MAX));
+    let size = count(name, dir::size(&stat), &notes.read(dir::identity(&stat).1)?);
     Ok(Some(Entry::file(name.as_str(), size, dir::mtime_ns(&stat) / 1_000_000_000)))
 }
 

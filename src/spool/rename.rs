@@ -4,6 +4,7 @@ use std::io;
 
 use super::dir::{self, Dir};
 use super::notes::Notes;
+use super::upload::resume;
 use super::writers::{Key, Turn};
 use super::{Delivered, DropFolder, Folders, Moved, Renamed, Replace, SpoolError};
 use crate::domain::{FileName, NameKind};
@@ -50,7 +51,7 @@ impl Folders {
                 if !dir::is_file(&stat) {
                     return Err(SpoolError::NotAFile);
                 }
-                return Ok(Found { pending, dir, inode: dir::identity(&stat).1 });
+                return Ok(Found { pending, dir, inode: dir::identity(&stat).1, size: dir::size(&stat) });
             }
         }
         Err(SpoolError::NotFound)
@@ -61,6 +62,7 @@ struct Found {
     pending: bool,
     dir: Dir,
     inode: u64,
+    size: u64,
 }
 
 /// One rename, with both names' slots held.
@@ -113,12 +115,15 @@ impl Rename<'_> {
         Ok(Moved { renamed, waited: self.found.pending, replaced })
     }
 
-    /// A partial is delivered only if nobody writes it, no byte is missing, and all are on disk.
+    /// A partial is delivered only if nobody writes it, no byte is missing, and all are on disk. One under a final name was cut: its
+    /// close would have delivered it.
     fn complete(&self, turn: &Turn) -> Result<(), SpoolError> {
         if turn.busy() {
             return Err(SpoolError::Busy);
         }
-        if let Some(at) = self.notes.read(self.found.inode)?.gap_from {
+        let (name, note) = (&self.from.1, self.notes.read(self.found.inode)?);
+        let cut = (name.kind() != NameKind::Temporary).then(|| resume::counted(name, self.found.size, &note));
+        if let Some(at) = note.gap_from.or(cut) {
             return Err(SpoolError::Gap { at });
         }
         let file = self.found.dir.open_write(self.from.1.as_str())?;

@@ -4,12 +4,14 @@
 //! close means durable: the file synced, its note written, renamed, and the folder it arrived in synced.
 
 mod again;
+pub(super) mod resume;
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use self::resume::HeldBack;
 use super::coverage::Coverage;
 use super::dir::{self, Dir, Durable};
 use super::notes::{Note, SEAMS_MAX};
@@ -46,6 +48,8 @@ pub struct Upload {
     note: Note,
     /// A file may wait under its name: one did when it was opened.
     over_waiting: bool,
+    /// What is held back of a partial, until something is written or the size is set.
+    held_back: Option<HeldBack>,
     /// Something was written or truncated by this handle.
     touched: bool,
     /// Its file lies in the drop folder by now, and is this handle's no more, whatever its close said.
@@ -100,10 +104,26 @@ impl Folders {
                 return Err(error);
             }
         };
-        let Opened { file, device, inode, coverage, note, over_waiting } = opened;
+        let Opened { file, device, inode, coverage, note, over_waiting, held_back } = opened;
         let (folders, append, slot) = (self.clone(), open.append, Some(slot));
         let (touched, moved, broken) = (false, false, false);
-        Ok(Upload { folders, key, file, device, inode, slot, writer, append, coverage, note, over_waiting, touched, moved, broken })
+        Ok(Upload {
+            folders,
+            key,
+            file,
+            device,
+            inode,
+            slot,
+            writer,
+            append,
+            coverage,
+            note,
+            over_waiting,
+            held_back,
+            touched,
+            moved,
+            broken,
+        })
     }
 
     fn open_staged(&self, (drop, name): &Key, open: OpenUpload) -> Result<Opened, SpoolError> {
@@ -132,7 +152,7 @@ impl Folders {
             let (device, inode) = dir::identity(&rustix::fs::fstat(&file)?);
             notes.remove(inode)?;
             let (coverage, note) = (Coverage::fresh(), Note::default());
-            return Ok(Opened { file, device, inode, coverage, note, over_waiting: pending });
+            return Ok(Opened { file, device, inode, coverage, note, over_waiting: pending, held_back: None });
         }
         let file = staging.open_write(name.as_str())?;
         let stat = rustix::fs::fstat(&file)?;
@@ -141,13 +161,14 @@ impl Folders {
         }
         let (device, inode) = dir::identity(&stat);
         let note = notes.read(inode)?;
-        let mut size = dir::size(&stat);
-        if let Some(good) = note.gap_from.filter(|&good| good < size) {
+        let size = dir::size(&stat);
+        let held_back = HeldBack::of(name, &file, size, &note)?;
+        let good = resume::good(size, &note);
+        if good < size {
             file.set_len(good)?;
-            size = good;
         }
-        let coverage = Coverage::resumed(size, &note.seams);
-        Ok(Opened { file, device, inode, coverage, note, over_waiting: pending })
+        let coverage = Coverage::resumed(good, &note.seams);
+        Ok(Opened { file, device, inode, coverage, note, over_waiting: pending, held_back })
     }
 }
 
@@ -158,6 +179,7 @@ struct Opened {
     coverage: Coverage,
     note: Note,
     over_waiting: bool,
+    held_back: Option<HeldBack>,
 }
 
 impl Upload {
@@ -167,7 +189,7 @@ impl Upload {
     /// [`SpoolError::Superseded`] by a newer open. After any other error the range counts as missing until it is written.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SpoolError> {
         self.in_turn(|upload| {
-            let offset = if upload.append { upload.coverage.size() } else { offset };
+            let offset = if upload.append { upload.size() } else { offset };
             let len = bytes.len() as u64;
             let written = upload.write_covered(offset, bytes);
             if written.is_err() {
@@ -180,7 +202,7 @@ impl Upload {
     /// Notes that the caller refused a write (a quota, say): the file cannot be delivered until the range is written.
     /// Without this, a client that ignores the refusal and closes would deliver a cut file.
     pub fn refuse_write(&mut self, offset: u64, len: u64) {
-        let offset = if self.append { self.coverage.size() } else { offset };
+        let offset = if self.append { self.size() } else { offset };
         self.touched = true;
         self.coverage.lose(offset, len.max(1));
     }
@@ -188,12 +210,13 @@ impl Upload {
     /// Where a write of so many bytes at this offset would end.
     #[must_use]
     pub fn end_of_write(&self, offset: u64, len: u64) -> u64 {
-        (if self.append { self.coverage.size() } else { offset }).saturating_add(len)
+        (if self.append { self.size() } else { offset }).saturating_add(len)
     }
 
     fn write_covered(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SpoolError> {
-        let len = bytes.len() as u64;
         self.touched = true;
+        let (offset, bytes) = self.take_up(offset, bytes);
+        let len = bytes.len() as u64;
         if self.coverage.continues_at(offset) {
             self.file.write_all_at(bytes, offset)?;
             return self.coverage.write(offset, len).ok_or(SpoolError::Scattered);
@@ -233,6 +256,7 @@ impl Upload {
             next.truncate(len);
             upload.guard(&next)?;
             upload.touched = true;
+            upload.held_back = None;
             // What is only promised takes no room: the size on disk grows by writes.
             upload.file.set_len(len.min(upload.file.metadata()?.len()))?;
             upload.coverage = next;
@@ -243,7 +267,7 @@ impl Upload {
     /// Its size now.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.coverage.size()
+        self.held_back.map_or(self.coverage.size(), |held_back| held_back.at)
     }
 
     /// How many bytes are kept if it is cut here.
@@ -256,7 +280,7 @@ impl Upload {
     #[must_use]
     pub fn entry(&self) -> Entry {
         let mtime_s = rustix::fs::fstat(&self.file).map_or(0, |stat| dir::mtime_ns(&stat) / 1_000_000_000);
-        Entry::file(self.key.1.as_str(), self.coverage.size(), mtime_s)
+        Entry::file(self.key.1.as_str(), self.size(), mtime_s)
     }
 
     /// Makes what was written so far outlive a power cut.
@@ -281,7 +305,8 @@ impl Upload {
             if !upload.coverage.whole() {
                 return Err(SpoolError::Gap { at: upload.coverage.prefix() });
             }
-            if let Some(at) = upload.note.gap_from.filter(|_| !upload.touched) {
+            let lacking = upload.held_back.map(|held_back| held_back.at);
+            if let Some(at) = upload.note.gap_from.filter(|_| !upload.touched).or(lacking) {
                 return Err(SpoolError::Gap { at });
             }
             let (drop, name) = upload.key.clone();

@@ -251,10 +251,11 @@ fn a_resume_does_not_end_well_while_another_list_of_the_name_lies_there_unfinish
         let put = |number, bytes| [open(1, file, WRITE_NEW, &none), write(2, number, 0, bytes), by_handle(wire::CLOSE, 3, number)];
         assert_eq!(ask(&mut channel, &put(1, b"email\na@b.c\n")).await, ["1 handle", "2 ok", "3 ok"]);
         assert_eq!(ask(&mut channel, &put(2, b"email\n")).await, ["1 handle", "2 ok", "3 status 4"], "the first waits");
-        let resumed = |number| [open(1, file, 2, &none), by_handle(wire::CLOSE, 2, number)];
-        assert_eq!(ask(&mut channel, &resumed(3)).await, ["1 handle", "2 status 4"]);
+        let resumed = [open(1, file, 2, &none), by_handle(wire::CLOSE, 2, 3)];
+        assert_eq!(ask(&mut channel, &resumed).await, ["1 handle", "2 status 4"]);
         assert_eq!(world.claim(DropFolder::Inbox), 1);
-        assert_eq!(ask(&mut channel, &resumed(4)).await, ["1 handle", "2 ok"]);
+        let resumed = [open(1, file, 2, &none), write(2, 4, 5, b"\n"), by_handle(wire::CLOSE, 3, 4)];
+        assert_eq!(ask(&mut channel, &resumed).await, ["1 handle", "2 ok", "3 ok"]);
         assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\n");
     });
 }

@@ -190,8 +190,9 @@ fn the_longest_name_has_room_for_its_companions() {
     let world = World::new();
     let long = format!("{}.csv", "n".repeat(214));
     world.cut(&long, b"a");
-    world.open(&long, RESUME).write_at(1, b"b").expect("written");
-    world.open(&long, RESUME).close(Some(WAITING)).expect("closed");
+    let mut upload = world.open(&long, RESUME);
+    upload.write_at(1, b"b").expect("written");
+    upload.close(Some(WAITING)).expect("closed");
     let claimed = world.claim(&long, i64::MAX);
     let archived = archive(claimed, "{}", "line\n").expect("archived");
     assert!(world.folders.has_ended(&archived).expect("read"));
