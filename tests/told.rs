@@ -198,6 +198,19 @@ fn a_tenant_that_comes_closes_or_goes_is_named_and_files_that_wait_for_it_are_to
     assert_eq!(world.report("acme", "june.csv")["rows"]["deleted"], 1);
 }
 
+/// It may be changed as a whole, or its file system be gone for a moment.
+#[test]
+fn a_folder_of_tenants_that_is_not_there_takes_no_tenant_away() {
+    let world = world();
+    let (folder, aside) = (world.home().join("tenants.d"), world.outside("aside"));
+    world.moves(&folder, &aside);
+    line(&world, &["ERROR", "tenants not reloaded", "tenants.d", "bring the folder back"]);
+    world.sftp("acme", "pwd\n").exits(0);
+    world.moves(&aside, &folder);
+    line(&world, &["tenants reloaded tenants=1"]);
+    assert!(!world.log().contains("tenant removed"), "{}", world.log());
+}
+
 #[test]
 fn a_folder_that_cannot_be_used_is_named_to_the_operator_and_not_to_the_sender() {
     let world = world();

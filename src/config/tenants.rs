@@ -50,6 +50,7 @@ impl Tenants {
         let mut tenants = Self::default();
         let paths = match list(folder) {
             Ok(paths) => paths,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
                 let what = format!("cannot list the folder: {error}");
                 tenants.strays = Faults::one(folder, None, "", what);
@@ -150,7 +151,7 @@ pub struct TenantsFingerprint(u64);
 /// Looks at the tenants' files without opening them: cheap enough for every second.
 ///
 /// # Errors
-/// When the folder is there and cannot be listed.
+/// When the folder cannot be listed.
 pub fn tenants_fingerprint(folder: &Path) -> io::Result<TenantsFingerprint> {
     let mut hasher = DefaultHasher::new();
     for path in list(folder)? {
@@ -163,15 +164,10 @@ pub fn tenants_fingerprint(folder: &Path) -> io::Result<TenantsFingerprint> {
     Ok(TenantsFingerprint(hasher.finish()))
 }
 
-/// Paths of the folder's tenant files, sorted. A folder that is not there holds none.
+/// Paths of the folder's tenant files, sorted.
 fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
     let mut paths = Vec::new();
-    for entry in entries {
+    for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
         if !hidden && path.extension().is_some_and(|end| end == "toml") {

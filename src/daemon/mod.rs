@@ -436,7 +436,14 @@ impl Reload {
 
     /// A bad reload keeps the old settings and names the line.
     fn now(&mut self) {
-        self.seen = tenants_fingerprint(&self.config.tenants_dir).ok();
+        let found = tenants_fingerprint(&self.config.tenants_dir);
+        self.seen = found.as_ref().ok().copied();
+        if let Err(cause) = found {
+            // Taken for empty, it would end every session.
+            let hint = "the tenants stay as they were; bring the folder back";
+            error!(folder = %self.config.tenants_dir.display(), %cause, hint, "tenants not reloaded");
+            return;
+        }
         let fresh = match Config::load(&self.config.file) {
             Ok(fresh) => fresh,
             Err(faults) => {
