@@ -130,9 +130,9 @@ fn an_idle_session_takes_little_memory() {
     let mut world = crowded();
     world.start();
     // What the first sessions set up once and for all is no part of the others.
-    let first: Vec<Child> = (0..4).map(|_| greeted(&world)).collect();
+    let first: Vec<Child> = (0..4).map(|_| greeted(sftp(&world))).collect();
     let before = resident_kib(world.pid());
-    let others: Vec<Child> = (0..SESSIONS).map(|_| greeted(&world)).collect();
+    let others: Vec<Child> = (0..SESSIONS).map(|_| greeted(sftp(&world))).collect();
     let each = (resident_kib(world.pid()) - before) / SESSIONS as u64;
     println!("idle session: {each} KiB");
     assert!(each <= most, "{each} KiB");
@@ -180,6 +180,17 @@ fn one_session_holds_no_more_than_is_stated_whatever_it_asks_on_all_its_channels
         println!("{CHANNELS} channels, {what}: {held} KiB");
         assert!(held < SESSION_KIB_MAX, "{what}: {held} KiB");
     }
+}
+
+#[test]
+fn a_channel_more_than_a_session_may_have_is_told_to_the_operator() {
+    let mut world = crowded();
+    world.start();
+    let master = Master::start(&world);
+    let open: Vec<_> = (0..4).map(|_| greeted(master.channel(&world))).collect();
+    world.finish_with(master.channel(&world), "").warns("refused by peer");
+    world.eventually("it is told", || world.log().contains("channel refused reason=\"too many channels of this session\"").then_some(()));
+    open.into_iter().for_each(end);
 }
 
 /// A world with room for many sessions of one tenant from one address.
@@ -241,8 +252,8 @@ fn sftp(world: &World) -> Command {
 const GREETING: [u8; 9] = [0, 0, 0, 5, 1, 0, 0, 0, 3];
 
 /// A session that asked for the version, got it, and asks nothing more.
-fn greeted(world: &World) -> Child {
-    let mut child = sftp(world).spawn().expect("ssh starts");
+fn greeted(mut client: Command) -> Child {
+    let mut child = client.spawn().expect("ssh starts");
     child.stdin.as_mut().expect("piped").write_all(&GREETING).expect("ssh reads");
     let mut reply = [0; 5];
     child.stdout.as_mut().expect("piped").read_exact(&mut reply).expect("a version");

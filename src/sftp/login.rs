@@ -275,6 +275,8 @@ impl Handler for Login {
             self.attend(channel, asked, ssh.handle());
             reply.accept().await;
         } else {
+            // Its client says no more than that the connection closed.
+            info!(reason = "too many channels of this session", "channel refused");
             reply.reject(ChannelOpenFailure::ResourceShortage).await;
         }
         Ok(())
