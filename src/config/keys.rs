@@ -168,14 +168,23 @@ pub(super) fn read_line(line: &str) -> Result<LoginKey, String> {
         return Err(KeyError::Private { putty: false }.to_string());
     }
     let (before, line) = split_options(line).unwrap_or(("", line));
-    let first = line.split_whitespace().next().unwrap_or("");
+    // Any blanks may stand between them, as for OpenSSH.
+    let (first, rest) = first_word(line);
+    let (base64, comment) = first_word(rest);
     if !known_algorithm(first) {
         return Err(format!("not a public key (expected one of {}, then the key)", ACCEPTED.join(", ")));
     }
     allowed_algorithm(first)?;
     let options = if before.is_empty() { KeyOptions::default() } else { KeyOptions::parse(before, &TimeZone::system())? };
-    let key = PublicKey::from_openssh(line).map_err(|_| format!("this {first} key is damaged or cut; ask for it again"))?;
+    let key = PublicKey::from_openssh(format!("{first} {base64} {}", comment.trim()).trim_end());
+    let key = key.map_err(|_| format!("this {first} key is damaged or cut; ask for it again"))?;
     Ok(LoginKey(AllowedKey { key: strong(key)?, options }))
+}
+
+/// The first word of a line, and what follows the blank behind it.
+fn first_word(line: &str) -> (&str, &str) {
+    let line = line.trim();
+    line.split_once([' ', '\t']).unwrap_or((line, ""))
 }
 
 /// Reads the rest of an RFC 4716 block: headers, which may go on after a backslash, and the key in base64.
@@ -304,6 +313,13 @@ mod tests {
         assert_eq!(keys[0].algorithm(), "ssh-ed25519");
         assert!(keys[0].fingerprint().starts_with("SHA256:"));
         assert!(!format!("{keys:?}").contains("ann"), "{keys:?}");
+    }
+
+    #[test]
+    fn any_blanks_may_stand_between_the_words_of_a_line() {
+        let spaced = format!("  {}  ann \t laptop \r\n", ED25519.replace(' ', " \t  "));
+        assert_eq!(read_line(&spaced).expect("read").line(), format!("{ED25519} ann \\t laptop"));
+        assert_eq!(read_line(&format!("{ED25519}\r\n")).expect("read").line(), ED25519);
     }
 
     #[test]
