@@ -6,7 +6,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -153,11 +153,21 @@ pub fn read_network(text: &str) -> Result<IpNet, String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }
-    let net: IpNet = text.parse().map_err(|_| format!("{text:?} is no network; write it as \"192.0.2.0/24\" or \"2001:db8::/32\""))?;
+    let net: IpNet =
+        text.parse().map(canonical).map_err(|_| format!("{text:?} is no network; write it as \"192.0.2.0/24\" or \"2001:db8::/32\""))?;
     if net.addr() != net.network() {
         return Err(format!("{text:?} names an address within a network; write the network, \"{}\", or the address alone", net.trunc()));
     }
     Ok(net)
+}
+
+/// A network of IPv4 that is written as one of IPv6, `::ffff:192.0.2.0/120`, as what it is: so are the addresses that come.
+fn canonical(net: IpNet) -> IpNet {
+    let mapped = |net: Ipv6Net| Ipv4Net::new(net.addr().to_ipv4_mapped()?, net.prefix_len().checked_sub(96)?).ok();
+    match net {
+        IpNet::V6(six) => mapped(six).map_or(net, IpNet::V4),
+        IpNet::V4(_) => net,
+    }
 }
 
 /// Whether a text fits a pattern of `*` and `?`.
@@ -271,6 +281,15 @@ mod tests {
         check("!10.1.0.0/16,10.0.0.0/8", "10.2.2.3", true);
         check("!10.1.0.0/16", "192.0.2.1", false);
         check("1?2.***.1", "192.0.2.1", true);
+    }
+
+    #[test]
+    fn a_network_of_ipv4_may_be_written_as_one_of_ipv6() {
+        let check = |text: &str, expected: &str| assert_eq!(read_network(text).expect(text).to_string(), expected);
+        check("::ffff:192.0.2.0/120", "192.0.2.0/24");
+        check("::ffff:192.0.2.7", "192.0.2.7/32");
+        check("::/0", "::/0");
+        assert!(read_network("::ffff:192.0.2.7/120").expect_err("an address").contains("write the network, \"192.0.2.0/24\""));
     }
 
     #[test]
