@@ -129,9 +129,9 @@ impl Terminal {
 /// The lines of a table. No cell is broken but those of the widest column: a date in four pieces is none.
 fn laid_out(mut table: Table, screen: Option<u16>) -> Vec<String> {
     let widths = table.column_max_content_widths();
-    let widest = (0..widths.len()).max_by_key(|at| widths[*at]);
+    let widest = (0..widths.len()).max_by_key(|at| widths[*at]).filter(|at| widths[*at] >= WRAPPED_MIN);
     let others = (0..widths.len()).filter(|at| Some(*at) != widest).fold(GAP, |sum, at| sum.saturating_add(widths[at]).saturating_add(GAP));
-    let room = screen.filter(|screen| screen.saturating_sub(others) >= CELL_MIN);
+    let room = screen.filter(|screen| widest.is_some() && screen.saturating_sub(others) >= CELL_MIN);
     match room {
         Some(screen) => table.set_width(screen).set_content_arrangement(ContentArrangement::Dynamic),
         None => table.set_content_arrangement(ContentArrangement::Disabled),
@@ -144,6 +144,9 @@ fn laid_out(mut table: Table, screen: Option<u16>) -> Vec<String> {
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect()
 }
+
+/// Fewer columns than this has no cell that is worth wrapping: a date with its time has 20.
+const WRAPPED_MIN: u16 = 24;
 
 /// Spaces between two columns.
 const GAP: u16 = 2;

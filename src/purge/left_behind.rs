@@ -3,13 +3,13 @@
 
 use rusqlite::Connection;
 
-use super::plan::{Action, Plan};
+use super::plan::Plan;
 use super::sample::some;
 use super::shape::{ForeignKey, Shape, Table, UNDECLARED, rows, same};
 use super::terms::of;
 use crate::store::StoreError;
 
-/// A reference of a planned table to rows that no plan takes, and that nothing else refers to as far as was looked.
+/// A reference of rows that go to rows that no plan takes, each to another as far as was looked. Others may refer to those as well.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct LeftBehind {
     pub(super) table: String,
@@ -21,7 +21,7 @@ impl LeftBehind {
     /// What was seen.
     pub(super) fn seen(&self) -> String {
         format!(
-            "each row of \"{}\" ({}) refers to a row of \"{}\" of its own, which stays when the one that refers to it goes",
+            "no two rows of \"{}\" ({}), of those looked at, refer to the same row of \"{}\", which stays when they go",
             self.table,
             self.columns.join(", "),
             self.parent
@@ -32,11 +32,11 @@ impl LeftBehind {
 /// Rows from which on it says something that no two of them refer to the same.
 const MANY_ROWS: i64 = 20;
 
-/// Such references of all tables whose rows are taken or changed.
+/// Such references of all tables whose rows go.
 pub(super) fn left_behind(connection: &Connection, shape: &Shape, plan: &Plan) -> Result<Vec<LeftBehind>, StoreError> {
     let mut found = Vec::new();
     let planned = |name: &str| plan.removed_tables().any(|table| same(table, name));
-    for name in plan.removed_tables().filter(|name| plan.rule(name).is_none_or(|rule| rule.action != Action::Keep)) {
+    for name in plan.removed_tables().filter(|name| plan.deletes_from(name)) {
         let Some(table) = shape.table(name).filter(|table| table.strangers.is_empty()) else { continue };
         for key in table.keys.iter().filter(|key| key.on_delete != UNDECLARED && !planned(&key.parent) && shape.can_follow(key)) {
             if is_own(connection, table, key)? {

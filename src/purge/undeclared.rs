@@ -63,12 +63,16 @@ pub(super) fn undeclared(connection: &Connection, shape: &Shape, parents: &[(Str
                 if (same(&table.name, &parent.name) && same(column, key)) || (*sure != Evidence::Name && key_of(table) == Some(column)) {
                     continue;
                 }
-                let mut one = look(connection, shape, (table, column), (&parent.name, key), *sure)?;
-                for other in other_keys(parent, key, column).filter(|_| *sure == Evidence::Name) {
-                    one = if one.is_none() { look(connection, shape, (table, column), (&parent.name, other), *sure)? } else { one };
+                let others = other_keys(parent, key, column).filter(|_| *sure == Evidence::Name);
+                let mut one = None;
+                for key in others.chain([key.as_str()]) {
+                    one = if one.is_none() { look(connection, shape, (table, column), (&parent.name, key), *sure)? } else { one };
                 }
-                // Of two tables that it may be named after, the one that more of its values are in; the people before others.
-                best = if one.as_ref().is_some_and(|one| best.as_ref().is_none_or(|best| best.there < one.there)) { one } else { best };
+                // Of two tables that it may be named after, the one that more of its values are in; but the people, who come first, as long
+                // as half of the values are theirs: what refers to nobody any more is of those who went.
+                let is_better =
+                    |one: &Undeclared| best.as_ref().is_none_or(|best| best.there * 2 < best.looked_at && best.there < one.there);
+                best = if one.as_ref().is_some_and(is_better) { one } else { best };
             }
             found.extend(best);
         }

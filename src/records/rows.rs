@@ -32,8 +32,10 @@ struct Csv<R> {
     naming: Naming,
     cut: Cut,
     begun: bool,
-    /// Where a quoted cell did not end as it should.
+    /// Where a quoted cell last did not end as it should.
     malformed: Option<u64>,
+    /// Lines that a quoted cell can have.
+    quoted_lines_max: u64,
 }
 
 struct Jsonl<R> {
@@ -138,7 +140,7 @@ impl<R: Read> Csv<R> {
         };
         let twice = sheet.refuse_twice(&names, |index| columns.counts(index, naming));
         twice.map_err(|rejection| rejection.at(sheet.header_line()))?;
-        Ok(Self { sheet, names, columns, naming, cut, begun: false, malformed: None })
+        Ok(Self { sheet, names, columns, naming, cut, begun: false, malformed: None, quoted_lines_max: limits.quoted_lines_max })
     }
 
     fn next(&mut self) -> Result<Option<Row>, ReadError> {
@@ -152,10 +154,12 @@ impl<R: Read> Csv<R> {
         if resumed && row.folded || self.cut.resumed_before(row.stored.end) && (row.stray || row.fault == Some(Reason::QuoteMalformed)) {
             return Err(resumed_in_quotes(row.line).into());
         }
-        match (self.malformed, row.fault == Some(Reason::QuoteMalformed)) {
-            (Some(before), false) if row.stray => return Err(rows_in_quotes(before, row.line).into()),
-            (None, true) => self.malformed = Some(row.line),
-            _ => {}
+        if row.fault == Some(Reason::QuoteMalformed) {
+            self.malformed = Some(row.line);
+        } else if row.stray
+            && let Some(before) = self.malformed.filter(|before| row.line - before <= self.quoted_lines_max)
+        {
+            return Err(rows_in_quotes(before, row.line).into());
         }
         let whole = |reason| RowError { column: None, reason };
         let fault = if resumed {

@@ -42,7 +42,10 @@ pub(super) fn head(
         ));
     }
     for found in left_behind(connection, shape, plan)? {
-        lines.push(format!("What no plan takes: {}. If it is the person's, let a trigger delete it, or the application.", found.seen()));
+        lines.push(format!(
+            "What no plan takes: {}. If it is the person's and nobody else's, let a trigger delete it, or the application.",
+            found.seen()
+        ));
     }
     say_scans(connection, shape, plan, &mut lines)?;
     Ok(lines)

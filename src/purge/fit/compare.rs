@@ -1,10 +1,10 @@
 //! Whether what is compared holds what the comparison finds, by sample.
 
 use super::super::places::{legible, place};
-use super::super::plan::{Action, Compare, Edge, Match, Rule, Tenancy};
+use super::super::plan::{Action, Compare, Edge, Match, Rule, Tenancy, Value};
 use super::super::sample::{AddressColumn, holds_numbers, other_addresses, some, texts};
 use super::super::shape::{Kind, Table, rows, same};
-use super::super::terms::{in_main, of, or_never};
+use super::super::terms::{in_main, literal, of, or_never};
 use super::{Finding, FindingKind, Look};
 use crate::domain::Email;
 use crate::store::StoreError;
@@ -184,8 +184,12 @@ impl Look<'_> {
             format!("EXISTS (SELECT 1 FROM {} AS expunged_parent WHERE {})", in_main(&edge.parent), pairs.join(" AND "))
         });
         let (column, reached) = (of(&rule.table, &found.column), or_never(&reached.collect::<Vec<_>>()));
+        // What the plan has written there itself is nobody's.
+        let written = rule.sets.iter().filter(|set| set.path.is_none() && same(&set.column, &found.column));
+        let written: String =
+            written.filter_map(|set| fixed_text(&set.to)).map(|text| format!(" AND {column} <> {}", literal(text))).collect();
         let sql = format!(
-            "SELECT 1 FROM {} WHERE typeof({column}) = 'text' AND {column} LIKE '%_@_%._%' AND NOT ({reached}) LIMIT 1",
+            "SELECT 1 FROM {} WHERE typeof({column}) = 'text' AND {column} LIKE '%_@_%._%'{written} AND NOT ({reached}) LIMIT 1",
             in_main(&rule.table)
         );
         if !rows(self.connection, &sql, [], |_| Ok(()))?.is_empty() {
@@ -246,4 +250,11 @@ fn not_whole(texts: &[String]) -> usize {
 fn holds_address(text: &str) -> bool {
     let after = |at: usize| text[at + 1..].find('.').is_some_and(|dot| dot > 0);
     text.match_indices('@').any(|(at, _)| at > 0 && after(at))
+}
+
+fn fixed_text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Text(text) => Some(text),
+        Value::Null | Value::Hash | Value::Number(_) => None,
+    }
 }

@@ -86,7 +86,10 @@ impl Look<'_> {
                         self.misfit(format!("{told} a value that no row of \"{parent}\" has: add the stand-in's row"));
                     }
                 }
-                _ if set.to == Value::Hash => self.misfit(format!("{told} a hash, but it refers to \"{parent}\"")),
+                // Of a key of which one column is null the others refer to nothing.
+                _ if set.to == Value::Hash && !nulls_another(rule, &key, set) => {
+                    self.misfit(format!("{told} a hash, but it refers to \"{parent}\""))
+                }
                 _ => {}
             }
         }
@@ -102,6 +105,11 @@ impl Look<'_> {
         let sets = self.plan.rules.iter().flat_map(|rule| rule.sets.iter().map(move |set| (rule, set)));
         for (rule, set) in sets.filter(|(_, set)| set.path.is_none()) {
             for ForeignKey { columns, parent, parent_columns, .. } in self.keys_with(rule, set) {
+                // Only the application could compare there.
+                let strange = |name: &str| self.shape.table(name).is_none_or(|table| !table.strangers.is_empty());
+                if strange(&rule.table) || strange(&parent) {
+                    continue;
+                }
                 let pairs = || std::iter::zip(&columns, &parent_columns).filter(|(column, _)| !same(column, &set.column));
                 let others: Vec<_> = pairs().map(|(column, _)| column.as_str()).collect();
                 let is_set = |column: &&str| rule.sets.iter().any(|other| same(&other.column, column));
@@ -187,7 +195,7 @@ impl Look<'_> {
                 kind: FindingKind::Undecided,
                 what: found.seen(),
                 mend: Some(format!(
-                    "if it is the person's, let a trigger on \"{0}\" delete it, or the application, and name \"{0}.{column}\" in accepted.columns",
+                    "if it is the person's and nobody else's, let a trigger on \"{0}\" delete it, or the application, and name \"{0}.{column}\" in accepted.columns",
                     found.table
                 )),
             });
@@ -270,6 +278,12 @@ impl Look<'_> {
             format!("{} by a declared key, so its rows cannot stay as they are: detach it, or overwrite the key with a stand-in's", told())
         })
     }
+}
+
+/// Whether the rule sets another column of the key to null.
+fn nulls_another(rule: &Rule, key: &ForeignKey, set: &Set) -> bool {
+    let null = |other: &Set| other.path.is_none() && other.to == Value::Null && !same(&other.column, &set.column);
+    rule.sets.iter().filter(|other| null(other)).any(|other| key.columns.iter().any(|column| same(column, &other.column)))
 }
 
 /// The fixed value that is written, where it is one.

@@ -21,9 +21,11 @@ impl Look<'_> {
     pub(super) fn how_to_write_over(&self, rule: &Rule) -> String {
         let detached: Vec<_> = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach).collect();
         match detached.as_slice() {
+            // What another edge leads to is written over.
+            _ if rule.action == Action::Overwrite && detached.len() < rule.edges.len() => "a set for it".to_owned(),
             [] => "a set for it".to_owned(),
             // All of a person's rows are written over, by whatever address.
-            [edge] => {
+            [edge] if rule.edges.len() == 1 => {
                 let own: Vec<_> = self.plan.own_columns(&rule.table, edge).into_iter().map(String::as_str).collect();
                 format!(
                     "action = \"overwrite\", a set for it, and \"null\" set to \"{}\" in place of the detached reference",

@@ -286,6 +286,9 @@ fn a_column_that_is_named_after_several_tables_is_taken_for_a_key_to_the_one_tha
     for points in ["", "INSERT INTO points VALUES (7, 1), (8, 2), (9, 3)", "INSERT INTO points VALUES (7, 1)"] {
         assert!(rule(points).ends_with(edge), "{points}: {}", rule(points));
     }
+    // Somebody is gone, and what referred to them is in the other table by chance.
+    let dangling = "INSERT INTO partners_users VALUES (2, NULL, 2), (9, NULL, 3); INSERT INTO points VALUES (7, 1), (8, 2), (9, 9)";
+    assert!(rule(dangling).ends_with(edge), "{}", rule(dangling));
 }
 
 #[test]
@@ -301,4 +304,10 @@ fn a_column_that_is_named_after_what_else_names_a_person_is_taken_for_a_key_to_t
         assert!(sessions(rows).contains(edge), "{rows}: {}", sessions(rows));
     }
     assert_eq!(sessions("INSERT INTO sessions VALUES ('t', 'c-3')"), "");
+    // Where no value tells, and both are texts.
+    let texts = "CREATE TABLE users (id TEXT PRIMARY KEY NOT NULL, uuid TEXT UNIQUE); CREATE TABLE visits (user_uuid TEXT)";
+    let c = Connection::open_in_memory().unwrap();
+    c.execute_batch(texts).unwrap();
+    let text = derive(&c, &Deriving { subject: "users", account: None, tenant: Some(&tenant("acme")) }).unwrap();
+    assert!(text.contains("{ columns = [\"user_uuid\"], parent = \"users\", parent_columns = [\"uuid\"] }"), "{text}");
 }

@@ -366,6 +366,12 @@ fn a_collation_that_only_the_application_has_is_named_with_its_column() {
     let told =
         "\"notes\".\"body\" is compared or indexed by \"UNICODE_X\", which only the application has: nobody looked for addresses there";
     assert_eq!(look("ALTER TABLE notes ADD COLUMN body TEXT COLLATE NOCASE; CREATE INDEX i ON notes (body)", &detached), [told]);
+    // Whether a stand-in is there only the application could compare.
+    let teams = "CREATE TABLE teams (team TEXT COLLATE NOCASE, no INTEGER, PRIMARY KEY (team, no)); INSERT INTO notes VALUES (1, 1);
+        ALTER TABLE notes ADD COLUMN team TEXT; CREATE TABLE bills (person INTEGER, team TEXT, no INTEGER, FOREIGN KEY (team, no) REFERENCES teams);
+        INSERT INTO bills VALUES (1, 't', 1)";
+    let over = "[[table]]\nname = 'bills'\naction = 'overwrite'\nset = [{ column = 'no', to = { number = 0 } }]\n";
+    assert!(look(teams, &format!("{plan}\n{over}{EDGE}")).iter().all(|told| !told.contains("stand-in")));
     let other = "CREATE TABLE log (id INTEGER PRIMARY KEY, line TEXT COLLATE NOCASE UNIQUE); INSERT INTO log VALUES (1, 'ann@x.example')";
     let told =
         "\"log\".\"line\" is compared or indexed by \"UNICODE_X\", which only the application has: nobody looked for addresses there";

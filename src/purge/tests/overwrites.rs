@@ -127,6 +127,18 @@ fn what_is_written_over_fits_the_type_that_a_strict_table_asks_for() {
     assert_eq!(told("STRICT", "INTEGER", "'hash'"), format!("{wrong}; {mend}"));
 }
 
+#[test]
+fn a_hash_in_a_key_of_which_another_column_is_null_refers_to_nobody() {
+    let sql = "CREATE TABLE staff (team TEXT, no TEXT, PRIMARY KEY (team, no));
+        CREATE TABLE fans (n INTEGER PRIMARY KEY, person INTEGER, team TEXT, no TEXT, FOREIGN KEY (team, no) REFERENCES staff);
+        CREATE INDEX f ON fans (person)";
+    let told = |more: &str| {
+        misfit(sql, &format!("[[table]]\nname = 'fans'\naction = 'overwrite'\nset = [{{ column = 'no', to = 'hash' }}{more}]\n{EDGE}"))
+    };
+    assert_eq!(told(""), "\"fans\".\"no\" would be overwritten with a hash, but it refers to \"staff\"");
+    assert_eq!(told(", { column = 'team', to = 'null' }"), "");
+}
+
 /// A constraint's own conflict clause: REPLACE deletes the row in the way, IGNORE leaves ours as it is.
 #[test]
 fn no_row_is_taken_or_left_by_a_conflict_clause_of_the_schemas_own() {

@@ -26,6 +26,9 @@ fn the_mend_for_addresses_in_rows_that_stay_writes_them_over_by_every_key_that_l
     // Another's reference is not set to null with the first: there it takes the address.
     let two = how(&notes("action = 'detach'\norphans = 'keep'", &["person", "writer"]));
     assert!(two.contains("a set and a match for it, and action = \"detach\" on the edges"), "{two}");
+    // What another edge leads to is written over as it is.
+    let beside = how(&notes("action = 'overwrite'\nset = [{ column = 'person', to = 'null' }]", &["person", "writer , action = 'detach'"]));
+    assert!(beside.contains("over, with a set for it;"), "{beside}");
     let matched = "action = 'overwrite'\nset = [{ column = 'mail', to = 'null' }]\nmatch = [{ column = 'mail' }]";
     assert_eq!(how(&notes(matched, &["person , action = 'detach'", "writer , action = 'detach'"])), "");
     assert!(
@@ -86,7 +89,7 @@ fn rows_that_a_persons_rows_refer_to_each_by_itself_are_told_because_no_plan_tak
         )
     };
     let told = |sql: &str, more: &str| found(sql, &format!("{plan}{more}")).into_iter().map(|found| found.1).collect::<Vec<_>>();
-    let what = "each row of \"notes\" (place) refers to a row of \"places\" of its own, which stays when the one that refers to it goes";
+    let what = "no two rows of \"notes\" (place), of those looked at, refer to the same row of \"places\", which stays when they go";
     assert_eq!(told(&sql("UNIQUE", ""), ""), [what]);
     assert_eq!(told(&sql("", &some("i + 7", 20)), ""), [what]);
     assert_eq!(told(&sql("", &some("nullif(i, 3)", 21)), ""), [what]);
@@ -94,4 +97,19 @@ fn rows_that_a_persons_rows_refer_to_each_by_itself_are_told_because_no_plan_tak
     for shared in [sql("", &some("i % 19", 20)), sql("", &some("i", 19)), sql("", "")] {
         assert_eq!(told(&shared, ""), Vec::<String>::new(), "{shared}");
     }
+}
+
+#[test]
+fn the_plans_own_text_in_rows_that_no_key_leads_to_any_more_is_no_address_of_anybody() {
+    let plan = |text: &str| {
+        notes(
+            &format!(
+                "action = 'overwrite'\nset = [{{ column = 'person', to = 'null' }}, {{ column = 'mail', to = {{ text = '{text}' }} }}]"
+            ),
+            &["person"],
+        )
+    };
+    let sql = format!("{NOTES} INSERT INTO notes VALUES (2, NULL, NULL, 'gone@invalid.example')");
+    assert_eq!(found(&sql, &plan("gone@invalid.example")), []);
+    assert_eq!(found(&sql, &plan("another@invalid.example")).len(), 1);
 }
