@@ -217,10 +217,11 @@ fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Re
         let _ = std::fs::remove_file(daemon::requests_dir(config).join(&request.stored));
         store::failure(&error)
     })?;
-    let mut waited = Duration::ZERO;
+    let (mut waited, mut turn) = (Duration::ZERO, Turn::default());
     loop {
         // What held the lock may have been another command, which does its own and ends.
-        if (waited.is_zero() || only_commands_wait(store, &request.tenant)?)
+        if turn.comes(config)?
+            && (waited.is_zero() || only_commands_wait(store, &request.tenant)?)
             && let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)?
         {
             by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| not_over(store, id, &fault))?;
@@ -230,6 +231,29 @@ fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Re
         }
         std::thread::sleep(LOOK_EVERY);
         waited += LOOK_EVERY;
+    }
+}
+
+/// When a command does what it asked for itself: at once, or when nobody has worked on the data folder for a while, so that a daemon which is
+/// started again goes first.
+#[derive(Default)]
+pub(super) struct Turn {
+    looked: bool,
+    /// Looks on end that found nobody at work.
+    free: u32,
+}
+
+/// At [`LOOK_EVERY`], 5 s: more than the unit waits before it starts the daemon again.
+const FREE_LOOKS: u32 = 50;
+
+impl Turn {
+    /// To be asked once each [`LOOK_EVERY`].
+    pub(super) fn comes(&mut self, config: &Config) -> Result<bool, Failure> {
+        if !std::mem::replace(&mut self.looked, true) {
+            return Ok(true);
+        }
+        self.free = if ByHand::is_free(config).map_err(serve::failure)? { self.free.saturating_add(1) } else { 0 };
+        Ok(self.free >= FREE_LOOKS)
     }
 }
 

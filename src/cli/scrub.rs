@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::args::ScrubArgs;
-use super::lists::{LOOK_EVERY, TAKEN_UP_WITHIN, asked_by};
+use super::lists::{LOOK_EVERY, TAKEN_UP_WITHIN, Turn, asked_by};
 use super::{Exit, Failure, Scene, serve, store};
 use crate::config::Config;
 use crate::daemon::ByHand;
@@ -44,9 +44,11 @@ fn scrub(config: &Config, request: i64) -> Result<(), Failure> {
 }
 
 fn wait_for(scene: &Scene, config: &Config, store: &Store, request: i64) -> Result<Value, Failure> {
-    let mut waited = Duration::ZERO;
+    let (mut waited, mut turn) = (Duration::ZERO, Turn::default());
     loop {
-        scrub(config, request)?;
+        if turn.comes(config)? {
+            scrub(config, request)?;
+        }
         let row = ledger::request(store.connection(), request).map_err(|error| store::failure(&error))?;
         let row = row.ok_or_else(|| Failure::failed("the request was lost"))?;
         if let Some(result) = row.result {

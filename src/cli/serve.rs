@@ -88,7 +88,9 @@ pub(super) fn failure(error: StartError) -> Failure {
         StartError::Store(StoreError::Unwritable { path, .. }) => owner::hint_whose(failure, &path),
         StartError::Store(StoreError::Missing(_)) => failure.hint(store::MISSING),
         StartError::Store(StoreError::OtherKey) => failure.hint(store::OTHER_KEY),
-        StartError::Locked(_) => failure.hint("stop it first; commands reach it while it runs"),
+        StartError::Locked(_) => {
+            failure.hint("a daemon, which commands reach while it runs, or a command in its place: stop it, or wait until it is done")
+        }
         StartError::File { .. } => failure.hint("make a data folder with: expunged init DIR"),
         StartError::PlanFile { .. } => {
             failure.hint("the config names it with store.plan, commands with --plan; write one with: expunged plan derive")

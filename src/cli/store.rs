@@ -69,7 +69,7 @@ pub(super) fn failure(error: &StoreError) -> Failure {
 pub(super) const MISSING: &str = "bring it back from a backup, mount its disk, or correct data_dir or store.database in the config; only init makes an empty store, in a folder of its own";
 
 /// What to do about a key that is not the ledger's.
-pub(super) const OTHER_KEY: &str = "nothing was changed; bring back \"identity.key\", which stands in data/keys beside the folders of the tenants, from the backup of the same time; where it is lost for good, stop the daemon, have the ledger forget it with: DELETE FROM expunged_meta WHERE name = 'identity_key', and add each exemption anew: expunged exemptions list names them";
+pub(super) const OTHER_KEY: &str = "nothing was changed; bring back \"identity.key\", which stands in data/keys beside the folders of the tenants, from the backup of the same time; where it is lost for good, stop the daemon, have the ledger forget it with: DELETE FROM expunged_meta WHERE name = 'identity_key', and add each exemption anew (expunged exemptions list names them); do-not-track entries made before are of no use any more";
 
 /// An error and its causes.
 pub(super) fn because(error: &(dyn std::error::Error + 'static)) -> Failure {

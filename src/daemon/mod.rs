@@ -259,6 +259,17 @@ impl ByHand {
         }
     }
 
+    /// Whether nobody works on the data folder: no daemon, and no command in its place.
+    ///
+    /// # Errors
+    /// [`StartError::File`]: the lock.
+    pub fn is_free(config: &Config) -> Result<bool, StartError> {
+        match take_lock(config) {
+            Err(StartError::Locked(_)) => Ok(false),
+            lock => lock.map(|_lock| true),
+        }
+    }
+
     /// Takes the lock and recovers. `None`: a daemon runs, ask it.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use tracing::{info, warn};
 use super::import::{REPORT, file_name};
 use super::{Fault, Pipeline, requests};
 use crate::domain::{ImportId, State, TenantName};
-use crate::spool::{DropFolder, Folders};
+use crate::spool::{ClaimedFile, DropFolder, Folders};
 use crate::store::StoreError;
 use crate::store::ledger::{self, ImportRow, Origin};
 
@@ -150,24 +150,44 @@ impl Pipeline {
             let row = ledger::get(self.store.connection(), import)?;
             Ok::<_, Fault>(row.is_some_and(|row| row.tenant == *tenant && !row.archived))
         };
-        for held in folders.held()? {
-            if !worked_on(held.import)? {
-                folders.unhold(&held, &[REPORT])?;
+        let mut strangers = Vec::new();
+        for claimed in folders.claimed()? {
+            if !worked_on(claimed.import())? {
+                strangers.push(claimed);
             }
         }
-        for claimed in folders.claimed()? {
-            if worked_on(claimed.import())? {
+        for claimed in strangers {
+            found.put_back += usize::from(rehearse_stranger(tenant, claimed)?);
+        }
+        for held in folders.held()? {
+            if worked_on(held.import)? {
                 continue;
             }
-            // Whether it was to be purged nobody knows, or it was already, and its people may have been registered again: it is rehearsed.
-            let (import, name) = (claimed.import(), claimed.name().clone());
-            let back = claimed.put_back(DropFolder::Check)?;
-            let hint = "it is rehearsed; if its people are to go, move it from the archive into the inbox";
-            warn!(%tenant, import = import.0, file = name.as_str(), put_back = back, hint, "file without an import");
-            found.put_back += usize::from(back);
+            // One that is in the way may be the same file, of the other copy.
+            let taken = folders.waits(DropFolder::Check, &held.name)? || folders.claimed_file(held.import, &held.name)?.is_some();
+            if taken {
+                let hint = "move what is in its way, then start again: it will be rehearsed";
+                warn!(%tenant, import = held.import.0, file = held.name.as_str(), hint, "held file without an import stays where it is");
+            } else if let Some(claimed) = folders.unhold(&held, &[REPORT])? {
+                found.put_back += usize::from(rehearse_stranger(tenant, claimed)?);
+            }
         }
         Ok(())
     }
+}
+
+/// Whether it was to be purged nobody knows, or it was already, and its people may have been registered again. Answers whether there was
+/// room for it.
+fn rehearse_stranger(tenant: &TenantName, claimed: ClaimedFile) -> Result<bool, Fault> {
+    let (import, name) = (claimed.import(), claimed.name().clone());
+    let put_back = claimed.put_back(DropFolder::Check)?;
+    let hint = if put_back {
+        "it is rehearsed; if its people are to go, move it from the archive into the inbox"
+    } else {
+        "another file of its name waits to be rehearsed; this one follows at a later start"
+    };
+    warn!(%tenant, import = import.0, file = name.as_str(), put_back, hint, "file without an import");
+    Ok(put_back)
 }
 
 #[cfg(test)]
@@ -206,5 +226,32 @@ mod tests {
         let left = ledger::in_work(world.pipeline.store.connection(), &world.tenant).expect("read");
         assert_eq!(left.len(), 1, "the file's own");
         assert_eq!(world.pipeline.turns.queued(&world.tenant), left.into_iter().collect());
+    }
+
+    #[test]
+    fn held_files_of_no_import_are_rehearsed_one_of_a_name_and_none_keeps_the_others_from_it() {
+        let mut world = World::new();
+        let tenant = world.folder.path().join("tenants/acme");
+        let day = tenant.join("held/2026-11-20");
+        std::fs::create_dir_all(&day).expect("a folder");
+        for name in ["5-may.csv", "6-june.csv", "7-june.csv", "8-july.csv"] {
+            std::fs::write(day.join(name), "Customer Email\n").expect("written");
+            std::fs::write(day.join(format!("{name}.report.json")), "{}").expect("written");
+        }
+        // Of another copy, which was put back over it.
+        std::fs::write(tenant.join("processing/5-may.csv"), "Customer Email\n").expect("written");
+        let mut found = Recovered::default();
+        world.pipeline.recover_tenant(&world.tenant.clone(), &mut found).expect("recovered");
+        let names = |folder: &str| {
+            let read = std::fs::read_dir(tenant.join(folder)).expect("a folder");
+            let mut names: Vec<_> = read.map(|entry| entry.expect("read").file_name().into_string().expect("UTF-8")).collect();
+            names.sort();
+            names.retain(|name| !name.starts_with('.'));
+            names
+        };
+        assert_eq!(names("check"), ["july.csv", "june.csv", "may.csv"]);
+        assert_eq!(names("held/2026-11-20").iter().filter(|name| name.ends_with(".csv")).count(), 2);
+        assert_eq!(names("processing"), Vec::<String>::new());
+        assert_eq!(found.put_back, 3);
     }
 }

@@ -299,7 +299,7 @@ fn lines_of_a_cell_whose_quotes_are_not_doubled_are_no_rows() {
     // So far from each other the two are of no one cell.
     let (between, read) = (3..104, |line: u32| format!("{line} c@d\n"));
     check(
-        &format!("email,note\na@b,\"6\" pipe\"\n{}e@f,6\" pipe\n", "c@d,\n".repeat(between.len())),
+        format!("email,note\na@b,\"6\" pipe\"\n{}e@f,6\" pipe\n", "c@d,\n".repeat(between.len())),
         &format!("2 invalid quote_malformed\n{}104 e@f\n", between.map(read).collect::<String>()),
     );
 }

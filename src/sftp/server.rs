@@ -111,6 +111,7 @@ impl Server {
 
 /// Listens on an address. All of IPv6, `[::]`, is that alone: it stands beside all of IPv4 at the same port.
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let address = SocketAddr::new(address.ip().to_canonical(), address.port());
     let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
     let socket = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;

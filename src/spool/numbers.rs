@@ -24,11 +24,14 @@ impl Folders {
     }
 }
 
-/// Companions count as well: they stay longer than their file.
+/// Companions count as well: they stay longer than their file. Numbers that no ledger comes to are somebody's own names.
 fn highest_in(folder: &Dir) -> Result<Option<ImportId>, SpoolError> {
     let number = |raw: &Vec<u8>| std::str::from_utf8(raw).ok()?.split_once('-')?.0.parse().ok().map(ImportId);
-    Ok(folder.names()?.iter().filter_map(number).max())
+    Ok(folder.names()?.iter().filter_map(number).filter(|import| import.0 < NUMBER_MAX).max())
 }
+
+/// So many imports are never made; above it SQLite could give no further number.
+const NUMBER_MAX: i64 = i64::MAX / 2;
 
 #[cfg(test)]
 mod tests {
@@ -47,6 +50,7 @@ mod tests {
             ("held/2026-11-21", "3-a-4.csv", 12),
             ("processing", "40-june.csv", 40),
             ("processing", ".41.adopt", 40),
+            ("archive/2026-11-21", "9223372036854775807-june.csv", 40),
         ];
         for (folder, name, now) in numbers {
             std::fs::create_dir_all(world.path(folder)).expect("a folder");

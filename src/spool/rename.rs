@@ -2,8 +2,8 @@
 
 use std::io;
 
-use super::dir::{self, Dir};
-use super::notes::Notes;
+use super::dir::{self, Dir, Durable};
+use super::notes::{Note, Notes};
 use super::upload::resume;
 use super::writers::{Key, Turn};
 use super::{Delivered, DropFolder, Folders, Moved, Renamed, Replace, SpoolError};
@@ -78,6 +78,12 @@ struct Rename<'a> {
 impl Rename<'_> {
     fn to_staging(&self, from_turn: &mut Turn, to_turn: &mut Turn) -> Result<Moved, SpoolError> {
         let staging = self.folders.staging(self.to.0)?;
+        if !self.found.pending && self.from.1.kind() != NameKind::Temporary {
+            // It was cut, which its next name would not tell.
+            let note = self.notes.read(self.found.inode)?;
+            let good = resume::good(self.found.size, &note);
+            self.notes.write(self.found.inode, &Note { gap_from: Some(good), ..note }, Durable::Yes)?;
+        }
         self.put(&staging)?;
         from_turn.end();
         to_turn.end();

@@ -204,6 +204,8 @@ impl Upload {
     pub fn refuse_write(&mut self, offset: u64, len: u64) {
         let offset = if self.append { self.size() } else { offset };
         self.touched = true;
+        // What is appended next must not be taken for the byte that is held back.
+        self.held_back = None;
         self.coverage.lose(offset, len.max(1));
     }
 

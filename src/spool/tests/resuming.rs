@@ -234,3 +234,48 @@ fn one_resume_more_than_the_limit_is_refused() {
     let mut upload = world.open("june.part", RESUME);
     assert_eq!(upload.write_at(1 + SEAMS_MAX as u64, b"a").expect_err("one more").kind(), ErrorKind::Scattered);
 }
+
+#[test]
+fn a_piece_that_was_refused_of_a_resumed_upload_is_missing_until_it_is_written() {
+    for append in [false, true] {
+        let world = World::new();
+        world.cut("june.csv", b"0123456789");
+        let mut upload = world.open("june.csv", OpenUpload { append, ..RESUME });
+        upload.refuse_write(9, 3);
+        let next = if append { 0 } else { 12 };
+        upload.write_at(next, b"cde").expect("written");
+        assert_eq!(upload.close(Some(WAITING)).expect_err("a piece is missing").kind(), ErrorKind::Gap, "append: {append}");
+    }
+    let world = World::new();
+    world.cut("june.csv", b"0123456789");
+    let mut upload = world.open("june.csv", RESUME);
+    upload.refuse_write(9, 3);
+    upload.write_at(9, b"9ab").expect("written");
+    upload.close(Some(WAITING)).expect("closed");
+    assert_eq!(world.read("inbox/june.csv"), b"0123456789ab");
+}
+
+#[test]
+fn what_was_cut_under_a_final_name_is_delivered_by_no_way_round_another_name() {
+    let world = World::new();
+    world.cut("june.csv", b"email\n");
+    world.rename("june.csv", "june.csv.part", Replace::Never).expect("renamed");
+    for to in ["june.csv", "july.csv"] {
+        assert_eq!(world.rename("june.csv.part", to, Replace::Never).expect_err("cut").kind(), ErrorKind::Gap);
+    }
+    let mut upload = world.open("june.csv.part", RESUME);
+    upload.write_at(6, b"a@b.c\n").expect("written");
+    upload.close(Some(WAITING)).expect("closed");
+    assert!(matches!(world.rename("june.csv.part", "june.csv", Replace::Never), Ok(Renamed::Delivered(_))));
+    assert_eq!(world.read("inbox/june.csv"), b"email\na@b.c\n");
+}
+
+#[test]
+fn a_list_that_is_sent_whole_over_one_byte_of_it_has_no_seam() {
+    let world = World::new();
+    world.cut("june.csv", b"e");
+    let mut upload = world.open("june.csv", RESUME);
+    upload.write_at(0, b"email\n").expect("written");
+    upload.close(Some(WAITING)).expect("closed");
+    assert_eq!(seams(&world), [0; 0]);
+}

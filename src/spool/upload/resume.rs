@@ -34,10 +34,11 @@ impl HeldBack {
 }
 
 impl Upload {
-    /// What of a write is left to do: from the first one on nothing is held back any more, and sent again it is there already.
+    /// What of a write is left to do: from the first one on nothing is held back any more, and sent again it is there already. Who sends
+    /// the first byte sends all of it anew.
     pub(super) fn take_up<'b>(&mut self, offset: u64, bytes: &'b [u8]) -> (u64, &'b [u8]) {
         match self.held_back.take_if(|_| !bytes.is_empty()) {
-            Some(held_back) if offset == held_back.at && bytes[0] == held_back.byte => (offset + 1, &bytes[1..]),
+            Some(held_back) if offset == held_back.at && offset > 0 && bytes[0] == held_back.byte => (offset + 1, &bytes[1..]),
             _ => (offset, bytes),
         }
     }
