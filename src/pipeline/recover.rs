@@ -150,14 +150,10 @@ impl Pipeline {
             let row = ledger::get(self.store.connection(), import)?;
             Ok::<_, Fault>(row.is_some_and(|row| row.tenant == *tenant && !row.archived))
         };
-        let mut strangers = Vec::new();
         for claimed in folders.claimed()? {
             if !worked_on(claimed.import())? {
-                strangers.push(claimed);
+                found.put_back += usize::from(rehearse_stranger(tenant, claimed)?);
             }
-        }
-        for claimed in strangers {
-            found.put_back += usize::from(rehearse_stranger(tenant, claimed)?);
         }
         for held in folders.held()? {
             if worked_on(held.import)? {

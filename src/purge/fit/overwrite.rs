@@ -22,8 +22,7 @@ impl Look<'_> {
         let detached: Vec<_> = rule.edges.iter().filter(|edge| rule.action_of(edge) == Action::Detach).collect();
         match detached.as_slice() {
             // What another edge leads to is written over.
-            _ if rule.action == Action::Overwrite && detached.len() < rule.edges.len() => "a set for it".to_owned(),
-            [] => "a set for it".to_owned(),
+            others if others.is_empty() || rule.action == Action::Overwrite && others.len() < rule.edges.len() => "a set for it".to_owned(),
             // All of a person's rows are written over, by whatever address.
             [edge] if rule.edges.len() == 1 => {
                 let own: Vec<_> = self.plan.own_columns(&rule.table, edge).into_iter().map(String::as_str).collect();
