@@ -414,9 +414,25 @@ pub(super) fn same_key(key: &ForeignKey, edge: &super::plan::Edge) -> bool {
             .all(|(from, to)| pairs().any(|(column, parent)| same(column, from) && same(parent, to)))
 }
 
+/// A column in which a value is looked for.
+#[derive(Clone, Copy)]
+pub(super) struct Sought<'a> {
+    pub(super) column: &'a str,
+    /// What follows it in SQL: another collation than its own, or nothing.
+    pub(super) collate: &'static str,
+}
+
+impl<'a> Sought<'a> {
+    /// Compared as the column is declared.
+    pub(super) fn as_declared(column: &'a String) -> Self {
+        Self { column, collate: "" }
+    }
+}
+
 /// Whether looking for values in these columns reads the whole table: SQLite's planner is asked.
-pub(super) fn scans(connection: &Connection, table: &str, columns: &[String], collate: &str) -> Result<bool, StoreError> {
-    let is: Vec<_> = columns.iter().zip(1..).map(|(column, at)| format!("{} = ?{at}{collate}", of(table, column))).collect();
+pub(super) fn scans(connection: &Connection, table: &str, columns: &[Sought<'_>]) -> Result<bool, StoreError> {
+    let is = columns.iter().zip(1..).map(|(sought, at)| format!("{} = ?{at}{}", of(table, sought.column), sought.collate));
+    let is: Vec<_> = is.collect();
     let sql = format!("EXPLAIN QUERY PLAN SELECT 1 FROM {} WHERE {}", in_main(table), is.join(" AND "));
     let details = rows(connection, &sql, rusqlite::params_from_iter(columns.iter().map(|_| 1)), |row| row.get::<_, String>("detail"))?;
     Ok(details.iter().any(|step| step.starts_with("SCAN")))

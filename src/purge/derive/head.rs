@@ -6,7 +6,7 @@ use super::{DeriveError, follows};
 use crate::purge::left_behind::left_behind;
 use crate::purge::plan::{Edge, Plan};
 use crate::purge::sample::AddressColumn;
-use crate::purge::shape::{ForeignKey, Shape, Table, same, scans};
+use crate::purge::shape::{ForeignKey, Shape, Sought, Table, same, scans};
 use crate::purge::undeclared::Undeclared;
 
 /// The lines, for a plan that is complete but for them.
@@ -141,7 +141,8 @@ fn say_scans(connection: &Connection, shape: &Shape, plan: &Plan, lines: &mut Ve
     let edges = plan.rules.iter().flat_map(|rule| rule.edges.iter().map(|edge| (&rule.table, edge)));
     for (child, edge) in edges {
         let unreadable = shape.table(child).is_some_and(|table| !table.strangers.is_empty());
-        if !unreadable && scans(connection, child, &edge.columns, "")? {
+        let columns: Vec<_> = edge.columns.iter().map(Sought::as_declared).collect();
+        if !unreadable && scans(connection, child, &columns)? {
             lines.push(format!("No index leads to \"{child}\" ({}): each chunk will read it whole.", edge.columns.join(", ")));
         }
     }

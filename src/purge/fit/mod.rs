@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::Engine;
 use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy};
 use super::sample::address_columns;
-use super::shape::{Shape, count_rows, rows, same, scans};
+use super::shape::{Shape, Sought, count_rows, rows, same, scans};
 use crate::store::{StoreError, ledger};
 
 /// How a plan and a database agree.
@@ -246,37 +246,46 @@ impl<'a> Look<'a> {
                 .flat_map(|rule| rule.edges.iter().map(move |edge| (&rule.table, edge))),
         );
         for (table, Edge { columns, .. }) in edges.collect::<Vec<_>>() {
-            self.indexed(table, columns, "")?;
+            self.indexed_as_declared(table, columns)?;
         }
         let tenant = match &subject.tenancy {
-            Tenancy::Column(column) => Some(column.clone()),
+            Tenancy::Column(column) => Some(column),
             Tenancy::Sole(_) => None,
         };
-        let of_tenant = |columns: &[&String]| tenant.iter().chain(columns.iter().copied()).cloned().collect::<Vec<_>>();
+        let of_tenant = |sought: &[Sought<'a>]| {
+            let tenant = tenant.map(Sought::as_declared);
+            tenant.into_iter().chain(sought.iter().copied()).collect::<Vec<_>>()
+        };
         if let (Some(account), Some(id)) = (&subject.account, &subject.id) {
-            self.indexed(&subject.table, &of_tenant(&[account, id]), "")?;
+            self.indexed(&subject.table, &of_tenant(&[account, id].map(Sought::as_declared)))?;
         }
         if let Some(account) = &plan.account {
-            self.indexed(&account.table, &account.columns, "")?;
-            self.indexed(&subject.table, &account.subject_columns, "")?;
+            self.indexed_as_declared(&account.table, &account.columns)?;
+            self.indexed_as_declared(&subject.table, &account.subject_columns)?;
         }
         if let Some(address) = &subject.address {
+            let column = Sought::as_declared(&address.column);
             match address.compare {
                 Compare::Normalised => {}
-                Compare::Exact => self.indexed(&subject.table, &of_tenant(&[&address.column]), "")?,
-                Compare::Nocase => self.indexed(&subject.table, &of_tenant(&[&address.column]), " COLLATE NOCASE")?,
+                Compare::Exact => self.indexed(&subject.table, &of_tenant(&[column]))?,
+                Compare::Nocase => self.indexed(&subject.table, &of_tenant(&[Sought { collate: " COLLATE NOCASE", ..column }]))?,
             }
         }
         Ok(())
     }
 
-    fn indexed(&mut self, table: &str, columns: &[String], collate: &str) -> Result<(), StoreError> {
-        if !scans(self.connection, table, columns, collate)? {
+    fn indexed_as_declared(&mut self, table: &str, columns: &[String]) -> Result<(), StoreError> {
+        self.indexed(table, &columns.iter().map(Sought::as_declared).collect::<Vec<_>>())
+    }
+
+    fn indexed(&mut self, table: &str, columns: &[Sought<'_>]) -> Result<(), StoreError> {
+        if !scans(self.connection, table, columns)? {
             return Ok(());
         }
         self.by_rows = true;
         let rows = count_rows(self.connection, table, self.unindexed_rows_max.saturating_add(1))?;
-        let quoted: Vec<_> = columns.iter().map(|column| format!("{}{collate}", super::terms::name(column))).collect();
+        let quoted: Vec<_> = columns.iter().map(|sought| format!("{}{}", super::terms::name(sought.column), sought.collate)).collect();
+        let columns: Vec<_> = columns.iter().map(|sought| sought.column).collect();
         let index = super::terms::name(&format!("{table}_by_{}", columns.join("_")));
         let too_many = rows > self.unindexed_rows_max;
         let size = if too_many { format!("has more than {} rows", self.unindexed_rows_max) } else { format!("has {rows} rows") };
