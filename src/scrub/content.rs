@@ -12,11 +12,11 @@ use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 use serde::{Deserialize, Serialize};
 
+use super::edges::Edges;
 use super::needles::Needles;
 use super::pages::Beside;
 use super::record::each_text;
 use super::roots::Owners;
-use super::sieve::Edges;
 use super::tree::Tree;
 use super::walk::{RawRow, Rows};
 use super::whose::{Asking, Table, Whose, quoted};

@@ -10,7 +10,9 @@
 //! the mended pages are looked at again, in the file. If nobody else wrote meanwhile, that is one state of the database, seen
 //! whole. If someone did, it is gone through again; and when that does not help, the receipt says so and another scrub follows.
 
+mod bloom;
 mod content;
+mod edges;
 mod hash;
 mod needles;
 mod page;

@@ -10,9 +10,10 @@ use std::ops::Range;
 
 use memchr::{memchr_iter, memchr3};
 
+use super::edges::Edges;
 use super::hash::{ADDRESS, AsIs, ID, keyed};
 use super::phrases::{Phrases, length_bit};
-use super::sieve::{Edges, Sieve, SieveBuilder};
+use super::sieve::{Sieve, SieveBuilder};
 use crate::domain::Email;
 use crate::domain::text::{ADDRESS_BYTES_MAX, each_jsonb_text, each_reading, each_spelling, in_part, in_word};
 
