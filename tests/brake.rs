@@ -1,5 +1,7 @@
 //! The brake: what is held, what a person can say about it, and what is said to whom; imports that fail by our fault.
 
+use std::process::Stdio;
+
 use crate::people;
 use crate::support::Ran;
 use crate::world::World;
@@ -68,6 +70,25 @@ fn a_list_of_too_many_customers_is_held_and_goes_on_when_it_is_approved() {
     assert!(world.files("acme", "held").is_empty(), "{:?}", world.files("acme", "held"));
     world.run(&["imports", "show", &import.to_string()]).exits(0).says("approve   by ");
     decide(&world, "approve", import, &[]).exits(1).warns("is completed");
+}
+
+#[test]
+fn a_decision_whose_turn_comes_when_another_command_ends_is_carried_out_without_a_daemon() {
+    let mut world = prepared();
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", 0..4));
+    let import = until(&world, "june.csv", "held");
+    assert!(world.stop().success());
+    // As another command that works without a daemon holds it.
+    let lock = std::fs::File::create(world.home().join("data/lock")).expect("opened");
+    lock.lock().expect("locked");
+    let mut approve = world.command(&["imports", "approve", &import.to_string()]);
+    let mut waiting = approve.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("starts");
+    world.eventually("it has asked", || (world.sql::<i64>("SELECT count(*) FROM expunged_requests") > 0).then_some(()));
+    drop(lock);
+    let ended = world.eventually("it does its work", || waiting.try_wait().expect("a child"));
+    assert_eq!(ended.code(), Some(0));
+    assert_eq!(world.report("acme", "june.csv")["rows"]["deleted"], 4);
 }
 
 #[test]

@@ -2,22 +2,17 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use serde_json::Value;
 
 use super::args::DecideArgs;
-use super::lists::asked_by;
-use super::{Exit, Failure, Scene, store};
+use super::asked::{Asked, Errand, asked_by};
+use super::{Exit, Failure, Scene, serve, store};
+use crate::config::Config;
 use crate::daemon::ByHand;
-use crate::domain::{ImportId, State};
+use crate::domain::{ImportId, State, TenantName};
 use crate::pipeline::{DecideRequest, Verdict};
 use crate::store::ledger::{self, ImportRow};
 use crate::store::{Store, StoreError};
-
-/// How often a waiting command looks whether the daemon has taken its word.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// How long a command waits for a running daemon. DESIGN section 3 promises a second.
-const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Option<&str>) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
@@ -28,14 +23,10 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     let row = ledger::get(store.connection(), import).map_err(failed)?;
     let list = || scene.typed(scene.config.as_deref(), &["imports", "list"]);
     let row = row.ok_or_else(|| Failure::not_found(format!("no import {import}")).hint(format!("list them with: {}", list())))?;
-    ByHand::look(&config).map_err(super::serve::failure)?;
+    ByHand::look(&config).map_err(serve::failure)?;
     let request = DecideRequest { import, verdict, why: why.map(str::to_owned) };
-    let new = request.to_row(asked_by());
-    let id = store.write("ask for a decision", |tx| ledger::insert_request(tx, &new, Timestamp::now())).map_err(failed)?;
-    if let Some(mut by_hand) = ByHand::build(&config).map_err(super::serve::failure)? {
-        by_hand.pipeline.run_requests(&row.tenant, id).map_err(|fault| Failure::failed(fault.chain()))?;
-    }
-    wait_for(scene, &store, id, import)?;
+    let asked = Asked::ask(&config, &mut store, "ask for a decision", &request.to_row(asked_by())).map_err(failed)?;
+    asked.wait(&Deciding { scene, config: &config, tenant: &row.tenant, import })?;
     let row = ledger::require(store.connection(), import).map_err(failed)?;
     if args.json {
         scene.terminal.json(
@@ -50,24 +41,29 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     Ok(if held_again { Exit::Held } else { Exit::Done })
 }
 
-fn wait_for(scene: &Scene, store: &Store, request: i64, import: ImportId) -> Result<(), Failure> {
-    let mut waited = Duration::ZERO;
-    loop {
-        let row = ledger::request(store.connection(), request).map_err(|error| store::failure(&error))?;
-        if let Some(result) = row.and_then(|row| row.result) {
-            return match result["error"].as_str() {
-                Some(why) => {
-                    let look = scene.typed(scene.config.as_deref(), &["imports", "show", &import.to_string()]);
-                    Err(Failure::failed(why.to_owned()).hint(format!("nothing was changed; look with: {look}")))
-                }
-                None => Ok(()),
-            };
-        }
-        if waited > TAKEN_UP_WITHIN {
-            return Err(Failure::failed("the daemon has not taken up the request").hint("it will when it can; see its log"));
-        }
-        std::thread::sleep(LOOK_EVERY);
-        waited += LOOK_EVERY;
+/// A word on an import that was given. Over once it is taken; beside a daemon the import itself goes on.
+struct Deciding<'a> {
+    scene: &'a Scene,
+    config: &'a Config,
+    tenant: &'a TenantName,
+    import: ImportId,
+}
+
+impl Errand for Deciding<'_> {
+    type Outcome = ();
+
+    fn work(&self, request: i64, _: &Store, _: Duration) -> Result<(), Failure> {
+        let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)? else { return Ok(()) };
+        by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| Failure::failed(fault.chain()))
+    }
+
+    fn outcome(&self, _: &Store, _: &Value) -> Result<Option<()>, Failure> {
+        Ok(Some(()))
+    }
+
+    fn refused(&self, why: &str) -> Failure {
+        let look = self.scene.typed(self.scene.config.as_deref(), &["imports", "show", &self.import.to_string()]);
+        Failure::failed(why.to_owned()).hint(format!("nothing was changed; look with: {look}"))
     }
 }
 

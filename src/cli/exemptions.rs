@@ -6,7 +6,8 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::args::{ExemptionsCommand, PersonArgs};
-use super::lists::{ask_address, asked_by};
+use super::asked::asked_by;
+use super::lists::ask_address;
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::config::Config;
 use crate::domain::{Email, Identity, TenantName};

@@ -5,9 +5,10 @@ use std::io::{self, BufRead, IsTerminal, Read, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use serde_json::Value;
 
 use super::args::{CheckArgs, PurgeArgs, ReadingArgs};
+use super::asked::{Asked, Errand, asked_by};
 use super::{Exit, Failure, Scene, files, serve, store, summary};
 use crate::config::{Config, Tenant};
 use crate::daemon::{self, ByHand, DataLock};
@@ -15,14 +16,8 @@ use crate::domain::{FileName, ImportId, Settings, State, TenantName};
 use crate::pipeline::{self, Fault, PurgeRequest, ReadingOf, Rehearsal, Rules, import_of};
 use crate::purge::Brake;
 use crate::report::Report;
+use crate::store::Store;
 use crate::store::ledger::{self, ImportRow, Origin};
-use crate::store::{Store, StoreError};
-
-/// How often a waiting command looks whether the daemon is done.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-/// How long a command waits for a running daemon to take up its request. DESIGN section 3 promises a second.
-pub(super) const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
 
 pub(super) fn check(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
@@ -210,50 +205,43 @@ fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs,
 
 /// Hands the request to the running daemon, or does its work in its place.
 fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Result<ImportRow, Failure> {
-    let new = request.to_row(asked_by());
-    let asked = store.write("ask for a purge", |tx| ledger::insert_request(tx, &new, Timestamp::now()));
-    let id = asked.map_err(|error: StoreError| {
+    let asked = Asked::ask(config, store, "ask for a purge", &request.to_row(asked_by())).map_err(|error| {
         // Nobody knows of the list: it would lie there for good. If it cannot be removed, the first failure says more.
         let _ = std::fs::remove_file(daemon::requests_dir(config).join(&request.stored));
         store::failure(&error)
     })?;
-    let (mut waited, mut turn) = (Duration::ZERO, Turn::default());
-    loop {
+    asked.wait(&Purging { config, tenant: &request.tenant })
+}
+
+/// A list by hand that was asked for. Over once its import is archived, or waits for a person.
+struct Purging<'a> {
+    config: &'a Config,
+    tenant: &'a TenantName,
+}
+
+impl Errand for Purging<'_> {
+    type Outcome = ImportRow;
+
+    fn work(&self, request: i64, store: &Store, waited: Duration) -> Result<(), Failure> {
         // What held the lock may have been another command, which does its own and ends.
-        if turn.comes(config)?
-            && (waited.is_zero() || only_commands_wait(store, &request.tenant)?)
-            && let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)?
+        if (waited.is_zero() || only_commands_wait(store, self.tenant)?)
+            && let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)?
         {
-            by_hand.pipeline.run_requests(&request.tenant, id).map_err(|fault| not_over(store, id, &fault))?;
+            by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| not_over(store, request, &fault))?;
         }
-        if let Some(row) = over(store, id, waited)? {
-            return Ok(row);
-        }
-        std::thread::sleep(LOOK_EVERY);
-        waited += LOOK_EVERY;
+        Ok(())
     }
-}
 
-/// When a command does what it asked for itself: at once, or when nobody has worked on the data folder for a while, so that a daemon which is
-/// started again goes first.
-#[derive(Default)]
-pub(super) struct Turn {
-    looked: bool,
-    /// Looks on end that found nobody at work.
-    free: u32,
-}
+    fn outcome(&self, store: &Store, answer: &Value) -> Result<Option<ImportRow>, Failure> {
+        let Some(import) = answer["import"].as_i64() else { return Ok(None) };
+        let row = ledger::get(store.connection(), ImportId(import)).map_err(|error| store::failure(&error))?;
+        let lost = || Failure::failed("the list was lost before it was taken up").hint("nothing was deleted; run the command again");
+        let row = row.ok_or_else(lost)?;
+        Ok((row.archived || matches!(row.state, State::Failed | State::Held)).then_some(row))
+    }
 
-/// At [`LOOK_EVERY`], 5 s: more than the unit waits before it starts the daemon again.
-const FREE_LOOKS: u32 = 50;
-
-impl Turn {
-    /// To be asked once each [`LOOK_EVERY`].
-    pub(super) fn comes(&mut self, config: &Config) -> Result<bool, Failure> {
-        if !std::mem::replace(&mut self.looked, true) {
-            return Ok(true);
-        }
-        self.free = if ByHand::is_free(config).map_err(serve::failure)? { self.free.saturating_add(1) } else { 0 };
-        Ok(self.free >= FREE_LOOKS)
+    fn refused(&self, why: &str) -> Failure {
+        Failure::failed(format!("the daemon refused: {why}")).hint("nothing was deleted")
     }
 }
 
@@ -290,33 +278,6 @@ fn refuse_to_run_others(config: &Config, store: &Store, tenant: &TenantName) -> 
     }
 }
 
-/// The import that a request became, once it is done or waits for a person. `None`: it is not yet.
-fn over(store: &Store, request: i64, waited: Duration) -> Result<Option<ImportRow>, Failure> {
-    let failed = |error: StoreError| store::failure(&error);
-    let row = ledger::request(store.connection(), request).map_err(failed)?;
-    let result = row.and_then(|row| row.result);
-    if let Some(why) = result.as_ref().and_then(|result| result["error"].as_str()) {
-        return Err(Failure::failed(format!("the daemon refused: {why}")).hint("nothing was deleted"));
-    }
-    match result.as_ref().and_then(|result| result["import"].as_i64()) {
-        Some(import) => match ledger::get(store.connection(), ImportId(import)).map_err(failed)? {
-            Some(row) => Ok((row.archived || matches!(row.state, State::Failed | State::Held)).then_some(row)),
-            None => Err(Failure::failed("the list was lost before it was taken up").hint("nothing was deleted; run the command again")),
-        },
-        None if waited > TAKEN_UP_WITHIN => {
-            Err(Failure::failed("the daemon has not taken up the request")
-                .hint("it will when it can; see its log, and: expunged imports list"))
-        }
-        None => Ok(None),
-    }
-}
-
-/// The person behind the command: the login behind sudo, where there is one.
-pub(super) fn asked_by() -> String {
-    let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
-}
-
 fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
     let own = tenant.options.settings();
     Settings {
@@ -331,8 +292,8 @@ pub(super) fn tenant<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -
 }
 
 /// A rehearsal by hand is no import and has no number.
-fn without_import(report: &Report) -> serde_json::Value {
+fn without_import(report: &Report) -> Value {
     let mut value = serde_json::to_value(report).expect("a report always serialises");
-    value["import"] = serde_json::Value::Null;
+    value["import"] = Value::Null;
     value
 }

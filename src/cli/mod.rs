@@ -4,6 +4,7 @@
 //! goes through [`Terminal`], why it could not through [`Failure`]. The rules of a command live below, not here.
 
 mod args;
+mod asked;
 mod customers;
 mod decide;
 mod demo;

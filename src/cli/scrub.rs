@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::args::ScrubArgs;
-use super::lists::{LOOK_EVERY, TAKEN_UP_WITHIN, Turn, asked_by};
+use super::asked::{Asked, Errand, asked_by};
 use super::{Exit, Failure, Scene, serve, store};
 use crate::config::Config;
 use crate::daemon::ByHand;
 use crate::pipeline;
-use crate::store::{Store, StoreError, ledger};
+use crate::store::Store;
 
 /// How long a command in the daemon's place waits for a reader of the store.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
@@ -20,11 +19,10 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     scene.guard_owner(&config)?;
     ByHand::look(&config).map_err(serve::failure)?;
-    let failed = |error: StoreError| store::failure(&error);
-    let mut opened = store::open(&config)?;
+    let mut store = store::open(&config)?;
     let new = pipeline::scrub_request(asked_by());
-    let request = opened.write("ask for a scrub", |tx| ledger::insert_request(tx, &new, Timestamp::now())).map_err(failed)?;
-    let result = wait_for(scene, &config, &opened, request)?;
+    let asked = Asked::ask(&config, &mut store, "ask for a scrub", &new).map_err(|error| store::failure(&error))?;
+    let result = asked.wait(&Scrubbing { scene, config: &config })?;
     if args.json {
         scene.terminal.json(&result)?;
     } else {
@@ -33,39 +31,36 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     Ok(if result["clean"] == true { Exit::Done } else { Exit::SomeInvalid })
 }
 
-/// In the daemon's place, if there is none: by now, or once the command is over that held its lock.
-fn scrub(config: &Config, request: i64) -> Result<(), Failure> {
-    let Some(mut by_hand) = ByHand::build(config).map_err(serve::failure)? else { return Ok(()) };
-    if by_hand.pipeline.run_scrub(request, READER_PATIENCE).map_err(|fault| Failure::failed(fault.chain()))? {
-        return Ok(());
-    }
-    Err(Failure::failed("another program reads the store and keeps its write-ahead log from being emptied")
-        .hint("end it, or let it end its read, and run the command again"))
+/// A scrub that was asked for. Its answer comes when it has ended.
+struct Scrubbing<'a> {
+    scene: &'a Scene,
+    config: &'a Config,
 }
 
-fn wait_for(scene: &Scene, config: &Config, store: &Store, request: i64) -> Result<Value, Failure> {
-    let (mut waited, mut turn) = (Duration::ZERO, Turn::default());
-    loop {
-        if turn.comes(config)? {
-            scrub(config, request)?;
+impl Errand for Scrubbing<'_> {
+    type Outcome = Value;
+
+    fn work(&self, request: i64, _: &Store, _: Duration) -> Result<(), Failure> {
+        let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)? else { return Ok(()) };
+        if by_hand.pipeline.run_scrub(request, READER_PATIENCE).map_err(|fault| Failure::failed(fault.chain()))? {
+            return Ok(());
         }
-        let row = ledger::request(store.connection(), request).map_err(|error| store::failure(&error))?;
-        let row = row.ok_or_else(|| Failure::failed("the request was lost"))?;
-        if let Some(result) = row.result {
-            return match result["error"].as_str() {
-                Some(why) => Err(Failure::failed(format!("the daemon refused: {why}"))),
-                None => Ok(result),
-            };
-        }
-        if row.taken_at.is_none() && waited > TAKEN_UP_WITHIN {
-            return Err(Failure::failed("the daemon has not taken up the request").hint("it will when it can; see its log"));
-        }
-        std::thread::sleep(LOOK_EVERY);
-        if waited <= READER_PATIENCE && waited + LOOK_EVERY > READER_PATIENCE {
-            scene.terminal.hint("not over yet; the daemon's log says what it waits for, as a program that keeps a read of the store open");
-            scene.terminal.hint("it goes on without this command, which Ctrl-C ends");
-        }
-        waited += LOOK_EVERY;
+        Err(Failure::failed("another program reads the store and keeps its write-ahead log from being emptied")
+            .hint("end it, or let it end its read, and run the command again"))
+    }
+
+    fn outcome(&self, _: &Store, answer: &Value) -> Result<Option<Value>, Failure> {
+        Ok(Some(answer.clone()))
+    }
+
+    fn refused(&self, why: &str) -> Failure {
+        Failure::failed(format!("the daemon refused: {why}"))
+    }
+
+    fn still_waiting(&self) {
+        let terminal = &self.scene.terminal;
+        terminal.hint("not over yet; the daemon's log says what it waits for, as a program that keeps a read of the store open");
+        terminal.hint("it goes on without this command, which Ctrl-C ends");
     }
 }
 

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::args::{PersonArgs, SuppressionsCommand};
+use super::asked::asked_by;
 use super::exemptions::identity_of;
-use super::lists::asked_by;
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::domain::TenantName;
 use crate::store::ledger::{self, Suppression, SuppressionCount};

@@ -1,0 +1,115 @@
+//! What a command asks of the daemon, a row in the ledger, and the wait until it is done.
+//!
+//! Beside a daemon the command only waits. Without one it does what it asked for itself: at once, or when nobody has worked
+//! on the data folder for a while, so that a daemon which is started again goes first. What is asked for, and what is made of
+//! the answer, the [`Errand`] knows.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{Failure, serve, store};
+use crate::config::Config;
+use crate::daemon::ByHand;
+use crate::store::ledger::{self, NewRequest};
+use crate::store::{Store, StoreError};
+
+/// One kind of request, from the side of the command that makes it.
+pub(super) trait Errand {
+    /// What it comes to.
+    type Outcome;
+
+    /// Does it in the daemon's place; nothing where somebody else has come to work on the data folder. `waited`: zero at once.
+    fn work(&self, request: i64, store: &Store, waited: Duration) -> Result<(), Failure>;
+
+    /// What came of it. `None`: it was taken up and goes on.
+    fn outcome(&self, store: &Store, answer: &Value) -> Result<Option<Self::Outcome>, Failure>;
+
+    /// Why it was refused, for the person who asked.
+    fn refused(&self, why: &str) -> Failure;
+
+    /// Says that it takes long. Called once.
+    fn still_waiting(&self) {}
+}
+
+/// A request in the ledger.
+pub(super) struct Asked<'a> {
+    config: &'a Config,
+    store: &'a Store,
+    request: i64,
+}
+
+impl<'a> Asked<'a> {
+    /// Asks. `doing` is for the message where the store refuses it.
+    pub(super) fn ask(config: &'a Config, store: &'a mut Store, doing: &'static str, new: &NewRequest) -> Result<Self, StoreError> {
+        let request = store.write(doing, |tx| ledger::insert_request(tx, new, Timestamp::now()))?;
+        Ok(Self { config, store, request })
+    }
+
+    /// Waits until it is over.
+    pub(super) fn wait<E: Errand>(&self, errand: &E) -> Result<E::Outcome, Failure> {
+        let (mut waited, mut turn) = (Duration::ZERO, Turn::default());
+        loop {
+            if turn.comes(self.config)? {
+                errand.work(self.request, self.store, waited)?;
+            }
+            let row = ledger::request(self.store.connection(), self.request).map_err(|error| store::failure(&error))?;
+            let row = row.ok_or_else(|| Failure::failed("the request was lost"))?;
+            if let Some(answer) = &row.result {
+                if let Some(why) = answer["error"].as_str() {
+                    return Err(errand.refused(why));
+                }
+                if let Some(outcome) = errand.outcome(self.store, answer)? {
+                    return Ok(outcome);
+                }
+            }
+            if row.taken_at.is_none() && waited > TAKEN_UP_WITHIN {
+                return Err(Failure::failed("the daemon has not taken up the request")
+                    .hint("it will when it can; see its log, and: expunged imports list"));
+            }
+            std::thread::sleep(LOOK_EVERY);
+            waited += LOOK_EVERY;
+            if waited == TOLD_AFTER {
+                errand.still_waiting();
+            }
+        }
+    }
+}
+
+/// The person behind the command: the login behind sudo, where there is one.
+pub(super) fn asked_by() -> String {
+    let name = ["SUDO_USER", "LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    name.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// When a command does what it asked for itself.
+#[derive(Default)]
+struct Turn {
+    looked: bool,
+    /// Looks on end that found nobody at work.
+    free: u32,
+}
+
+impl Turn {
+    /// To be asked once each [`LOOK_EVERY`].
+    fn comes(&mut self, config: &Config) -> Result<bool, Failure> {
+        if !std::mem::replace(&mut self.looked, true) {
+            return Ok(true);
+        }
+        self.free = if ByHand::is_free(config).map_err(serve::failure)? { self.free.saturating_add(1) } else { 0 };
+        Ok(self.free >= FREE_LOOKS)
+    }
+}
+
+/// How often a waiting command looks.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// At [`LOOK_EVERY`], 5 s: more than the unit waits before it starts the daemon again.
+const FREE_LOOKS: u32 = 50;
+
+/// How long a command waits for a running daemon to take up its request. DESIGN section 3 promises a second.
+const TAKEN_UP_WITHIN: Duration = Duration::from_secs(30);
+
+/// After how long a command says that it takes long.
+const TOLD_AFTER: Duration = Duration::from_secs(30);
