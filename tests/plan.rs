@@ -118,6 +118,18 @@ fn a_check_names_what_is_in_the_way_and_what_mends_it() {
 }
 
 #[test]
+fn the_example_in_the_docs_fits_its_database() {
+    let docs = include_str!("../docs/own-database.md");
+    let blocks = |kind: &str| -> Vec<&str> {
+        docs.split(&format!("```{kind}\n")).skip(1).map(|rest| rest.split_once("```").expect("it ends").0).collect()
+    };
+    let world = support::World::new();
+    Connection::open(world.path("app.db")).unwrap().execute_batch(&blocks("sql").concat()).unwrap();
+    world.write("plan.toml", blocks("toml").concat());
+    world.expunged(["plan", "check", "--db", "app.db", "--plan", "plan.toml"]).exits(0).says("nothing was found");
+}
+
+#[test]
 fn the_order_of_work_is_shown_as_a_tree_and_the_built_in_plan_as_its_own_text() {
     let (world, _) = world();
     let shown = world.run(&["plan", "show"]).exits(0).stdout;
