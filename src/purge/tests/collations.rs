@@ -45,20 +45,6 @@ fn a_wish_that_a_former_program_noted_keeps_every_account() {
     assert_eq!(world.dump("teams"), "teams|blue\n");
 }
 
-#[test]
-fn an_index_in_the_addresses_collation_is_enough_though_the_tenants_column_has_its_own() {
-    let plan = "[subject]\ntable = 'users'\nkey = 'k'\ntenancy = { column = 't' }\naddress = { column = 'mail', compare = 'nocase' }\n";
-    let told = |index: &str| {
-        let database = Connection::open_in_memory().unwrap();
-        database.execute_batch(&format!("CREATE TABLE users (k INTEGER PRIMARY KEY, t TEXT, mail TEXT); {index}")).unwrap();
-        let found = Engine::new(Plan::parse(plan).unwrap(), IdentityKey::new([7; 32])).unwrap().inspect(&database, 100).unwrap();
-        found.into_iter().filter_map(|finding| finding.mend).collect::<Vec<_>>()
-    };
-    let index = "CREATE INDEX \"users_by_t_mail\" ON \"users\" (\"t\", \"mail\" COLLATE NOCASE);";
-    assert_eq!(told(""), [format!("run: {index}")]);
-    assert_eq!(told(index), <[String; 0]>::default());
-}
-
 const USERS: &str = "[subject]\ntable = 'users'\nkey = 'k'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n";
 
 fn world_of(sql: &str, plan: &str) -> World {

@@ -2,11 +2,10 @@
 
 use rusqlite::Connection;
 
-use crate::domain::{IdentityKey, TenantName};
-use crate::purge::people::{Look, People};
+use crate::domain::IdentityKey;
 use crate::purge::{Engine, FindingKind, Plan};
 
-const PEOPLE: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, code TEXT UNIQUE, team TEXT, mail TEXT);
+pub(super) const PEOPLE: &str = "CREATE TABLE people (id INTEGER PRIMARY KEY, code TEXT UNIQUE, team TEXT, mail TEXT);
     INSERT INTO people VALUES (0, 'nobody', NULL, NULL), (1, 'x', 't', 'one@x.example');";
 
 fn engine(plan: &str, subject: &str) -> Engine {
@@ -16,7 +15,7 @@ fn engine(plan: &str, subject: &str) -> Engine {
     Engine::new(Plan::parse(&plan).unwrap_or_else(|faults| panic!("{faults}")), IdentityKey::new([7; 32])).unwrap()
 }
 
-fn database(sql: &str) -> Connection {
+pub(super) fn database(sql: &str) -> Connection {
     let c = Connection::open_in_memory().unwrap();
     c.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     c.execute_batch(sql).unwrap();
@@ -39,28 +38,6 @@ fn of_note(column: &str, parent_column: &str) -> String {
         "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{{ columns = ['person'], parent = 'people', parent_columns = ['{parent_column}'] }}]"
     );
     misfit(&format!("CREATE TABLE notes (id INTEGER PRIMARY KEY, person {column})"), &plan)
-}
-
-#[test]
-fn people_are_looked_for_by_an_index_on_their_address_and_in_it_alone_where_it_holds_all_that_is_asked() {
-    let tenant = TenantName::parse("acme").unwrap();
-    let found_by = |column: &str, compare: &str, indexes: &str| {
-        let text = format!(
-            "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {{ column = 'team' }}\naddress = {{ column = '{column}', compare = '{compare}' }}"
-        );
-        let (plan, c) = (Plan::parse(&text).unwrap(), database(&format!("{PEOPLE}{indexes}")));
-        let sql = People::of(&plan, &tenant).unwrap().by_address(&c, Look::Address).unwrap();
-        c.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), ("t", "one@x.example"), |row| row.get::<_, String>("detail")).unwrap()
-    };
-    let found = |compare: &str, indexes: &str| found_by("mail", compare, indexes);
-    let alone = "SEARCH main.people USING COVERING INDEX a (team=? AND mail=?)";
-    assert_eq!(found("exact", "CREATE INDEX a ON people (team, mail);"), alone);
-    assert_eq!(found("nocase", "CREATE INDEX a ON people (team, mail COLLATE NOCASE);"), alone);
-    let by_address = "SEARCH main.people USING INDEX b (mail=?)";
-    assert_eq!(found("exact", "CREATE INDEX a ON people (team, code, mail); CREATE INDEX b ON people (mail);"), by_address);
-    assert_eq!(found("nocase", "CREATE INDEX a ON people (team, mail); CREATE INDEX b ON people (mail COLLATE NOCASE);"), by_address);
-    let odd = r#"ALTER TABLE people ADD COLUMN "e mail" TEXT; CREATE INDEX a ON people (team, "e mail"); CREATE INDEX b ON people ("e mail" COLLATE NOCASE);"#;
-    assert_eq!(found_by("E mail", "nocase", odd), "SEARCH main.people USING INDEX b (e mail=?)");
 }
 
 #[test]
