@@ -186,8 +186,8 @@ impl Look<'_> {
         let (column, reached) = (of(&rule.table, &found.column), or_never(&reached.collect::<Vec<_>>()));
         // What the plan has written there itself is nobody's.
         let written = rule.sets.iter().filter(|set| set.path.is_none() && same(&set.column, &found.column));
-        let written: String =
-            written.filter_map(|set| fixed_text(&set.to)).map(|text| format!(" AND {column} <> {}", literal(text))).collect();
+        let texts = written.filter_map(|set| if let Value::Text(text) = &set.to { Some(text) } else { None });
+        let written: String = texts.map(|text| format!(" AND {column} <> {}", literal(text))).collect();
         let sql = format!(
             "SELECT 1 FROM {} WHERE typeof({column}) = 'text' AND {column} LIKE '%_@_%._%'{written} AND NOT ({reached}) LIMIT 1",
             in_main(&rule.table)
@@ -250,11 +250,4 @@ fn not_whole(texts: &[String]) -> usize {
 fn holds_address(text: &str) -> bool {
     let after = |at: usize| text[at + 1..].find('.').is_some_and(|dot| dot > 0);
     text.match_indices('@').any(|(at, _)| at > 0 && after(at))
-}
-
-fn fixed_text(value: &Value) -> Option<&str> {
-    match value {
-        Value::Text(text) => Some(text),
-        Value::Null | Value::Hash | Value::Number(_) => None,
-    }
 }
