@@ -10,6 +10,7 @@ use rusqlite::Connection;
 use tracing::{error, info, warn};
 
 use super::import::Step;
+use super::pace::Reach;
 use super::{Fault, Pipeline};
 use crate::domain::{ImportId, State};
 use crate::purge::{Fit, PlanError, PurgeError};
@@ -58,9 +59,9 @@ impl Fitting {
         self.others_until.is_some_and(|until| now < until)
     }
 
-    /// Whether tables are read whole.
-    pub(super) fn scans(&self) -> bool {
-        self.known.is_some_and(|(_, fit)| fit.scans)
+    /// How chunks find their rows, as far as it is known.
+    pub(super) fn reach(&self) -> Reach {
+        if self.known.is_some_and(|(_, fit)| fit.scans) { Reach::WholeTable } else { Reach::Index }
     }
 }
 

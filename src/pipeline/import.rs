@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tracing::{debug, error, info, warn};
 
 use super::hold::remark;
-use super::pace::Pace;
+use super::pace::{Pace, Reach};
 use super::reading::{ORPHAN, ReadingOf, kind_by_hand, reading_of};
 use super::reported::{bad_rows_message, report, warnings};
 use super::unpack::{Unpacked, distrusted, whose_fault};
@@ -40,8 +40,8 @@ pub(super) struct Running {
 }
 
 impl Running {
-    fn new(scans: bool) -> Self {
-        Self { pace: Pace::new(scans), sealed: false }
+    fn new(reach: Reach) -> Self {
+        Self { pace: Pace::new(reach), sealed: false }
     }
 
     /// After a fault that passes all is looked at anew, but how long a chunk took is still known.
@@ -146,7 +146,7 @@ impl Pipeline {
             Mode::Purge => {
                 self.engine.begin(&mut self.store, row.id, &matched)?;
                 info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
-                self.running.insert(row.id, Running::new(self.fitting.scans()));
+                self.running.insert(row.id, Running::new(self.fitting.reach()));
                 self.publish(&folders, row, State::Purging, None)?;
             }
         }
@@ -226,13 +226,13 @@ impl Pipeline {
     fn chunk(&mut self, row: &ImportRow) -> Result<Step, Fault> {
         let others = self.look_for_others()?;
         let shared = others || self.turns.contended();
-        let scans = self.fitting.scans();
+        let reach = self.fitting.reach();
         let wish = if shared { self.options.chunk_shared } else { self.options.chunk_alone };
         if row.cursor.is_none() && !self.running.get(&row.id).is_some_and(|running| running.sealed) {
             self.seal(row.id)?;
-            self.running.entry(row.id).or_insert_with(|| Running::new(scans)).sealed = true;
+            self.running.entry(row.id).or_insert_with(|| Running::new(reach)).sealed = true;
         }
-        let running = self.running.entry(row.id).or_insert_with(|| Running::new(scans));
+        let running = self.running.entry(row.id).or_insert_with(|| Running::new(reach));
         let targets = running.pace.targets(wish);
         let began = Instant::now();
         let done = self.engine.chunk(&mut self.store, row.id, targets, Self::now())?;

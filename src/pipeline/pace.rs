@@ -17,6 +17,15 @@ const TARGETS_MAX: u32 = 50_000;
 /// Fewest targets in a chunk, and in the first, where each chunk reads a whole table: fewer would only read it more often.
 const TARGETS_SCAN_MIN: u32 = 10_000;
 
+/// How a chunk finds its rows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reach {
+    /// By indexes.
+    Index,
+    /// Some table is read whole.
+    WholeTable,
+}
+
 /// The size of the next chunk.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -27,9 +36,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// `scans`: whether each chunk reads a whole table.
-    pub(super) fn new(scans: bool) -> Self {
-        let (targets, targets_min) = if scans { (TARGETS_SCAN_MIN, TARGETS_SCAN_MIN) } else { (TARGETS_FIRST, TARGETS_MIN) };
+    /// Before the first chunk.
+    pub(super) fn new(reach: Reach) -> Self {
+        let (targets, targets_min) = match reach {
+            Reach::Index => (TARGETS_FIRST, TARGETS_MIN),
+            Reach::WholeTable => (TARGETS_SCAN_MIN, TARGETS_SCAN_MIN),
+        };
         Self { targets, targets_min, wish: FIRST_WISH }
     }
 
@@ -62,8 +74,8 @@ mod tests {
 
     #[test]
     fn comes_near_the_wished_time_and_stays_within_its_bounds() {
-        let (mut pace, alone, shared) = (Pace::new(false), Duration::from_secs(3), Duration::from_millis(400));
-        assert_eq!(Pace::new(false).targets(alone), TARGETS_FIRST);
+        let (mut pace, alone, shared) = (Pace::new(Reach::Index), Duration::from_secs(3), Duration::from_millis(400));
+        assert_eq!(Pace::new(Reach::Index).targets(alone), TARGETS_FIRST);
         assert_eq!(pace.targets(shared), 500);
         let each = |targets: u32| Duration::from_micros(200 * u64::from(targets));
         for _ in 0..10 {
@@ -80,7 +92,7 @@ mod tests {
         assert_eq!(pace.targets(alone), TARGETS_MAX);
         // Another writer has come: the very next chunk is short.
         assert_eq!(pace.targets(shared), TARGETS_MAX * 4 / 30);
-        let mut scanning = Pace::new(true);
+        let mut scanning = Pace::new(Reach::WholeTable);
         scanning.targets(shared);
         scanning.learn(Duration::from_secs(100));
         assert_eq!(scanning.targets(shared), TARGETS_SCAN_MIN);
