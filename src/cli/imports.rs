@@ -83,8 +83,21 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         })?;
         return Ok(Exit::Done);
     }
+    let scrubbed = scrub.map(|_| scrub_word(receipt.as_ref()));
+    scene.terminal.say(lines(&row, scrubbed, &decisions).join("\n"))?;
+    if let Some(report) = &report {
+        scene.terminal.say("")?;
+        summary::print_errors(&scene.terminal, report);
+        summary::print(&scene.terminal, report)?;
+    }
+    hint_decisions(scene, &row);
+    Ok(Exit::Done)
+}
+
+/// What the ledger knows of an import, a line each.
+fn lines(row: &ImportRow, scrubbed: Option<String>, decisions: &[ledger::Decision]) -> Vec<String> {
     let mut lines = vec![
-        format!("import    {import}"),
+        format!("import    {}", row.id),
         format!("tenant    {}", row.tenant),
         format!("file      {} ({})", row.file, row.origin.as_str()),
         format!("mode      {}", mode(row.mode)),
@@ -98,22 +111,21 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         ("sha256", row.sha256.clone()),
         ("by", row.requested_by.clone()),
         ("case", row.request_case.clone()),
-        ("scrub", scrub.map(|_| scrub_word(receipt.as_ref()))),
+        ("scrub", scrubbed),
     ] {
         lines.extend(value.map(|value| format!("{word:<9} {value}")));
     }
-    for said in &decisions {
+    for said in decisions {
         let why = said.why.as_ref().map_or_else(String::new, |why| format!(": {why}"));
         lines.push(format!("{:<9} by {}, {}{why}", said.kind, said.by, seconds(said.at)));
     }
-    scene.terminal.say(lines.join("\n"))?;
-    if let Some(report) = &report {
-        scene.terminal.say("")?;
-        summary::print_errors(&scene.terminal, report);
-        summary::print(&scene.terminal, report)?;
-    }
+    lines
+}
+
+/// The commands with which a person decides on an import that waits for one.
+fn hint_decisions(scene: &Scene, row: &ImportRow) {
     let typed = |words: &[&str]| scene.typed(scene.config.as_deref(), words);
-    let id = import.to_string();
+    let id = row.id.to_string();
     let reject = || typed(&["imports", "reject", &id, "--why", "TEXT"]);
     match row.state {
         State::Held => {
@@ -129,7 +141,6 @@ fn show(scene: &Scene, import: ImportId, json: bool) -> Result<Exit, Failure> {
         }
         _ => {}
     }
-    Ok(Exit::Done)
 }
 
 fn mode(mode: Mode) -> &'static str {
