@@ -32,14 +32,14 @@ pub enum PlanCommand {
         /// The table of accounts, which go with their last person
         #[arg(long, value_name = "TABLE")]
         account: Option<String>,
-        /// Whose people they are, all of them
+        /// The tenant whose people these are, where all are one tenant's
         #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
         tenant: Option<TenantName>,
         /// Write it to a new file instead of standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
-    /// Look for everything that is between a plan and its database
+    /// Say what stands between a plan and its database, and how to mend it
     #[command(after_help = "Looks at the configured plan and database, or at those that are named; both are only read.\n\n\
                       Examples:\n  expunged plan check\n  expunged plan check --db app.db --plan plan.toml\n\n\
                       Exit codes: 0 done, nothing found; 1 failed, or something was found; 2 usage or configuration, or a plan with faults")]
