@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::sftp::engine::*;
-use crate::sftp::wire::Attributes;
+use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
+use crate::sftp::wire::{Attributes, Refusal};
 
 /// Files by path. Paths are keys as they come.
 #[derive(Default)]
