@@ -83,7 +83,8 @@ fn what_an_open_session_sends_goes_to_the_tenants_folder_that_stands_there_now()
     let (tenant, aside) = (world.home().join("data/tenants/acme"), world.outside("aside"));
     let (first, second) = (world.write("first", one(1)), world.write("second", one(2)));
     let swap = format!("!mv {0} {1} && cp -a {1} {0}", tenant.display(), aside.display());
-    let batch = format!("put {} first.csv\n{swap}\nput {} second.csv\n", first.display(), second.display());
+    // One that is not taken: an import under way would miss its file.
+    let batch = format!("put {} first.csv.part\n{swap}\nput {} second.csv\n", first.display(), second.display());
     world.sftp("acme", &batch).exits(0);
     assert!(!aside.join("inbox/second.csv").exists());
     assert_eq!(world.report("acme", "second.csv")["rows"]["deleted"], 1);
