@@ -80,6 +80,23 @@ fn sum(list: &str) -> String {
     format!("{}  june.csv\n", hex::encode(sha2::Sha256::digest(list)))
 }
 
+#[test]
+fn a_rehearsal_is_told_beside_a_held_purge_that_a_newer_purge_of_the_name_has_covered() {
+    let world = world();
+    world.set_tenant("acme", "hold_customers_above", "2");
+    world.set_tenant("acme", "hold_customers_percent_above", "25");
+    reload(&world);
+    world.put("acme", "june.csv", people::email_csv("acme", 0..6));
+    until_told(&world, "held purge 1");
+    world.put("acme", "june.csv", people::email_csv("acme", [7]));
+    until_told(&world, "completed purge 2");
+    put_to_wait(&world, "check", 8);
+    until_told(&world, "completed check 3");
+    world.run(&["imports", "approve", "1"]).exits(0);
+    world.eventually("the older purge ends", || (json(&world, &["imports", "show", "1"])["archived"] == true).then_some(()));
+    assert_eq!(told_of_june(&world).as_deref(), Some("completed check 3"), "of an older one nothing is told");
+}
+
 /// One status a name: what a newer file covered comes back when that is withdrawn.
 #[test]
 fn a_purge_that_is_held_is_told_before_a_rehearsal_of_its_name_and_after_a_list_that_was_withdrawn() {

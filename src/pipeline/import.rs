@@ -363,7 +363,7 @@ impl Pipeline {
     pub(super) fn publish(&self, folders: &Folders, row: &ImportRow, state: State, report: Option<String>) -> Result<(), Fault> {
         // Its delivery has said "waiting" under the name by now: the purge's state is said again.
         let is_senders_purge = row.mode == Mode::Purge && row.origin != Origin::Command;
-        if !is_senders_purge && let Some(purge) = ledger::unfinished_purge(self.store.connection(), &row.tenant, &row.file)? {
+        if !is_senders_purge && let Some(purge) = self.standing_purge(&row.tenant, &file_name(row)?)? {
             return self.publish(folders, &purge, purge.state, None);
         }
         if ledger::told_by_newer(self.store.connection(), row)? {

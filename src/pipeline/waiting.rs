@@ -64,7 +64,7 @@ impl Pipeline {
     }
 
     /// The sender's purge of a name that is not over, if no newer one tells the name's status.
-    fn standing_purge(&self, tenant: &TenantName, name: &FileName) -> Result<Option<ImportRow>, Fault> {
+    pub(super) fn standing_purge(&self, tenant: &TenantName, name: &FileName) -> Result<Option<ImportRow>, Fault> {
         let Some(purge) = ledger::unfinished_purge(self.store.connection(), tenant, name.as_str())? else { return Ok(None) };
         Ok(if ledger::told_by_newer(self.store.connection(), &purge)? { None } else { Some(purge) })
     }
