@@ -97,6 +97,25 @@ fn a_rehearsal_is_told_beside_a_held_purge_that_a_newer_purge_of_the_name_has_co
     assert_eq!(told_of_june(&world).as_deref(), Some("completed check 3"), "of an older one nothing is told");
 }
 
+#[test]
+fn a_status_of_a_file_that_was_withdrawn_while_nobody_looked_does_not_wait_for_ever() {
+    let mut world = world();
+    world.put("acme", "june.csv", people::email_csv("acme", [1]));
+    until_told(&world, "completed purge 1");
+    world.set_tenant("acme", "require_checksum", "true");
+    reload(&world);
+    put_to_wait(&world, "inbox", 2);
+    world.put("acme", "july.csv", people::email_csv("acme", [3]));
+    until_told(&world, "waiting_for_checksum purge null");
+    world.kill();
+    for name in ["june.csv", "july.csv"] {
+        std::fs::remove_file(world.folder("acme", "inbox").join(name)).expect("an operator's");
+    }
+    world.start();
+    until_told(&world, "completed purge 1");
+    world.eventually("of a name without an import nothing is told", || world.status("acme", "july.csv").is_none().then_some(()));
+}
+
 /// One status a name: what a newer file covered comes back when that is withdrawn.
 #[test]
 fn a_purge_that_is_held_is_told_before_a_rehearsal_of_its_name_and_after_a_list_that_was_withdrawn() {

@@ -162,7 +162,7 @@ pub struct Pipeline {
     changed: BTreeSet<TenantName>,
     /// Whose folders are to be watched anew.
     unwatched: BTreeSet<TenantName>,
-    /// Names under which a file was listed or delivered, and none was claimed since.
+    /// Names under which a file was listed or delivered, or a status said so at the start, and none was claimed since.
     waiting: BTreeMap<TenantName, BTreeSet<FileName>>,
     /// When a settling or waiting file may be ripe.
     ripe_at: BTreeMap<TenantName, Instant>,

@@ -56,6 +56,7 @@ impl Pipeline {
         for row in ledger::unarchived(self.store.connection(), tenant)? {
             self.recover_import(&folders, &row, found)?;
         }
+        self.recall_waiting(tenant, &folders)?;
         self.put_back_strangers(tenant, &folders, found)
     }
 

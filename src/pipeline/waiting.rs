@@ -34,7 +34,19 @@ impl Pipeline {
         Ok(folders.publish_status(name, Status::waiting(state, mode, Self::now()).to_json().as_bytes())?)
     }
 
-    /// Says what the ledger knows of names that were listed or delivered before, and under which nothing waits any more.
+    /// Recalls the names of which the status says that a file waits: the next scan says what is true of one that was withdrawn, or never
+    /// arrived, while nobody looked.
+    pub(super) fn recall_waiting(&mut self, tenant: &TenantName, folders: &Folders) -> Result<(), Fault> {
+        for name in folders.told_names()? {
+            // One that cannot be read keeps nobody from starting.
+            if let Ok(Some(Status { import: None, .. })) = status(folders, &name) {
+                self.waiting.entry(tenant.clone()).or_default().insert(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Says what the ledger knows of names that were listed, delivered or recalled before, and under which nothing waits any more.
     pub(super) fn tell_withdrawn(&mut self, tenant: &TenantName, folders: &Folders, listed: &HashSet<FileName>) -> Result<(), Fault> {
         let Some(waiting) = self.waiting.get_mut(tenant) else { return Ok(()) };
         let gone: BTreeSet<FileName> = waiting.extract_if(.., |name| !listed.contains(name)).collect();

@@ -6,7 +6,6 @@ use jiff::civil::Date;
 
 use super::status::status_name;
 use super::{DropFolder, End, Folders, SIGNATURE, SpoolError, dir};
-use crate::domain::FileName;
 
 /// What a day's folder loses.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,9 +63,7 @@ impl Folders {
     pub fn expire_statuses(&self, before_s: i64, over: impl Fn(&[u8]) -> bool) -> Result<u64, SpoolError> {
         let folder = self.folder("status")?;
         let mut removed = 0;
-        for raw in folder.names()? {
-            let name = std::str::from_utf8(&raw).ok().and_then(|name| FileName::parse(name.strip_suffix(".json")?).ok());
-            let Some(name) = name else { continue };
+        for name in self.told_names()? {
             let written = folder.stat(&status_name(&name))?.map(|stat| dir::mtime_ns(&stat) / 1_000_000_000);
             if written.is_some_and(|at| at < i128::from(before_s)) && self.read_status(&name)?.is_some_and(|json| over(&json)) {
                 removed += u64::from(self.unless_one_waits(&name, &DropFolder::ALL, || self.remove_status(&name))?);

@@ -98,6 +98,16 @@ impl Folders {
         }
     }
 
+    /// The names that have a status.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn told_names(&self) -> Result<Vec<FileName>, SpoolError> {
+        let names = self.folder("status")?.names()?;
+        let name = |raw: &Vec<u8>| FileName::parse(std::str::from_utf8(raw).ok()?.strip_suffix(".json")?).ok();
+        Ok(names.iter().filter_map(name).collect())
+    }
+
     pub(super) fn remove_status(&self, name: &FileName) -> Result<(), SpoolError> {
         self.folder("status")?.unlink(&status_name(name))?;
         Ok(())
