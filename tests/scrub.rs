@@ -270,6 +270,37 @@ fn imports_that_come_one_after_the_other_do_not_keep_a_scrub_from_its_evidence()
 }
 
 #[test]
+fn a_held_list_keeps_nothing_of_people_whom_another_list_took() {
+    let mut world = World::new();
+    world.tenant("acme");
+    world.set_tenant("acme", "hold_customers_above", "2");
+    world.set_tenant("acme", "hold_customers_percent_above", "25");
+    let app = rusqlite::Connection::open(world.outside("app.db")).expect("a database");
+    app.execute_batch(
+        "CREATE TABLE people (id TEXT PRIMARY KEY NOT NULL, mail TEXT);
+         WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
+         INSERT INTO people SELECT 'key-of-person-' || i, 'person' || i || '@acme.example' FROM n",
+    )
+    .expect("tables");
+    let plan = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n";
+    world.write("plan.toml", plan);
+    world.set("store", "database", "\"../app.db\"");
+    world.set("store", "plan", "\"../plan.toml\"");
+    world.start();
+    world.put("acme", "many.csv", people::email_csv("acme", 0..6));
+    world.eventually("it is held", || world.status("acme", "many.csv").filter(|status| status["state"] == "held"));
+    world.put("acme", "two.csv", people::email_csv("acme", [1, 8]));
+    assert_eq!(world.report("acme", "two.csv")["rows"]["deleted"], 2);
+    world.run(&["scrub"]).exits(0);
+    let receipt = receipt(&world, "acme", "-two.csv.scrub.json");
+    assert_eq!(receipt["clean"], true, "{receipt}");
+
+    world.run(&["imports", "approve", "1"]).exits(0);
+    let rows = &world.report("acme", "many.csv")["rows"];
+    assert_eq!((&rows["deleted"], &rows["not_found"]), (&5.into(), &1.into()), "whoever is left was approved: {rows}");
+}
+
+#[test]
 fn what_a_cancelled_import_took_is_scrubbed_too() {
     let mut world = World::new();
     world.set("pipeline", "settle_seconds", "0");

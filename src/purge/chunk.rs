@@ -104,6 +104,8 @@ impl Engine {
             detaching.forget(&self.plan.subject.table, (&name("key"), CHUNK), &mut total)?;
         }
         delete_subjects(&people, transaction, &survivors, &mut total)?;
+        // A key can be a text that says who it was.
+        ledger::forget_taken(transaction, &row.tenant, CHUNK)?;
         if let Some(accounts) = &accounts {
             if let Some(steps) = &self.steps.account {
                 detaching.accounts(accounts.rule, steps, &mut total)?;

@@ -42,7 +42,7 @@ pub use suppressions::{
     suppression_counts, suppressions,
 };
 pub use targets::{
-    RowCustomers, RowFate, Target, TargetFlags, any_detached, any_preserved, count_targets, forget_detached, forget_targets,
+    RowCustomers, RowFate, Target, TargetFlags, any_detached, any_preserved, count_targets, forget_detached, forget_taken, forget_targets,
     insert_targets, is_detached, is_preserved, is_target, last_target, mark_gone, next_targets, note_detached, preserve, row_customers,
     row_fates,
 };

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction};
 
-use crate::domain::{Identity, ImportId, Outcome};
+use crate::domain::{Identity, ImportId, Outcome, TenantName};
 use crate::store::{Doing, Key, StoreError};
 
 /// What a target's row asks for, and how it named its subject.
@@ -136,6 +136,19 @@ pub fn mark_gone(transaction: &Transaction<'_>, import: ImportId, key: &Key) -> 
     let doing = "note a target that is gone";
     let sql = r#"UPDATE expunged_targets SET gone = 1 WHERE import = ?1 AND "key" = ?2"#;
     transaction.prepare_cached(sql).doing(doing)?.execute((import.0, key)).doing(doing)?;
+    Ok(())
+}
+
+/// Has the held imports of a tenant forget the subjects that another import has taken: whoever says yes to the held ones says it of those
+/// who are left. `taken` is a table whose column "key" names them.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn forget_taken(transaction: &Transaction<'_>, tenant: &TenantName, taken: &str) -> Result<(), StoreError> {
+    let held = "SELECT id FROM expunged_imports WHERE tenant = ?1 AND archived = 0 AND state = 'held'";
+    let sql = format!(r#"DELETE FROM expunged_targets WHERE import IN ({held}) AND "key" IN (SELECT "key" FROM {taken})"#);
+    let doing = "forget in held imports who was taken";
+    transaction.prepare_cached(&sql).doing(doing)?.execute([tenant.as_str()]).doing(doing)?;
     Ok(())
 }
 
