@@ -43,6 +43,9 @@ pub(super) struct PartlyUnique {
     pub(super) name: String,
     /// Columns that it is made of.
     pub(super) columns: Vec<String>,
+    /// Columns whose nulls it does not keep apart as it does those of its own: they stand in an expression, or in what says which rows
+    /// it is of.
+    pub(super) weighed: Vec<String>,
 }
 
 /// A column.
@@ -279,11 +282,13 @@ impl Table {
             match parts.iter().map(alike).collect::<Option<Vec<_>>>() {
                 Some(columns) if !partial => self.uniques.push(columns),
                 _ => {
-                    let columns = match parts.into_iter().map(|(name, _)| name).collect::<Option<_>>() {
-                        Some(named) => named,
-                        None => self.named_in(connection, &index)?,
-                    };
-                    self.partly_unique.push(PartlyUnique { name: index, columns });
+                    let sql = "SELECT lower(substr(sql, instr(sql, '('))) FROM main.sqlite_schema WHERE type = 'index' AND name = ?1";
+                    let text = rows(connection, sql, [&index], |row| row.get::<_, String>(0))?.concat();
+                    let whole = parts.iter().all(|(name, _)| name.is_some());
+                    let own: Vec<String> = parts.into_iter().filter_map(|(name, _)| name).collect();
+                    let said = self.said_in(&text);
+                    let weighed = said.iter().filter(|column| !own.contains(column) && !leaves_null_out(&text, column)).cloned().collect();
+                    self.partly_unique.push(PartlyUnique { name: index, columns: if whole { own } else { said }, weighed });
                 }
             }
         }
@@ -291,11 +296,9 @@ impl Table {
     }
 
     /// The columns that an index's text names: of those in an expression SQLite tells nothing else.
-    fn named_in(&self, connection: &Connection, index: &str) -> Result<Vec<String>, StoreError> {
-        let sql = "SELECT lower(substr(sql, instr(sql, '('))) FROM main.sqlite_schema WHERE type = 'index' AND name = ?1";
-        let text = rows(connection, sql, [index], |row| row.get::<_, String>(0))?.concat();
+    fn said_in(&self, text: &str) -> Vec<String> {
         let names = self.columns.iter().map(|column| &column.name);
-        Ok(names.filter(|name| text.contains(&name.to_ascii_lowercase())).cloned().collect())
+        names.filter(|name| text.contains(&name.to_ascii_lowercase())).cloned().collect()
     }
 
     fn strangers(&self, connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
@@ -361,6 +364,16 @@ impl Kind {
             Self::Number
         }
     }
+}
+
+/// Whether an index's text says that it has no row in which this column is null. Of alternatives none says so.
+fn leaves_null_out(text: &str, column: &str) -> bool {
+    let bare: String = text.chars().filter(|c| !matches!(c, '"' | '`' | '[' | ']' | '(' | ')')).collect();
+    let words: Vec<&str> = bare.split_whitespace().collect();
+    let column = column.to_ascii_lowercase();
+    let follows = |rest: &[&str]| words.windows(1 + rest.len()).any(|words| words[0] == column && words[1..] == *rest);
+    let said = [&["is", "not", "null"][..], &["not", "null"], &["notnull"]].into_iter().any(follows);
+    said && !words.contains(&"or")
 }
 
 impl Column {

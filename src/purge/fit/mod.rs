@@ -5,6 +5,7 @@
 
 mod compare;
 mod keys;
+mod nulled;
 mod overwrite;
 mod runs;
 mod undeclared;
@@ -315,6 +316,7 @@ impl<'a> Look<'a> {
         for rule in &self.plan.rules {
             self.may_be_the_same(rule);
         }
+        self.may_be_the_same_without();
         self.goes_with_what_stays();
         self.stand_ins_beside()?;
         self.left_behind()?;

@@ -106,6 +106,39 @@ fn a_fixed_value_in_a_unique_index_of_some_rows_or_of_an_expression_is_told() {
 }
 
 #[test]
+fn a_value_that_is_lost_is_told_where_a_unique_index_of_some_rows_or_of_an_expression_does_not_keep_nulls_apart() {
+    let told = |index: &str, action: &str, accepted: &str| {
+        let sql = format!(
+            "CREATE TABLE fans (n INTEGER PRIMARY KEY, person INTEGER, nick TEXT); CREATE INDEX fans_person ON fans (person);
+            CREATE UNIQUE INDEX nick_once ON fans {index}"
+        );
+        found(&sql, &format!("[[table]]\nname = 'fans'\n{action}\n{EDGE}\n[accepted]\ncolumns = [{accepted}]"))
+    };
+    let off = "action = 'detach'\norphans = 'keep'";
+    for action in [off, "action = 'overwrite'\nset = [{ column = 'person', to = 'null' }]"] {
+        for index in ["(nick, coalesce(person, 0))", "(nick) WHERE person IS NULL", "(nick) WHERE \"Person\" IS NOT NULL OR nick > ''"] {
+            let one = &told(index, action, "")[..];
+            let [(FindingKind::Undecided, what, mend)] = one else { panic!("{index}: {one:?}") };
+            assert!(
+                what.starts_with("\"fans\" has the unique index \"nick_once\"") && what.contains("\"person\" is set to null"),
+                "{what}"
+            );
+            assert!(mend.ends_with("name \"fans.person\" in accepted.columns"), "{mend}");
+            assert_eq!(told(index, action, "'fans.person'"), []);
+        }
+        for index in [
+            "(person) WHERE person > 7",
+            "(nick, person)",
+            "(nick) WHERE \"person\" IS NOT NULL",
+            "(nick) WHERE person NOT NULL",
+            "(lower(nick))",
+        ] {
+            assert_eq!(told(index, action, ""), [], "{index}");
+        }
+    }
+}
+
+#[test]
 fn what_is_written_over_fits_the_type_that_a_strict_table_asks_for() {
     let told = |strict: &str, declared: &str, to: &str| {
         let sql =
