@@ -34,6 +34,7 @@ struct Key {
 struct Scene {
     encoding: &'static str,
     key_kind: u8,
+    without_rowid: bool,
     people: Vec<Option<u8>>,
     invited: Vec<Option<u8>>,
     children: Vec<Child>,
@@ -53,16 +54,17 @@ fn scene() -> impl Strategy<Value = Scene> {
         1 => Just("!".to_owned()),
     ];
     (
-        (0..5_u8, prop_oneof![Just("UTF-8"), Just("UTF-16le")]),
+        (0..5_u8, prop_oneof![Just("UTF-8"), Just("UTF-16le")], prop::bool::weighted(0.2)),
         prop::collection::vec(prop::option::weighted(0.9, 0..7_u8), 0..9),
         prop::collection::vec(prop::option::weighted(0.5, 0..9_u8), 9),
         (prop::collection::vec(child, 0..5), prop::bool::weighted(0.4)),
         prop::collection::vec(word, 0..9),
         1..5_u32,
     )
-        .prop_map(|((key_kind, encoding), people, invited, (children, ring), rows, chunk)| Scene {
+        .prop_map(|((key_kind, encoding, without_rowid), people, invited, (children, ring), rows, chunk)| Scene {
             encoding,
             key_kind,
+            without_rowid,
             people,
             invited,
             children,
@@ -75,7 +77,8 @@ fn scene() -> impl Strategy<Value = Scene> {
 /// A key's value as SQL, one for each kind of key.
 fn value(kind: u8, n: u8) -> String {
     match kind {
-        0 => format!("{}", i64::from(n) + 1),
+        // Some are far from the others.
+        0 => format!("{}", [1, 2, -1, 4, 5, i64::MAX, 7, i64::MIN].get(usize::from(n)).copied().unwrap_or(i64::from(n) + 1)),
         2 => format!("x'00ff{n:02x}'"),
         // One encoding has these first, the other last.
         _ if n.is_multiple_of(3) => format!("'\u{100}{n}'"),
@@ -96,9 +99,10 @@ fn spelled(kind: u8, n: u8) -> String {
 fn sql(scene: &Scene) -> String {
     let declared = ["INTEGER", "TEXT", "BLOB", "TEXT COLLATE NOCASE", "TEXT COLLATE RTRIM"];
     let mut sql = format!(
-        "PRAGMA encoding = '{}';\nCREATE TABLE people (k {} PRIMARY KEY, u INTEGER, v TEXT, mail TEXT, invited {1} REFERENCES people (k) ON DELETE SET NULL, UNIQUE (u, v));\n",
+        "PRAGMA encoding = '{}';\nCREATE TABLE people (k {} PRIMARY KEY, u INTEGER, v TEXT, mail TEXT, invited {1} REFERENCES people (k) ON DELETE SET NULL, UNIQUE (u, v)){};\n",
         scene.encoding,
-        declared[usize::from(scene.key_kind)]
+        declared[usize::from(scene.key_kind)],
+        if scene.without_rowid { " WITHOUT ROWID" } else { "" }
     );
     let kind_of = |table: usize| if table == 0 { scene.key_kind } else { scene.children[table - 1].kind.min(1) };
     let parent_of = |own: usize, n: usize, key: &Key| match scene.children.len() {
