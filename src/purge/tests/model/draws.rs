@@ -79,12 +79,12 @@ pub(super) fn scene() -> impl Strategy<Value = SceneDraw> {
     let ours = || prop::bool::weighted(0.75);
     let person = (ours(), 0..32_u8, prop::option::weighted(0.9, 0..4_u8), prop::option::weighted(0.9, 0..3_u8), [reference(), reference()]);
     let person = person.prop_map(|(ours, mail, account, id, refs)| PersonDraw { ours, mail, account, id, refs });
-    let row = (ours(), [reference(), reference(), reference()], 0..32_u8, 0..8_u8, 0..10_u8, prop::option::of(0..9_i64));
+    let row = (ours(), [reference(), reference(), reference()], 0..32_u8, 0..10_u8, 0..10_u8, prop::option::of(0..9_i64));
     let row = row.prop_map(|(ours, refs, mail, doc, note, n)| RowDraw { ours, refs, mail, doc, note, n });
     let table = (
         (0..7_u8, 0..4_u8, any::<bool>(), prop::bool::weighted(0.3)),
         prop::collection::vec(edge(), 0..4),
-        prop::collection::vec((0..4_u8, 0..3_u8), 0..3),
+        prop::collection::vec((0..6_u8, 0..3_u8), 0..3),
         prop::collection::vec((0..8_u8, 0..5_u8), 1..4),
         prop_oneof![1 => prop::collection::vec(row.clone(), 0..3), 6 => prop::collection::vec(row, 3..10)],
     );

@@ -47,7 +47,7 @@ fn plain_address(text: &str) -> Option<String> {
     (text.matches('@').count() == 1).then_some(text)
 }
 
-fn text(cell: &Cell) -> Option<String> {
+pub(super) fn text(cell: &Cell) -> Option<String> {
     match cell {
         Cell::Text(text) => Some(text.clone()),
         Cell::Integer(n) => Some(n.to_string()),
@@ -55,7 +55,7 @@ fn text(cell: &Cell) -> Option<String> {
     }
 }
 
-fn is_address(compare: Compare, cell: &Cell, address: &str) -> bool {
+pub(super) fn is_address(compare: Compare, cell: &Cell, address: &str) -> bool {
     let Cell::Text(raw) = cell else { return false };
     match compare {
         Compare::Exact => raw == address,
@@ -70,6 +70,17 @@ fn json_at(cell: &Cell, path: &str) -> Option<serde_json::Value> {
     let json: serde_json::Value = serde_json::from_str(text).ok()?;
     let found = if path == "$.mail" { json.get("mail") } else { json.get("to").and_then(|list| list.get(0)) };
     found.cloned()
+}
+
+/// What is in the places that a match looks at in a JSON text: each of a list.
+fn json_places(cell: &Cell, path: &str) -> Vec<serde_json::Value> {
+    let Cell::Text(text) = cell else { return vec![] };
+    let Ok(json) = serde_json::from_str::<serde_json::Value>(text) else { return vec![] };
+    match path {
+        "$.to" => json.get("to").map_or(vec![], |to| to.as_array().cloned().unwrap_or_else(|| vec![to.clone()])),
+        "$.all[*].mail" => json["all"].as_array().into_iter().flatten().filter_map(|one| one.get("mail").cloned()).collect(),
+        _ => json_at(cell, path).into_iter().collect(),
+    }
 }
 
 fn with_json_at(cell: &Cell, path: &str, new: serde_json::Value) -> Cell {
@@ -110,6 +121,11 @@ fn stored(kind: Kind, cell: Cell) -> Cell {
     }
 }
 
+/// A hash is not hashed again.
+fn is_hash(text: &str) -> bool {
+    text.strip_prefix("hmac:").is_some_and(|digits| digits.len() == 32 && digits.chars().all(|digit| digit.is_ascii_hexdigit()))
+}
+
 /// What is written over a value. The hash is the one of the whole program.
 fn written(to: &Value, old: &Cell) -> Cell {
     let hash = |text: String| Cell::Text(IdentityKey::new([7; 32]).text(&tenant("acme"), &text).to_string());
@@ -118,25 +134,15 @@ fn written(to: &Value, old: &Cell) -> Cell {
         (Value::Text(text), _) => Cell::Text(text.clone()),
         (Value::Number(n), _) => Cell::Integer(*n),
         (Value::Hash, Cell::Blob(bytes)) => hash(String::from_utf8_lossy(bytes).into_owned()),
+        (Value::Hash, Cell::Text(old)) if is_hash(old) => Cell::Text(old.clone()),
         (Value::Hash, old) => hash(text(old).unwrap()),
     }
 }
 
-impl<'a> Plain<'a> {
-    fn table(&self, name: &str) -> &'a Table {
-        self.scene.tables.iter().find(|table| table.name == name).unwrap()
-    }
-
-    fn is_ours(&self, row: &[Cell]) -> bool {
-        match &self.scene.plan.subject.tenancy {
-            Tenancy::Sole(_) => true,
-            Tenancy::Column(column) => row[self.table("people").at(column)] == Cell::Text("acme".into()),
-        }
-    }
-
+impl Plain<'_> {
     /// Whether a row refers by this edge to a row that is done with.
     fn reaches(&self, table: &Table, row: &[Cell], edge: &Edge) -> bool {
-        let parent = self.table(&edge.parent);
+        let parent = self.scene.table(&edge.parent);
         let there: Vec<_> = edge.parent_columns.iter().map(|column| parent.at(column)).collect();
         let here: Vec<_> = edge.columns.iter().map(|column| &row[table.at(column)]).collect();
         let refers = |other: &Vec<Cell>| std::iter::zip(&here, &there).all(|(cell, at)| **cell != Cell::Null && **cell == other[*at]);
@@ -150,11 +156,12 @@ impl<'a> Plain<'a> {
     fn matches(&self, rule: &Rule, table: &Table, row: &[Cell], m: &Match) -> bool {
         let tenants_own = rule.tenant.as_ref().is_none_or(|column| row[table.at(column)] == Cell::Text("acme".into()));
         let cell = &row[table.at(&m.column)];
-        let cell = match &m.path {
-            None => cell.clone(),
-            Some(path) => json_at(cell, path).map_or(Cell::Null, |value| of_json(&value)),
+        let places = match &m.path {
+            None => vec![cell.clone()],
+            Some(path) => json_places(cell, path).iter().map(of_json).collect(),
         };
-        tenants_own && self.addresses.iter().any(|address| is_address(m.compare, &cell, address))
+        let holds = |address: &String| places.iter().any(|place| is_address(m.compare, place, address));
+        tenants_own && self.addresses.iter().any(holds)
     }
 
     /// Whether a row goes, and whether what refers to it takes it for gone.
@@ -236,19 +243,19 @@ impl<'a> Plain<'a> {
 }
 
 /// What the list's rows mean for the people: outcomes, who goes by which row, and what each row wants by now.
-struct Named {
-    outcomes: Vec<Outcome>,
-    owner: BTreeMap<usize, usize>,
-    keep: Vec<bool>,
+pub(super) struct Named {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) owner: BTreeMap<usize, usize>,
+    pub(super) keep: Vec<bool>,
     dnt: Vec<bool>,
     named: Vec<Vec<usize>>,
 }
 
-fn name_people(plain: &Plain<'_>, rows: &[Meant], settings: Settings, before: &Before<'_>) -> Named {
-    let people = plain.table("people");
-    let ours: Vec<_> = (0..people.rows.len()).filter(|at| plain.is_ours(&people.rows[*at])).collect();
+pub(super) fn name_people(scene: &Scene, rows: &[Meant], settings: Settings, before: &Before<'_>) -> Named {
+    let people = scene.table("people");
+    let ours: Vec<_> = (0..people.rows.len()).filter(|at| scene.is_ours(&people.rows[*at])).collect();
     let who = |row: &Meant| row.says.as_ref().ok().map(|wish| wish.who.clone());
-    let compare = plain.scene.plan.subject.address.as_ref().map(|address| address.compare);
+    let compare = scene.plan.subject.address.as_ref().map(|address| address.compare);
     let of_row = |row: &Meant| -> Vec<usize> {
         let Some(who) = who(row) else { return vec![] };
         let is = |at: &usize| match who.split_once('/') {
@@ -277,12 +284,7 @@ fn name_people(plain: &Plain<'_>, rows: &[Meant], settings: Settings, before: &B
                 Outcome::Duplicate
             }
             (Ok(wish), None) => {
-                let is_exempt = |person: &usize| {
-                    let address = text(&people.rows[*person][people.at("mail")]).and_then(|raw| plain_address(&raw));
-                    let address = address.filter(|_| plain.scene.addresses);
-                    let pair = pair(people, *person).filter(|_| plain.scene.pairs);
-                    [address, pair].iter().flatten().any(|name| before.exempt.contains(name))
-                };
+                let is_exempt = |person: &usize| is_exempt(scene, *person, before.exempt);
                 if before.exempt.contains(&wish.who) || found.named[at].iter().any(is_exempt) {
                     Outcome::Exempt
                 } else if found.named[at].is_empty() {
@@ -298,32 +300,70 @@ fn name_people(plain: &Plain<'_>, rows: &[Meant], settings: Settings, before: &B
     found
 }
 
+/// Whether a person must not be erased, by whatever names them.
+pub(super) fn is_exempt(scene: &Scene, person: usize, exempt: &BTreeSet<String>) -> bool {
+    let people = scene.table("people");
+    let address = address(people, person).filter(|_| scene.addresses);
+    let pair = pair(people, person).filter(|_| scene.pairs);
+    [address, pair].iter().flatten().any(|name| exempt.contains(name))
+}
+
+/// As it compares.
+pub(super) fn address(people: &Table, at: usize) -> Option<String> {
+    text(&people.rows[at][people.at("mail")]).and_then(|raw| plain_address(&raw))
+}
+
 /// `a1/u2`, where both are there.
-fn pair(people: &Table, at: usize) -> Option<String> {
+pub(super) fn pair(people: &Table, at: usize) -> Option<String> {
     let row = &people.rows[at];
     Some(format!("{}/{}", text(&row[people.at("account")])?, text(&row[people.at("id")])?))
 }
 
 pub(super) fn expected(scene: &Scene, rows: &[Meant], settings: Settings, before: &Before<'_>) -> Expected {
+    let named = name_people(scene, rows, settings, before);
+    let going = named.owner.iter().map(|(person, row)| (*person, named.keep[*row])).collect();
+    let Left { tables, removed, detached, overwritten, accounts } = left(scene, &going, &BTreeSet::new());
+    Expected {
+        suppressed: suppressed(scene, rows, &named, before),
+        customers: (0..rows.len()).map(|row| named.owner.values().filter(|owner| **owner == row).count() as u32).collect(),
+        outcomes: named.outcomes,
+        tables,
+        removed,
+        detached,
+        overwritten,
+        accounts,
+    }
+}
+
+/// What is left when people go, and what became of the rest.
+pub(super) struct Left {
+    pub(super) tables: BTreeMap<String, Vec<Vec<Cell>>>,
+    pub(super) removed: BTreeMap<String, u64>,
+    detached: BTreeMap<String, u64>,
+    overwritten: BTreeMap<String, u64>,
+    accounts: (u64, u64),
+}
+
+/// `going`: people by their place, and whether their account is to be kept. `kept`: names of accounts that were to be kept before.
+pub(super) fn left(scene: &Scene, going: &BTreeMap<usize, bool>, kept: &BTreeSet<String>) -> Left {
     let none = || scene.tables.iter().map(|table| (table.name.clone(), vec![false; table.rows.len()])).collect::<Marks>();
     let mut plain = Plain { scene, gone: none(), done: none(), addresses: BTreeSet::new() };
     let plan = &scene.plan;
-    let named = name_people(&plain, rows, settings, before);
-    let people = plain.table("people");
-    let goes = |at: &usize| named.owner.contains_key(at);
-    for at in named.owner.keys() {
+    let people = scene.table("people");
+    let goes = |at: &usize| going.contains_key(at);
+    for at in going.keys() {
         plain.gone.get_mut("people").unwrap()[*at] = true;
     }
-    if let Some(address) = &plan.subject.address {
-        let of = |at: &usize| text(&people.rows[*at][people.at("mail")]).and_then(|raw| plain_address(&raw));
-        let stays: Vec<_> = (0..people.rows.len()).filter(|at| !goes(at) && plain.is_ours(&people.rows[*at])).collect();
-        let held = |name: &String| stays.iter().any(|at| is_address(address.compare, &people.rows[*at][people.at("mail")], name));
-        plain.addresses = named.owner.keys().filter_map(of).filter(|name| !held(name)).collect();
+    if let Some(rule) = &plan.subject.address {
+        let of = |at: &usize| address(people, *at);
+        let stays: Vec<_> = (0..people.rows.len()).filter(|at| !goes(at) && scene.is_ours(&people.rows[*at])).collect();
+        let held = |name: &String| stays.iter().any(|at| is_address(rule.compare, &people.rows[*at][people.at("mail")], name));
+        plain.addresses = going.keys().filter_map(of).filter(|name| !held(name)).collect();
     }
     // Accounts that lose their last user.
     let mut accounts = (0, 0);
     if let Some(rule) = &plan.account {
-        let table = plain.table("accounts");
+        let table = scene.table("accounts");
         for (at, row) in table.rows.iter().enumerate() {
             let uses = |person: &usize| {
                 std::iter::zip(&rule.columns, &rule.subject_columns)
@@ -331,7 +371,7 @@ pub(super) fn expected(scene: &Scene, rows: &[Meant], settings: Settings, before
             };
             let users: Vec<_> = (0..people.rows.len()).filter(uses).collect();
             if users.is_empty() || !users.iter().all(goes) {
-            } else if users.iter().any(|user| named.keep[named.owner[user]]) {
+            } else if users.iter().any(|user| going[user]) || text(&row[table.at("name")]).is_some_and(|name| kept.contains(&name)) {
                 accounts.1 += 1;
             } else {
                 accounts.0 += 1;
@@ -343,7 +383,7 @@ pub(super) fn expected(scene: &Scene, rows: &[Meant], settings: Settings, before
     loop {
         let before = plain.done.clone();
         for rule in &plan.rules {
-            let table = plain.table(&rule.table);
+            let table = scene.table(&rule.table);
             for (at, row) in table.rows.iter().enumerate() {
                 let (gone, done) = plain.fate(rule, table, row);
                 plain.gone.get_mut(&rule.table).unwrap()[at] |= gone;
@@ -354,16 +394,8 @@ pub(super) fn expected(scene: &Scene, rows: &[Meant], settings: Settings, before
             break;
         }
     }
-    let mut expected = Expected {
-        suppressed: suppressed(&plain, rows, &named, before),
-        customers: (0..rows.len()).map(|row| named.owner.values().filter(|owner| **owner == row).count() as u32).collect(),
-        outcomes: named.outcomes,
-        tables: BTreeMap::new(),
-        removed: BTreeMap::new(),
-        detached: BTreeMap::new(),
-        overwritten: BTreeMap::new(),
-        accounts,
-    };
+    let (tables, none) = (BTreeMap::new(), BTreeMap::new);
+    let mut came = Left { tables, removed: none(), detached: none(), overwritten: none(), accounts };
     for table in &scene.tables {
         let mut left = Vec::new();
         let [mut removed, mut detached, mut overwritten] = [0, 0, 0];
@@ -380,24 +412,24 @@ pub(super) fn expected(scene: &Scene, rows: &[Meant], settings: Settings, before
                 }
                 let edges = rule.edges.iter().filter(|edge| edge.action.unwrap_or(rule.action) == Action::Detach);
                 detached += u64::from(plain.detach(table, &mut new, edges));
-            } else if table.name == "people" && plain.is_ours(row) {
+            } else if table.name == "people" && scene.is_ours(row) {
                 detached += u64::from(plain.detach(table, &mut new, plan.subject.edges.iter()));
             } else if let Some(rule) = plan.account.as_ref().filter(|rule| rule.table == table.name) {
                 detached += u64::from(plain.detach(table, &mut new, rule.edges.iter()));
             }
             left.push(new);
         }
-        expected.tables.insert(table.name.clone(), left);
-        expected.removed.insert(table.name.clone(), removed);
-        expected.detached.insert(table.name.clone(), detached);
-        expected.overwritten.insert(table.name.clone(), overwritten);
+        came.tables.insert(table.name.clone(), left);
+        came.removed.insert(table.name.clone(), removed);
+        came.detached.insert(table.name.clone(), detached);
+        came.overwritten.insert(table.name.clone(), overwritten);
     }
-    expected
+    came
 }
 
 /// Who is newly kept away: whom a deleted row named and the pairs that went by it, and whom a row named in vain.
-fn suppressed(plain: &Plain<'_>, rows: &[Meant], named: &Named, before: &Before<'_>) -> u64 {
-    let people = plain.table("people");
+fn suppressed(scene: &Scene, rows: &[Meant], named: &Named, before: &Before<'_>) -> u64 {
+    let people = scene.table("people");
     let mut all = BTreeSet::new();
     for (at, row) in rows.iter().enumerate() {
         let Ok(wish) = &row.says else { continue };
@@ -405,7 +437,7 @@ fn suppressed(plain: &Plain<'_>, rows: &[Meant], named: &Named, before: &Before<
             continue;
         }
         all.insert(wish.who.clone());
-        if plain.scene.pairs {
+        if scene.pairs {
             all.extend(named.named[at].iter().filter_map(|person| pair(people, *person)));
         }
     }

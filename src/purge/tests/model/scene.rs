@@ -29,6 +29,7 @@ pub(super) enum Kind {
 }
 
 /// A schema with its plan and rows.
+#[derive(Clone)]
 pub(super) struct Scene {
     pub(super) plan: Plan,
     pub(super) tables: Vec<Table>,
@@ -42,7 +43,7 @@ pub(super) fn owned(words: &[&str]) -> Vec<String> {
 }
 
 /// An address as people write it, or none.
-fn mail(n: u8) -> Cell {
+pub(super) fn mail(n: u8) -> Cell {
     Cell::Text(match n / 8 {
         0 => format!("e{n}@x.example"),
         1 => format!("E{}@X.example", n % 8),
@@ -66,15 +67,26 @@ fn doc(row: &RowDraw) -> Cell {
         4 => format!("{{\"to\":[\"{address}\",\"e1@x.example\"]}}"),
         5 => "{\"mail\":7,\"to\":[]}".into(),
         6 => format!("{{\"mail\":null,\"to\":[\"{address}\"]}}"),
+        7 => format!("{{\"all\":[{{\"mail\":\"e2@x.example\"}},{{\"mail\":\"{address}\"}},7]}}"),
+        8 => format!("{{\"to\":\"{address}\",\"all\":{{\"mail\":\"e1@x.example\"}}}}"),
         _ => format!("{{\"mail\":\"{address}\",\"to\":[\"e2@x.example\"]}}"),
     })
 }
 
+/// A key, some of them far from the others, and their order another than that of the rows.
 fn key(kind: Kind, n: usize) -> Cell {
-    match kind {
-        Kind::Integer => Cell::Integer(n as i64 + 1),
-        Kind::Text => Cell::Text(format!("k{n}")),
-        Kind::Blob => Cell::Blob(vec![0, 255, n as u8]),
+    match (kind, n) {
+        (Kind::Integer, 2) => Cell::Integer(-1),
+        (Kind::Integer, 5) => Cell::Integer(i64::MAX),
+        (Kind::Integer, 7) => Cell::Integer(i64::MIN),
+        (Kind::Integer, _) => Cell::Integer(n as i64 + 1),
+        (Kind::Text, 2) => Cell::Text("K'2\" ".into()),
+        (Kind::Text, 4) => Cell::Text("\u{130}\0k4".into()),
+        (Kind::Text, 6) => Cell::Text("long".repeat(1_500)),
+        (Kind::Text, _) => Cell::Text(format!("k{n}")),
+        (Kind::Blob, 3) => Cell::Blob(vec![]),
+        (Kind::Blob, 6) => Cell::Blob(vec![6; 6_000]),
+        (Kind::Blob, _) => Cell::Blob(vec![0, 255, n as u8]),
     }
 }
 
@@ -261,7 +273,8 @@ impl SceneDraw {
             let plain = edges.iter().zip(&rule.edges).all(|(draw, edge)| edge.action.is_none() && self.parent(draw.parent) != at + 2);
             rule.orphans = Some(if plain && drawn.orphans && !self.circles { Orphans::Delete } else { Orphans::Keep });
         } else if self.address.is_some() {
-            let place = [("mail", None), ("doc", Some("$.mail")), ("doc", Some("$.to[0]")), ("note", None)];
+            let doc = ["$.mail", "$.to[0]", "$.to", "$.all[*].mail"].map(|path| ("doc", Some(path)));
+            let place = [("mail", None), ("note", None), doc[0], doc[1], doc[2], doc[3]];
             let found = drawn.matches.iter().map(|(at, compare)| {
                 let (column, path) = place[usize::from(*at)];
                 Match { column: column.into(), path: path.map(str::to_owned), compare: COMPARE[usize::from(*compare)] }
@@ -403,6 +416,20 @@ fn ends(kind: u8, joined: &[String]) -> String {
     }
 }
 
+impl Scene {
+    pub(super) fn table(&self, name: &str) -> &Table {
+        self.tables.iter().find(|table| table.name == name).unwrap()
+    }
+
+    /// Whether a person is one of those whom the list can name.
+    pub(super) fn is_ours(&self, person: &[Cell]) -> bool {
+        match &self.plan.subject.tenancy {
+            Tenancy::Sole(_) => true,
+            Tenancy::Column(column) => person[self.table("people").at(column)] == Cell::Text("acme".into()),
+        }
+    }
+}
+
 impl Table {
     pub(super) fn at(&self, column: &str) -> usize {
         self.columns.iter().position(|(name, _)| name == column).unwrap()
@@ -420,6 +447,11 @@ impl Table {
             sql += &format!("CREATE INDEX {}_{n} ON {} ({});\n", self.name, self.name, columns.join(", "));
         }
         sql
+    }
+
+    /// The same table with other rows.
+    pub(super) fn with(&self, rows: Vec<Vec<Cell>>) -> Self {
+        Self { rows, ..self.clone() }
     }
 
     /// The rows that are another tenant's.
