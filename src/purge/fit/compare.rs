@@ -216,7 +216,8 @@ impl Look<'_> {
         let Some(table) = self.readable(&found.table, &found.column).filter(|table| same(&table.name, &subject.table)) else {
             return Ok(());
         };
-        let address = subject.address.as_ref().map(|address| address.column.as_str());
+        // One that the table has not is told as such.
+        let address = subject.address.as_ref().map(|address| address.column.as_str()).filter(|column| table.column(column).is_some());
         let others = other_addresses(self.connection, table, &found.column, address)?;
         if others > 0 {
             self.found.push(Finding {

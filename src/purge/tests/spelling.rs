@@ -54,3 +54,11 @@ fn a_trigger_and_a_key_are_told_however_they_spell_the_table() {
         assert!(told.len() == 3 && std::iter::zip(&told, ends).all(|(told, end)| told.ends_with(end)), "{schema}, {rule}: {told:?}");
     }
 }
+
+#[test]
+fn an_address_column_that_was_renamed_is_told_beside_the_one_that_holds_addresses_by_now() {
+    let told = found("ALTER TABLE people RENAME COLUMN mail TO email", "");
+    let [(FindingKind::Misfit, missing, _), (FindingKind::Undecided, other, _)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(missing, "table \"people\" has no column \"mail\"");
+    assert!(other.starts_with("\"people\".\"email\" holds addresses of people (1 of "), "{other}");
+}
