@@ -119,7 +119,7 @@ fn a_check_names_what_is_in_the_way_and_what_mends_it() {
 
 #[test]
 fn the_example_in_the_docs_fits_its_database() {
-    let docs = include_str!("../docs/own-database.md");
+    let docs = include_str!("../config/own-database.md");
     let blocks = |kind: &str| -> Vec<&str> {
         docs.split(&format!("```{kind}\n")).skip(1).map(|rest| rest.split_once("```").expect("it ends").0).collect()
     };
