@@ -11,7 +11,8 @@ use rusqlite::Connection;
 use super::circles;
 use super::plan::{Accepted, AccountRule, Action, Address, Comment, Compare, Edge, Match, Plan, Rule, Subject, Tenancy, write_plan};
 use super::sample::{AddressColumn, address_columns};
-use super::shape::{ForeignKey, Shape, Table};
+use super::shape::{ForeignKey, Shape, Table, rows};
+use super::terms::{in_main, of};
 use super::undeclared::{self, Undeclared, reached};
 use crate::domain::TenantName;
 use crate::store::StoreError;
@@ -26,7 +27,7 @@ pub enum DeriveError {
     #[error("there is no table \"{0}\"")]
     NoTable(String),
     /// One column must name a subject.
-    #[error("\"{0}\" has no column that names a row by itself: unique, and never null")]
+    #[error("\"{0}\" has no column that names a row by itself: unique, and null in no row")]
     NoKey(String),
     /// An account must be referred to.
     #[error("\"{0}\" has no key to \"{1}\"")]
@@ -54,7 +55,7 @@ pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, Deri
     let mismatched = shape.take_mismatched_keys();
     let addresses = address_columns(connection, &shape)?;
     let table = shape.table(subject).ok_or_else(|| DeriveError::NoTable(subject.to_owned()))?;
-    let key = key_of(table, &addresses).ok_or_else(|| DeriveError::NoKey(table.name.clone()))?;
+    let key = key_of(connection, table, &addresses)?.ok_or_else(|| DeriveError::NoKey(table.name.clone()))?;
     let people = (table.name.clone(), key);
     let account_table = account.and_then(|account| shape.table(account)).map(|account| account.name.clone());
     let undeclared = undeclared::add(connection, &mut shape, &people, account_table.as_ref())?;
@@ -184,16 +185,22 @@ fn account_of(shape: &Shape, table: &Table, account: &str) -> Result<AccountRule
     })
 }
 
-/// The one column that names a row: the primary key, else any unique column that is never null, and rather one without addresses.
-fn key_of(table: &Table, addresses: &[AddressColumn]) -> Option<String> {
+/// The one column that names a row: the primary key, else any unique column, and rather one without addresses. One that may be null is taken
+/// where there is no other and each row has it.
+fn key_of(connection: &Connection, table: &Table, addresses: &[AddressColumn]) -> Result<Option<String>, StoreError> {
     let primary = table.primary_key();
-    let alone = |columns: &Vec<String>| match columns.as_slice() {
-        [one] if primary == *columns || table.column(one).is_some_and(|column| column.not_null) => Some(one.clone()),
-        _ => None,
-    };
+    let is_fixed = |one: &String| primary == [one.as_str()] || table.column(one).is_some_and(|column| column.not_null);
     // An address is a key only where there is no other: while a list runs, the ledger has the keys in it.
     let is_address = |column: &String| addresses.iter().any(|found| found.table == table.name && found.column == *column);
-    table.uniques.iter().filter_map(alone).min_by_key(|key| (is_address(key), primary != [key.as_str()]))
+    let mut alone: Vec<&String> = table.uniques.iter().filter(|columns| columns.len() == 1).flatten().collect();
+    alone.sort_by_key(|key| (!is_fixed(key), is_address(key), primary != [key.as_str()]));
+    for key in alone {
+        let null = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", in_main(&table.name), of(&table.name, key));
+        if is_fixed(key) || (table.strangers.is_empty() && rows(connection, &null, [], |_| Ok(()))?.is_empty()) {
+            return Ok(Some(key.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// The column of addresses: whole addresses, by sample first, then by name.

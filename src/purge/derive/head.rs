@@ -22,6 +22,12 @@ pub(super) fn head(
         format!("The erasure plan for the people of \"{}\", written from the database's own keys.", table.name),
         "Wherever it says CHOOSE, write one of the words; nothing runs until all are chosen. Then: expunged plan check".to_owned(),
     ];
+    if table.column(&plan.subject.key).is_some_and(|key| !key.not_null) {
+        lines.push(format!(
+            "\"{}\" may be null: while it is so in a row, nothing names that person, and the plan does not fit.",
+            plan.subject.key
+        ));
+    }
     match &plan.subject.address {
         None => lines
             .push("No column of the subject looks like addresses; without [subject] address, e-mail lists cannot be served.".to_owned()),

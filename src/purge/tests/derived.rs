@@ -35,6 +35,26 @@ fn rows_of_a_join_table_go_with_what_they_join_and_with_nothing_else() {
 }
 
 #[test]
+fn a_unique_column_that_may_be_null_is_the_key_where_there_is_no_other_and_each_row_has_it() {
+    let key = |sql: &str| {
+        let c = Connection::open_in_memory().unwrap();
+        c.execute_batch(&format!("CREATE TABLE users (name TEXT UNIQUE, mail TEXT UNIQUE, born TEXT); {sql}")).unwrap();
+        derive(&c, &Deriving { subject: "users", account: None, tenant: None })
+    };
+    let ann = "INSERT INTO users VALUES ('ann', 'ann@x.example', NULL);";
+    let text = key(ann).unwrap();
+    assert!(text.contains("\nkey = \"name\"\n"), "{text}");
+    assert!(
+        text.contains("# \"name\" may be null: while it is so in a row, nothing names that person, and the plan does not fit.\n"),
+        "{text}"
+    );
+    let text = key(&format!("{ann} INSERT INTO users VALUES (NULL, 'bob@x.example', NULL)")).unwrap();
+    assert!(text.contains("\nkey = \"mail\"\n"), "{text}");
+    let none = key(&format!("{ann} INSERT INTO users VALUES (NULL, NULL, NULL)")).unwrap_err().to_string();
+    assert_eq!(none, "\"users\" has no column that names a row by itself: unique, and null in no row");
+}
+
+#[test]
 fn addresses_are_seen_in_columns_of_any_declared_type_and_at_the_end_of_a_long_log() {
     let sql = "CREATE TABLE log (line EMAIL); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
         INSERT INTO log SELECT 'line ' || i FROM n; INSERT INTO log VALUES ('ann@x.example');
