@@ -406,6 +406,12 @@ impl Column {
         }
     }
 
+    /// Whether it is declared to say yes or no, in the ways in which applications do.
+    pub(super) fn says_yes_or_no(&self) -> bool {
+        let declared = self.declared.to_ascii_uppercase();
+        declared.starts_with("BOOL") || declared == "TINYINT(1)" || declared == "BIT"
+    }
+
     /// Whether it is declared to hold a text.
     pub(super) fn is_text(&self) -> bool {
         let declared = self.declared.to_ascii_uppercase();

@@ -45,7 +45,9 @@ pub(super) fn undeclared(connection: &Connection, shape: &Shape, parents: &[(Str
     let mut found = Vec::new();
     for table in shape.tables.iter().filter(|table| table.strangers.is_empty()) {
         let declared = |column: &str| table.keys.iter().any(|key| key.columns.iter().any(|one| same(one, column)));
-        for column in table.columns.iter().map(|column| &column.name).filter(|column| !declared(column)) {
+        // `is_default_site` says yes or no of a row: 1 and 0, of which one is always there.
+        let columns = table.columns.iter().filter(|column| !column.says_yes_or_no() && !declared(&column.name));
+        for column in columns.map(|column| &column.name) {
             if let Some(kind) = kind_of(table, column) {
                 for (parent, key) in parents {
                     found.extend(of_several(connection, shape, (table, column, kind), (parent, key))?);

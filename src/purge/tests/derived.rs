@@ -86,6 +86,21 @@ fn a_column_that_is_named_after_a_table_and_its_key_is_a_choice_and_reaches_furt
 }
 
 #[test]
+fn a_column_that_says_yes_or_no_is_no_key_whatever_it_is_called() {
+    let told = |declared: &str| {
+        let sql = "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT); INSERT INTO people VALUES (1, NULL), (2, NULL);";
+        told(
+            &format!("{sql} CREATE TABLE pages (id INTEGER PRIMARY KEY, for_person {declared}); INSERT INTO pages VALUES (1, 0), (2, 1)"),
+            "people",
+        )
+    };
+    assert!(told("INTEGER").contains("\"pages\" (for_person) looks like a key to \"people\""));
+    for declared in ["BOOLEAN", "bool", "tinyint(1)"] {
+        assert!(!told(declared).contains("for_person"), "{declared}");
+    }
+}
+
+#[test]
 fn a_generated_column_is_no_reference_that_can_be_set_to_null() {
     let text = derived(
         "INSERT INTO people VALUES (1, NULL); CREATE TABLE files (id INTEGER PRIMARY KEY, of_id INTEGER, of_type TEXT,
