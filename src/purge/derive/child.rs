@@ -44,7 +44,7 @@ impl Child<'_> {
             "The schema sets these references to null; the rows stay."
         } else if self.keys.iter().all(|key| cascades(key) || self.nulls(key)) {
             "The schema lets these rows go with what they refer to."
-        } else if self.joins() && self.beside().next().is_none() && declared() {
+        } else if self.joined().is_some_and(|joined| self.beside(joined).next().is_none()) && declared() {
             "A join table: its rows are nothing without what they join."
         } else {
             return None;
@@ -107,23 +107,32 @@ impl Child<'_> {
         key.on_delete == "SET NULL" && !self.own_columns(key).is_empty()
     }
 
-    /// Whether the table is nothing but what joins others: each column of its primary key is in a key.
-    fn joins(&self) -> bool {
-        let of_keys = || self.table.keys.iter().flat_map(|key| &key.columns);
+    /// What is joined by a table that is nothing but what joins others, all of it in keys: the columns of its primary key, or all but a
+    /// primary key of its own, where they are unique together and never null.
+    fn joined(&self) -> Option<Vec<String>> {
+        let in_key = |column: &String| self.table.keys.iter().flat_map(|key| &key.columns).any(|one| same(one, column));
         let primary = self.table.primary_key();
-        !primary.is_empty() && primary.iter().all(|column| of_keys().any(|one| same(one, column)))
+        if !primary.is_empty() && primary.iter().all(in_key) {
+            return Some(primary);
+        }
+        let beside_it = self.table.columns.iter().filter(|column| primary.len() != 1 || column.primary == 0);
+        let others: Vec<_> = beside_it.map(|column| column.name.clone()).collect();
+        let is_joined = others.len() > 1 && others.iter().all(|column| in_key(column) && self.is_fixed(column));
+        (is_joined && self.table.is_unique(&others)).then_some(others)
     }
 
     /// The keys beside those that are joined, which say something else of the row: who invited a member, say.
-    fn beside(&self) -> impl Iterator<Item = &&ForeignKey> {
-        let primary = self.table.primary_key();
-        let in_primary = move |key: &ForeignKey| key.columns.iter().all(|column| primary.iter().any(|one| same(one, column)));
-        self.keys.iter().filter(move |key| !in_primary(key) && !cascades(key) && !self.nulls(key))
+    fn beside(&self, joined: Vec<String>) -> impl Iterator<Item = &&ForeignKey> {
+        let is_joined = move |key: &ForeignKey| key.columns.iter().all(|column| joined.iter().any(|one| same(one, column)));
+        self.keys.iter().filter(move |key| !is_joined(key) && !cascades(key) && !self.nulls(key))
     }
 
     /// Whether a key may say something else of a row than whose it is: it can be null, and another of the table cannot, or is what it joins.
     fn is_beside(&self, key: &&ForeignKey, detachable: bool) -> bool {
-        let another = if self.joins() { self.beside().any(|other| edge(other, None) == edge(key, None)) } else { !detachable };
+        let another = match self.joined() {
+            Some(joined) => self.beside(joined).any(|other| edge(other, None) == edge(key, None)),
+            None => !detachable,
+        };
         another && self.can_be_null(key) && !self.nulls(key)
     }
 

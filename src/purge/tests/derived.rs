@@ -35,6 +35,21 @@ fn rows_of_a_join_table_go_with_what_they_join_and_with_nothing_else() {
 }
 
 #[test]
+fn a_join_table_may_have_a_key_of_its_own_where_it_has_nothing_else() {
+    let members = |columns: &str| {
+        let text = derived(&format!(
+            "CREATE TABLE members (id INTEGER PRIMARY KEY AUTOINCREMENT, person INTEGER NOT NULL REFERENCES people, club INTEGER NOT NULL REFERENCES clubs{columns})"
+        ));
+        text.lines().find(|line| line.starts_with("action")).unwrap().to_owned()
+    };
+    assert_eq!(members(", UNIQUE (club, person)"), "action = \"delete\"");
+    let open = "action = \"CHOOSE: delete | overwrite\"";
+    for content in [", words TEXT, UNIQUE (club, person)", "", ", invited_by INTEGER REFERENCES people, UNIQUE (club, person)"] {
+        assert_eq!(members(content), open, "{content}");
+    }
+}
+
+#[test]
 fn a_unique_column_that_may_be_null_is_the_key_where_there_is_no_other_and_each_row_has_it() {
     let key = |sql: &str| {
         let c = Connection::open_in_memory().unwrap();
