@@ -3,6 +3,7 @@
 
 use rusqlite::Connection;
 
+use super::plan::{Edge, write_edge};
 use super::sample::some;
 use super::shape::{Column, ForeignKey, Shape, Table, UNDECLARED, rows, same};
 use super::terms::{in_main, literal, name, of};
@@ -33,6 +34,12 @@ pub(super) struct Another {
 }
 
 impl Undeclared {
+    /// The edge for it, as a plan has it.
+    pub(super) fn edge(&self) -> String {
+        let (columns, parent_columns) = (vec![self.column.clone()], vec![self.parent_column.clone()]);
+        write_edge(&Edge { columns, parent: self.parent.clone(), parent_columns, action: None }, None)
+    }
+
     /// What was seen.
     pub(super) fn seen(&self) -> String {
         format!("{} of {} values looked at are there", self.there, self.looked_at)

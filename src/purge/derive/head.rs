@@ -126,8 +126,13 @@ fn say_unplanned(shape: &Shape, table: &Table, undeclared: &[Undeclared], plan: 
             _ if of_subject && (is_made || found.by_another.is_some()) => {
                 "  No plan sets it to null: have the application clear it, and name it in [accepted] columns.".to_owned()
             }
-            None if of_subject => "  To set it to null when that person goes, give [subject] an edge for it.".to_owned(),
-            None => "  If it is one, give its table a rule with an edge for it; if not, name it in [accepted] columns.".to_owned(),
+            None if of_subject => format!("  To set it to null when that person goes, give [subject] this edge: {}", found.edge()),
+            None => {
+                format!(
+                    "  If it is none, name it in [accepted] columns; if it is one, give its table a rule with this edge: {}",
+                    found.edge()
+                )
+            }
             Some(other) => format!("  For an edge, make a column that it can follow, and derive again: {}", other.make),
         });
     }

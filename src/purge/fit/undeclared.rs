@@ -25,7 +25,7 @@ impl Look<'_> {
                     found.seen()
                 ),
                 mend: Some(match &found.by_another {
-                    None => format!("give {of_subject} an edge for it, or {accept}"),
+                    None => format!("{accept}, or give {of_subject} this edge: {}", found.edge()),
                     Some(other) => format!("it {}: give {of_subject} an edge for a column made so, or {accept}: {}", other.why, other.make),
                 }),
             });

@@ -17,7 +17,7 @@ use crate::store::ledger::digest;
 
 pub(super) use circles::EdgeAt;
 pub use text::{PlanFault, PlanFaults};
-pub(super) use write::{Comment, write_plan};
+pub(super) use write::{Comment, write_edge, write_plan};
 
 /// Which tables hold a subject's rows, how they are reached, and what happens to each.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

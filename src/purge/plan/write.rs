@@ -59,6 +59,13 @@ pub(crate) fn write_plan(plan: &Plan, head: &[String], comments: &[Comment]) -> 
     text
 }
 
+/// An edge as text, with a word of its own for what becomes of it.
+pub(crate) fn write_edge(edge: &Edge, own: Option<&str>) -> String {
+    let own = own.map_or_else(String::new, |own| format!(", action = {}", quote(own)));
+    let (columns, parent_columns) = (list(&edge.columns), list(&edge.parent_columns));
+    format!("{{ columns = {columns}, parent = {}, parent_columns = {parent_columns}{own} }}", quote(&edge.parent))
+}
+
 fn subject(text: &mut String, subject: &Subject) {
     let _ = write!(text, "[subject]\ntable = {}\nkey = {}\n", quote(&subject.table), quote(&subject.key));
     let _ = match &subject.tenancy {
@@ -128,14 +135,7 @@ fn edges(text: &mut String, edges: &[Edge], open: &BTreeMap<usize, Vec<&str>>) {
     for (at, edge) in edges.iter().enumerate() {
         let open = open.get(&at).map(|words| choose(words));
         let own = open.or_else(|| edge.action.map(|own| action(own).to_owned()));
-        let own = own.map_or_else(String::new, |own| format!(", action = {}", quote(&own)));
-        let _ = writeln!(
-            text,
-            "    {{ columns = {}, parent = {}, parent_columns = {}{own} }},",
-            list(&edge.columns),
-            quote(&edge.parent),
-            list(&edge.parent_columns)
-        );
+        let _ = writeln!(text, "    {},", write_edge(edge, own.as_deref()));
     }
     text.push_str("]\n");
 }

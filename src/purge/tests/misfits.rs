@@ -382,7 +382,8 @@ fn a_column_that_looks_like_a_key_must_be_in_the_plan_or_accepted() {
     let mend = "it refers there only where \"owner_type\" says so: give its table's rule an edge for a column made so, or name \"bills.owner_id\" \
         in accepted.columns: ";
     let make = told[0].2.strip_prefix(mend).unwrap_or_else(|| panic!("{told:?}"));
-    assert_eq!(told[1].2, "give its table's rule an edge for it, or name \"notes.person_id\" in accepted.columns");
+    let edge = "{ columns = [\"person_id\"], parent = \"people\", parent_columns = [\"id\"] }";
+    assert_eq!(told[1].2, format!("name \"notes.person_id\" in accepted.columns, or give its table's rule this edge: {edge}"));
     assert!(found(sql, "[accepted]\ncolumns = ['notes.person_id', 'bills.owner_id']").is_empty());
     // Done as it says, the plan is whole.
     let plan =
