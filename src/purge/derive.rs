@@ -5,6 +5,7 @@
 
 mod child;
 mod head;
+mod words;
 
 use rusqlite::Connection;
 
@@ -82,6 +83,7 @@ pub fn derive(connection: &Connection, of: &Deriving<'_>) -> Result<String, Deri
     say_parts(&shape, &plan, &mut comments);
     let mut head = head::head(connection, &shape, table, &addresses, &undeclared, &plan)?;
     head::say_mismatched(&mismatched, &plan, &mut head);
+    head.extend(words::say(&comments));
     let text = write_plan(&plan, &head, &comments);
     let sole = format!("tenancy = {{ sole = \"{open_tenant}\" }}");
     Ok(if tenant.is_some() {
@@ -128,10 +130,9 @@ fn by_address(addresses: &[AddressColumn], plan: &mut Plan, comments: &mut Vec<C
             "No key leads here, but \"{}\" looks like addresses ({} of {} rows looked at).",
             found.column, found.like, found.looked_at
         )];
-        if !found.whole {
+        if !found.is_whole() {
             lines.push("It holds more than an address: for a place in JSON, add path = \"$.…\" to the match.".to_owned());
         }
-        lines.push("With \"keep\", add reason = \"…\"; with \"overwrite\", add set = [{ column = \"…\", to = \"hash\" }].".to_owned());
         plan.rules.push(rule);
         comments.push(Comment { lines, choose: Some(vec!["delete", "overwrite", "keep"]), ..Comment::default() });
     }
@@ -158,9 +159,6 @@ fn say_undeclared(table: &Table, undeclared: &[Undeclared], rule: &mut Rule, com
             found.parent,
             found.seen()
         ));
-    }
-    if comment.choose.as_ref().is_some_and(|words| words.contains(&"keep")) {
-        comment.lines.push("With \"keep\", add reason = \"…\".".to_owned());
     }
 }
 
@@ -207,7 +205,7 @@ fn key_of(connection: &Connection, table: &Table, addresses: &[AddressColumn]) -
 fn address_of(table: &Table, addresses: &[AddressColumn]) -> Option<Address> {
     let by_name = |name: &str| name.to_ascii_lowercase().contains("mail");
     let mut sampled: Vec<_> =
-        addresses.iter().filter(|found| found.table == table.name && found.whole).map(|found| &found.column).collect();
+        addresses.iter().filter(|found| found.table == table.name && found.is_whole()).map(|found| &found.column).collect();
     sampled.sort_by_key(|name| !by_name(name));
     let named = table.columns.iter().filter(|column| column.is_text() && by_name(&column.name)).map(|column| &column.name);
     let column = sampled.into_iter().chain(named).next()?;

@@ -15,8 +15,15 @@ pub(super) struct AddressColumn {
     pub(super) column: String,
     pub(super) like: u64,
     pub(super) looked_at: u64,
-    /// Each is one address, and not a text that holds one.
-    pub(super) whole: bool,
+    /// How many of these are one address, and not a text that holds one.
+    pub(super) alone: u64,
+}
+
+impl AddressColumn {
+    /// Whether each is one address.
+    pub(super) fn is_whole(&self) -> bool {
+        self.alone == self.like
+    }
 }
 
 /// Rows looked at, at each end of a table.
@@ -48,14 +55,14 @@ pub(super) fn address_columns(connection: &Connection, shape: &Shape) -> Result<
         let read = |row: &rusqlite::Row<'_>| (0..=texts.len() * 2).map(|at| row.get::<_, i64>(at)).collect::<Result<Vec<_>, _>>();
         for numbers in rows(connection, &sql, [], read)? {
             for (at, column) in texts.iter().enumerate() {
-                let (like, whole) = (numbers[1 + at * 2].unsigned_abs(), numbers[2 + at * 2].unsigned_abs());
+                let (like, alone) = (numbers[1 + at * 2].unsigned_abs(), numbers[2 + at * 2].unsigned_abs());
                 if like > 0 {
                     found.push(AddressColumn {
                         table: table.name.clone(),
                         column: (*column).clone(),
                         like,
                         looked_at: numbers[0].unsigned_abs(),
-                        whole: whole == like,
+                        alone,
                     });
                 }
             }

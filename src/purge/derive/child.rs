@@ -11,16 +11,19 @@ use crate::purge::shape::{ForeignKey, Shape, Table, UNDECLARED, same};
 pub(super) fn rule(shape: &Shape, table: &Table, parents: &[String], addresses: &[AddressColumn]) -> (Rule, Comment) {
     let child = Child { shape, table, keys: table.keys.iter().filter(|key| parents.contains(&key.parent)).collect() };
     let (rule, mut comment) = child.by_schema().unwrap_or_else(|| child.by_choice());
-    if comment.choose.is_some() || rule.action == Action::Detach {
-        for column in addresses.iter().filter(|found| found.table == table.name) {
-            comment.lines.push(format!("Where these rows stay, so does \"{}\", which looks like addresses.", column.column));
-            if comment.choose.is_some() {
-                comment.lines.push(format!(
-                    "With \"delete\" or \"overwrite\", match = [{{ column = \"{}\" }}] takes the rows with an address and without a key.",
-                    column.column
-                ));
-            }
-        }
+    let addresses: Vec<_> = addresses.iter().filter(|found| found.table == table.name).collect();
+    if !addresses.is_empty() && (comment.choose.is_some() || rule.action == Action::Detach) {
+        let columns: Vec<_> = addresses.iter().map(|found| format!("\"{}\"", found.column)).collect();
+        comment.lines.push(format!("Where these rows stay, so does what looks like addresses in {}.", columns.join(", ")));
+    }
+    // Inside a longer text no match finds one.
+    let alone = addresses.iter().filter(|found| found.alone > 0 && comment.choose.is_some());
+    let matches: Vec<_> = alone.map(|found| format!("{{ column = \"{}\" }}", found.column)).collect();
+    if !matches.is_empty() {
+        comment.lines.push(format!(
+            "With \"delete\" or \"overwrite\", match = [{}] takes the rows with an address and without a key.",
+            matches.join(", ")
+        ));
     }
     (rule, comment)
 }
@@ -60,23 +63,12 @@ impl Child<'_> {
         if self.keys.iter().all(|key| key.on_delete == UNDECLARED) {
             words.push("keep");
         }
-        let mut lines = vec!["Delete these rows, or keep them without the person? The schema does not say.".to_owned()];
+        let mut lines = Vec::new();
         if detachable {
-            lines.push(
-                "With \"detach\", add orphans = \"keep\" or \"delete\": what becomes of a row that refers to nobody any more.".to_owned(),
-            );
             lines.extend(fixed.iter().map(|column| {
                 format!("\"{column}\" cannot be null: with \"detach\", if it names the tenant, add tenant = \"{column}\", and it stays.")
             }));
         }
-        lines.push(
-            "With \"overwrite\", add set = [{ column = \"…\", to = \"null\" | \"hash\" | { text = \"…\" } | { number = 0 } }],".to_owned(),
-        );
-        lines.push(
-            "the key to a stand-in's among them, and take out the edges of other tables to this one (and rules without another), or"
-                .to_owned(),
-        );
-        lines.push("their rows go all the same.".to_owned());
         // Whoever answered someone who goes stays, as long as the schema lets their row stand by itself.
         let to_itself = |key: &ForeignKey| self.table.name == key.parent && self.can_be_null(key);
         let mut comment = Comment { choose: Some(words), ..Comment::default() };
@@ -87,11 +79,6 @@ impl Child<'_> {
                  Where the table is overwritten or kept, take that action out."
             ));
             comment.choose_edges.insert(at, vec!["delete", "detach"]);
-        }
-        if detachable && self.keys.len() > 1 {
-            lines.push(
-                "With \"delete\", a row goes with any of those that it refers to; an edge with action = \"detach\" is left out.".to_owned(),
-            );
         }
         let edges = self.edges(|key| to_itself(key).then_some(Action::Detach));
         (Rule::new(&self.table.name, Action::Delete, edges), Comment { lines, ..comment })

@@ -144,8 +144,7 @@ impl Look<'_> {
                     format!(
                         "\"{table}\".\"{column}\" is compared whole, and {missed} of {looked} values looked at hold an address and more"
                     ),
-                    "for a place in JSON, add path = \"$.…\" to the match; rows with an address inside a text are reached only by a key: \
-                     give them an edge, keep the table with its reason, or name the column in accepted.columns",
+                    INSIDE,
                 )
             }
             Some(path) => {
@@ -201,10 +200,10 @@ impl Look<'_> {
                     found.column,
                     if detached.is_empty() { "" } else { ", or only one that is detached" }
                 ),
-                mend: Some(format!(
-                    "add match = [{{ column = \"{}\" }}] to its table's rule, or name it in accepted.columns",
-                    found.column
-                )),
+                mend: Some(match found.alone {
+                    0 => INSIDE.to_owned(),
+                    _ => format!("add match = [{{ column = \"{}\" }}] to its table's rule, or name it in accepted.columns", found.column),
+                }),
             });
         }
         Ok(())
@@ -241,6 +240,10 @@ impl Look<'_> {
         self.shape.table(table).filter(|table| table.strangers.is_empty() && table.column(column).is_some())
     }
 }
+
+/// What can be done about addresses that are a part of a longer text.
+const INSIDE: &str = "for a place in JSON, match with path = \"$.…\"; rows with an address inside a text are reached only by a key: give \
+     them an edge, keep the table with its reason, or name the column in accepted.columns";
 
 /// How many of these are not one address.
 fn not_whole(texts: &[String]) -> usize {

@@ -216,6 +216,35 @@ fn told(sql: &str, subject: &str) -> String {
 }
 
 #[test]
+fn what_the_words_mean_is_said_once_and_only_of_those_that_are_left_to_choose_from() {
+    let words = |keys: &str| {
+        let sql = format!(
+            "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT);
+             CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER NOT NULL REFERENCES people {keys});
+             CREATE TABLE lines (id INTEGER PRIMARY KEY, person INTEGER NOT NULL REFERENCES people {keys});"
+        );
+        let told = told(&sql, "people");
+        let words = told.lines().filter_map(|line| line.strip_prefix("#   \"")?.split_once("\": they "));
+        words.map(|(word, _)| word.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(words(""), ["delete", "overwrite"]);
+    assert!(words("ON DELETE CASCADE").is_empty());
+}
+
+#[test]
+fn a_match_is_offered_of_columns_where_it_finds_an_address_and_not_of_those_that_hold_more() {
+    let told = told(
+        "CREATE TABLE people (id INTEGER PRIMARY KEY, mail TEXT);
+         CREATE TABLE notes (id INTEGER PRIMARY KEY, person INTEGER REFERENCES people, mail TEXT, copy TEXT, words TEXT);
+         INSERT INTO notes VALUES (1, NULL, 'ann@x.example', 'ann@x.example', 'ask ann@x.example')",
+        "people",
+    );
+    let offered = "# Where these rows stay, so does what looks like addresses in \"mail\", \"copy\", \"words\".\n\
+        # With \"delete\" or \"overwrite\", match = [{ column = \"mail\" }, { column = \"copy\" }] takes the rows with an address and without a key.\n";
+    assert!(told.contains(offered), "{told}");
+}
+
+#[test]
 fn a_key_that_nobody_declared_is_told_with_what_was_seen_of_it() {
     let sql = "CREATE TABLE wp_users (ID INTEGER PRIMARY KEY); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) INSERT INTO wp_users SELECT i FROM n;
         CREATE TABLE wp_usermeta (umeta_id INTEGER PRIMARY KEY, user_id INTEGER); INSERT INTO wp_usermeta VALUES (1, 2), (2, 2), (3, 500);

@@ -52,6 +52,21 @@ fn what_is_written_over_in_no_row_is_refused_and_in_rows_that_are_only_detached_
 }
 
 #[test]
+fn no_match_is_advised_where_addresses_are_only_a_part_of_a_text() {
+    let mend = |mail: &str| {
+        let mut told = found(&format!("{NOTES} INSERT INTO notes VALUES (2, 9, 9, '{mail}')"), &notes("action = 'delete'", &["person"]));
+        (told.len(), told.remove(0).2)
+    };
+    assert_eq!(
+        mend("two@x.example"),
+        (1, "add match = [{ column = \"mail\" }] to its table's rule, or name it in accepted.columns".to_owned())
+    );
+    let text = NOTES.replace("'one@", "'ask one@");
+    let told = found(&format!("{text} INSERT INTO notes VALUES (2, 9, 9, 'ask two@x.example')"), &notes("action = 'delete'", &["person"]));
+    assert!(told.len() == 1 && told[0].2.contains("inside a text are reached only by a key"), "{told:?}");
+}
+
+#[test]
 fn rows_that_go_with_a_row_that_stays_are_told_until_a_person_has_said_so() {
     let sql = format!("{NOTES} CREATE TABLE lines (id INTEGER PRIMARY KEY, note INTEGER)");
     let lines = |own: &str| {
