@@ -40,6 +40,7 @@ impl Plan {
     /// [`PlanError::Wrong`].
     pub fn work(&self) -> Result<Vec<WorkStep>, PlanError> {
         let groups = self.children_first()?;
+        let reached = self.reached_tables();
         let ordered: Vec<_> = groups.iter().flat_map(|group| group.iter().map(move |rule| (group, *rule))).collect();
         let step = |order, table: &str, deed: String, edges| WorkStep {
             order,
@@ -68,6 +69,7 @@ impl Plan {
                 columns: edge.columns.clone(),
                 parent: edge.parent.clone(),
                 deed: match rule.action_of(edge) {
+                    _ if !reached.contains(&edge.parent.as_str()) => format!("nothing, since rows of {} stay", edge.parent),
                     Action::Detach => detach(rule, self.nulls(&rule.table, edge)),
                     action if edge.parent != rule.table && group.iter().any(|other| other.table == edge.parent) => {
                         format!("{}, in a circle", deed(rule, action))

@@ -184,6 +184,21 @@ impl Look<'_> {
         }
     }
 
+    /// Where rows only lose a reference, those that refer to them stay whatever their rules say.
+    pub(super) fn idle(&mut self) {
+        let idle: Vec<_> = self.plan.idle_tables().into_iter().map(|table| format!("\"{table}\"")).collect();
+        if !idle.is_empty() {
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!("no row is found by the rules for {}: all that they refer to stays", idle.join(", ")),
+                mend: Some(
+                    "take these rules out, or delete what they refer to; as it is, their rows stay, with what they hold of people"
+                        .to_owned(),
+                ),
+            });
+        }
+    }
+
     /// Rows that a person's rows refer to, each by itself, hold what is that person's as a rule, and no plan takes them.
     pub(super) fn left_behind(&mut self) -> Result<(), StoreError> {
         for found in left_behind(self.connection, &self.shape, self.plan)? {

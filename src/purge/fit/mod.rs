@@ -318,6 +318,7 @@ impl<'a> Look<'a> {
         }
         self.may_be_the_same_without();
         self.goes_with_what_stays();
+        self.idle();
         self.stand_ins_beside()?;
         self.left_behind()?;
         self.unread();

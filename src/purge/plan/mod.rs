@@ -5,6 +5,7 @@
 mod circles;
 mod order;
 mod own;
+mod reach;
 mod spelling;
 mod text;
 mod write;

@@ -128,3 +128,29 @@ fn the_plans_own_text_in_rows_that_no_key_leads_to_any_more_is_no_address_of_any
     assert_eq!(found(&sql, &plan("gone@invalid.example")), []);
     assert_eq!(found(&sql, &plan("another@invalid.example")).len(), 1);
 }
+
+#[test]
+fn rules_that_refer_only_to_what_stays_are_told_and_shown_to_do_nothing() {
+    let tables = ["a", "b"].map(|table| format!("CREATE TABLE {table} (id INTEGER PRIMARY KEY, up INTEGER);")).concat();
+    let rule = |table: &str, up: &str| {
+        format!(
+            "[[table]]\nname = '{table}'\naction = 'delete'\nedges = [{{ columns = ['up'], parent = '{up}', parent_columns = ['id'] }}]\n"
+        )
+    };
+    let below = format!("{}{}", rule("a", "notes"), rule("b", "a"));
+    let plan = |orphans: &str| format!("{}{below}", notes(&format!("action = 'detach'\norphans = '{orphans}'"), &["person", "writer"]));
+    let idle = |orphans: &str| {
+        let told = found(&format!("{NOTES}{tables}"), &plan(orphans)).into_iter().map(|found| found.1);
+        told.filter(|what| what.starts_with("no row is found by")).collect::<Vec<_>>()
+    };
+    assert_eq!(idle("keep"), ["no row is found by the rules for \"a\", \"b\": all that they refer to stays"]);
+    assert!(idle("delete").is_empty());
+    let subject = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n";
+    let deeds = |orphans: &str| {
+        let work = Plan::parse(&format!("{subject}{}", plan(orphans))).unwrap().work().unwrap();
+        let below = work.into_iter().filter(|step| step.table == "a" || step.table == "b");
+        below.flat_map(|step| step.edges).map(|edge| edge.deed).collect::<Vec<_>>()
+    };
+    assert_eq!(deeds("keep"), ["nothing, since rows of a stay", "nothing, since rows of notes stay"]);
+    assert_eq!(deeds("delete"), ["delete", "delete"]);
+}
