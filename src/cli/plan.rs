@@ -101,8 +101,10 @@ fn derive(scene: &Scene, db: &Path, of: &Deriving<'_>, out: Option<&Path>) -> Re
     let text = purge::derive(store.connection(), of).map_err(|error| match error {
         purge::DeriveError::Store(error) => store_failure(&error),
         purge::DeriveError::NoTable(_) => Failure::not_found(error.to_string()),
-        purge::DeriveError::NoKey(_) => Failure::failed(error.to_string())
-            .hint("add one to the table, or derive for the table that has one row a person, and refer to it from this one"),
+        purge::DeriveError::NoKey(_) => Failure::failed(error.to_string()).hint(
+            "add one to the table (a generated column with a unique index will do), or derive for the table that has one row a person, \
+             and refer to it from this one",
+        ),
         purge::DeriveError::NoLink(..) => Failure::failed(error.to_string())
             .hint("an account is what the people's own table refers to; without --account, accounts are left alone"),
     })?;
