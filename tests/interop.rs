@@ -1,7 +1,7 @@
 //! Real senders' clients against the real daemon: each puts, stats, renames, resumes, polls and fetches its report back.
 //!
-//! One script of [`Step`]s for all; a client that cannot do a step has it in its list of gaps, so the table in
-//! `tests/interop.md` says what was tried and nothing else. Clients are installed by `.ci/clients`.
+//! One script of [`Step`]s for all; a client that cannot do a step has it in its list of gaps, so the README's
+//! table of clients says what was tried and nothing else. Clients are installed by `.ci/clients`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
