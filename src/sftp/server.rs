@@ -18,7 +18,7 @@ use rustix::net::{self, AddressFamily, SocketFlags, SocketType, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{Span, debug, field, info, info_span, warn};
 
 use crate::sftp::login::{Directory, Login};
@@ -40,6 +40,9 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::fro
 
 /// Time between two looks at the sessions.
 const WATCH: Duration = Duration::from_millis(500);
+
+/// Time for what a client asked before it went.
+const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 /// Time for sessions to go after they were told to, at the very end.
 const LAST_WAIT: Duration = Duration::from_secs(5);
@@ -263,7 +266,10 @@ async fn live(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admis
     let connection = async {
         let stream = Counted { stream: TcpStream::from_std(stream)?, session: Arc::clone(&session) };
         let login = Login::new(Arc::clone(&shared), admission, stop);
-        run_stream(Arc::clone(&shared.config), stream, login).await?.await
+        let ended = run_stream(Arc::clone(&shared.config), stream, login).await?.await;
+        // Its channels see the end, and carry out what was asked before it.
+        let _ = timeout(LAST_REQUESTS, session.channels_closed()).await;
+        ended
     };
     tokio::select! {
         biased;

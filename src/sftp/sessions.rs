@@ -85,7 +85,7 @@ pub(crate) struct Session {
     touched: AtomicU64,
     warned: AtomicU64,
     written: AtomicU64,
-    channels: AtomicUsize,
+    channels: watch::Sender<usize>,
     backlog_bytes: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
     proof: Mutex<Option<(String, Proof)>>,
@@ -231,7 +231,7 @@ impl Session {
             touched: AtomicU64::new(0),
             warned: AtomicU64::new(u64::MAX),
             written: AtomicU64::new(0),
-            channels: AtomicUsize::new(0),
+            channels: watch::Sender::new(0),
             backlog_bytes: AtomicUsize::new(0),
             tenant: Mutex::default(),
             proof: Mutex::default(),
@@ -297,16 +297,23 @@ impl Session {
 
     /// Channels that are served.
     pub(crate) fn channels(&self) -> usize {
-        self.channels.load(Ordering::Relaxed)
+        *self.channels.borrow()
     }
 
     pub(crate) fn open_channel(&self) {
-        self.channels.fetch_add(1, Ordering::Relaxed);
+        self.channels.send_modify(|channels| *channels += 1);
     }
 
     /// Gives how many are left.
     pub(crate) fn close_channel(&self) -> usize {
-        self.channels.fetch_sub(1, Ordering::Relaxed) - 1
+        self.channels.send_modify(|channels| *channels -= 1);
+        self.channels()
+    }
+
+    /// Waits until no channel is served.
+    pub(crate) async fn channels_closed(&self) {
+        // The sender is `self`, so the wait has no other end.
+        let _ = self.channels.subscribe().wait_for(|channels| *channels == 0).await;
     }
 
     /// Ends the session. The first reason counts.

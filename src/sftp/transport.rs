@@ -2,7 +2,8 @@
 //!
 //! While a reply is being sent, the channel goes on being emptied into a backlog with a cap; a loop that only sends would
 //! block russh's own loop, which both directions need (reproduced with the plain loop).
-//! A reply that does not move is given up after a time. This module does not know what is being transferred.
+//! A reply that does not move is given up after a time. What a client asked before it went is carried out, its CLOSE above all: scripts
+//! leave without waiting for the last answer. This module does not know what is being transferred.
 
 use std::collections::VecDeque;
 use std::future::ready;
@@ -44,7 +45,7 @@ pub(crate) enum End {
     Malformed,
     /// The daemon ends, nothing is open, and nothing more is asked.
     Drained,
-    /// The connection is gone.
+    /// The channel or its connection is gone; what was asked before is carried out.
     Gone,
     /// The connection must go.
     Abort(Ending),
@@ -121,6 +122,14 @@ struct Line<'a, T: Tree> {
 
 impl<T: Tree> Line<'_, T> {
     async fn run(&mut self) -> End {
+        let end = self.converse().await;
+        if end == End::Gone {
+            self.carry_out_rest().await;
+        }
+        end
+    }
+
+    async fn converse(&mut self) -> End {
         loop {
             if let Some(end) = self.gather().await {
                 return end;
@@ -128,17 +137,32 @@ impl<T: Tree> Line<'_, T> {
             self.session.now(Doing::Files);
             let mut out = Vec::new();
             let framing = self.inbox.feed(&mut self.engine, &mut out);
-            if !out.is_empty()
-                && let Err(end) = self.send(out).await
-            {
-                return end;
+            let sent = if out.is_empty() { Ok(()) } else { self.send(out).await };
+            match (sent, framing) {
+                (Err(end @ End::Abort(_)), _) => return end,
+                // Gone or not: what follows cannot be followed.
+                (_, Err(framing)) => {
+                    info!(reason = framing.to_string(), "channel closed");
+                    return End::Malformed;
+                }
+                (Err(end), Ok(())) => return end,
+                (Ok(()), Ok(())) => {}
             }
             self.session.now(Doing::Idle);
             self.answered = Instant::now();
-            if let Err(framing) = framing {
-                info!(reason = framing.to_string(), "channel closed");
-                return End::Malformed;
-            }
+        }
+    }
+
+    /// Carries out what has come of a client that is gone. Nobody hears the answers, so no more is done than fills one reply.
+    async fn carry_out_rest(&mut self) {
+        while self.inbox.ended.is_none() {
+            let message = self.inbox.messages.wait().await;
+            self.inbox.enter(message);
+        }
+        self.session.now(Doing::Files);
+        let mut unheard = Vec::new();
+        if let Err(framing) = self.inbox.feed(&mut self.engine, &mut unheard) {
+            info!(reason = framing.to_string(), "channel closed");
         }
     }
 

@@ -3,8 +3,9 @@
 use russh::ChannelMsg;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::packets::{WRITE_NEW, ask, by_handle, open, sftp_channel, write};
 use super::*;
-use crate::sftp::wire::{self, Reader, Writer};
+use crate::sftp::wire::{self, Attributes, Reader, Writer};
 
 #[test]
 fn a_login_needs_its_own_key_and_says_no_more_to_a_stranger() {
@@ -230,6 +231,24 @@ fn a_malformed_packet_closes_the_channel_with_a_status_and_not_the_session() {
         }
         assert_eq!(ends, ["status 1", "eof", "close"]);
         assert!(handle.channel_open_session().await.is_ok());
+    });
+}
+
+/// `sftp.open("june.csv", "w").write(list)` at the end of a Python script: paramiko sends the CLOSE and waits for no answer.
+#[test]
+fn what_a_client_asked_before_it_went_is_carried_out() {
+    run(async {
+        let world = World::with(Options { close_wait_milliseconds: 200, ..Options::default() });
+        std::fs::write(world.path("inbox/may.csv"), "email\n").unwrap();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let opened = [open(1, "may.csv", WRITE_NEW, &Attributes::default()), open(2, "june.csv", WRITE_NEW, &Attributes::default())];
+        assert_eq!(ask(&mut channel, &opened).await, ["1 handle", "2 handle"]);
+        // The first CLOSE waits for the earlier list to be taken. What comes meanwhile is found with the end right behind it.
+        for request in [by_handle(wire::CLOSE, 3, 1), write(4, 2, 0, b"email\n"), by_handle(wire::CLOSE, 5, 2)] {
+            channel.data_bytes(request).await.unwrap();
+        }
+        channel.close().await.unwrap();
+        eventually("it is delivered", || world.path("inbox/june.csv").exists());
     });
 }
 
