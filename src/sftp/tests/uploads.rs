@@ -1,10 +1,12 @@
-//! Uploads and what a sender sees, with russh's SFTP client.
+//! Uploads and what a sender sees, with russh's SFTP client and raw packets.
 
 use russh::Disconnect;
 use russh_sftp::protocol::{FileAttributes, OpenFlags};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
+use super::packets::{WRITE_NEW, ask, by_handle, open, set, sftp_channel, write};
 use super::*;
+use crate::sftp::wire::{self, Attributes};
 
 #[test]
 fn an_upload_is_delivered_when_it_is_closed_and_can_be_looked_at_after_it_is_taken() {
@@ -232,6 +234,25 @@ fn a_close_after_a_gap_or_a_refused_write_delivers_nothing() {
         let told = |line| std::fs::read_to_string(world.path("status/recent.log")).unwrap().contains(line);
         assert!(told("/inbox/june.csv upload cut after 0 bytes: bytes are missing from byte 0 on"));
         eventually("the refusal is told", || told("/inbox/july.csv write refused after 6 bytes: the offset is too large"));
+    });
+}
+
+/// What STAT shows of it ends at its first gap: "0 bytes" is not what it has.
+#[test]
+fn an_open_upload_is_not_said_to_be_cut_to_the_size_that_is_shown() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let empty = Attributes { size: Some(0), ..Attributes::default() };
+        let requests = [
+            open(1, "june.csv", WRITE_NEW, &Attributes::default()),
+            write(2, 1, 6, b"a@b.c\n"),
+            set(3, "june.csv", &empty),
+            write(4, 1, 0, b"email\n"),
+            by_handle(wire::CLOSE, 5, 1),
+        ];
+        assert_eq!(ask(&mut channel, &requests).await, ["1 handle", "2 ok", "3 status 4", "4 ok", "5 ok"]);
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\na@b.c\n");
     });
 }
 
