@@ -247,6 +247,23 @@ fn a_failed_import_keeps_its_place_and_can_go_on() {
 }
 
 #[test]
+fn a_failed_import_forgets_whom_another_took_and_still_keeps_them_from_coming_back() {
+    let world = World::new();
+    let [first, ..] = ["1", "2", "3"].map(|id| world.customer("acme", "a", id, &format!("{id}@x.example")));
+    let failed = world.begin(&world.matched(&rows(&["a/1", "2@x.example +dnt", "a/3"]), Settings::default()));
+    world.engine.chunk(&mut world.open(), failed, 1, at(1)).unwrap();
+    world.finish(failed, &Ending::Failed { reason: "store".into(), message: "disk full".into() });
+    // A person whom the failed one never named, and who has the key of one whom it took.
+    world.sql(&format!("INSERT INTO customers (customer, tenant, accountId, id) VALUES ({first}, 'acme', 'a', '9')"));
+    assert_eq!(matched_purge(&world, &["a/2", "a/9"], 1).outcomes, [Outcome::Deleted, Outcome::Deleted]);
+    assert_eq!(ledger::count_targets(world.read().connection(), failed).unwrap(), 2, "whom it took itself, and who is left");
+    world.open().write("test", |transaction| ledger::set_state(transaction, failed, State::Purging, None, None)).unwrap();
+    world.engine.chunk(&mut world.open(), failed, 9, at(1)).unwrap();
+    let came = world.finish(failed, &Ending::Completed);
+    assert_eq!((came.outcomes, came.progress.suppressed), (vec![Outcome::Deleted, Outcome::NotFound, Outcome::Deleted], 1));
+}
+
+#[test]
 fn lists_a_thousand_bad_rows_and_counts_the_rest() {
     let world = World::new();
     let many: Vec<_> = (2..).take(ROW_ERRORS_MAX + 7).map(|line| row(line, "!")).collect();

@@ -6,6 +6,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRe
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction};
 
 use crate::domain::{Identity, ImportId, Outcome, TenantName};
+use crate::store::ledger::SuppressionKind;
 use crate::store::{Doing, Key, StoreError};
 
 /// What a target's row asks for, and how it named its subject.
@@ -139,21 +140,39 @@ pub fn mark_gone(transaction: &Transaction<'_>, import: ImportId, key: &Key) -> 
     Ok(())
 }
 
-/// Has the held imports of a tenant forget the subjects that another import has taken: whoever says yes to the held ones says it of those
-/// who are left. `taken` is a table whose column "key" names them.
+/// Has the imports of a tenant that wait for a person, held or failed, forget the subjects whom another import has taken: whoever says that
+/// they go on says it of those who are left. `taken` is a table whose column "key" names them. A wish that they be never registered
+/// again stands.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
 pub fn forget_taken(transaction: &Transaction<'_>, tenant: &TenantName, taken: &str) -> Result<(), StoreError> {
-    let doing = "forget in held imports who was taken";
-    transaction.prepare_cached(&forgetting(taken)).doing(doing)?.execute([tenant.as_str()]).doing(doing)?;
+    let doing = "forget in imports that wait who was taken";
+    for sql in [pending(taken), forgetting(taken)] {
+        transaction.prepare_cached(&sql).doing(doing)?.execute([tenant.as_str()]).doing(doing)?;
+    }
     Ok(())
 }
 
-/// The unary plus keeps the affinity of a key that is a row number from hiding the targets' index: each chunk would read all of them.
+fn pending(taken: &str) -> String {
+    let kind = format!("iif(flags & 1, '{}', '{}')", SuppressionKind::Pair.as_str(), SuppressionKind::Email.as_str());
+    format!(
+        "INSERT OR IGNORE INTO expunged_pending_suppressions (import, kind, identity)
+        SELECT import, {kind}, identity FROM expunged_targets WHERE {} AND flags & 4 AND gone <> 2",
+        waiting(taken)
+    )
+}
+
 fn forgetting(taken: &str) -> String {
-    let held = "SELECT id FROM expunged_imports WHERE tenant = ?1 AND archived = 0 AND state = 'held'";
-    format!(r#"DELETE FROM expunged_targets WHERE import IN ({held}) AND "key" IN (SELECT +"key" FROM {taken})"#)
+    format!("DELETE FROM expunged_targets WHERE {}", waiting(taken))
+}
+
+/// Whom a failed import took itself it still counts. The unary plus keeps the affinity of a key that is a row number from hiding the targets' index:
+/// each chunk would read all of them.
+fn waiting(taken: &str) -> String {
+    let imports = "SELECT id FROM expunged_imports WHERE tenant = ?1 AND archived = 0 AND state IN ('held', 'failed')";
+    let done = r#"SELECT 1 FROM expunged_imports AS own WHERE own.id = import AND own.cursor >= "key""#;
+    format!(r#"import IN ({imports}) AND "key" IN (SELECT +"key" FROM {taken}) AND NOT EXISTS ({done})"#)
 }
 
 /// What became of a row's targets.
@@ -288,18 +307,20 @@ pub fn forget_detached(transaction: &Transaction<'_>, import: ImportId, row: &Id
 mod tests {
     use rusqlite::Connection;
 
-    use super::forgetting;
-    use crate::store::ledger::TABLES;
+    use super::{forgetting, pending};
+    use crate::store::ledger;
 
     #[test]
     fn who_was_taken_is_looked_up_in_what_is_held_and_not_read_through() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(TABLES).unwrap();
+        ledger::ALL.into_iter().for_each(|tables| connection.execute_batch(tables).unwrap());
         for (name, columns) in [("numbers", "(\"key\" INTEGER PRIMARY KEY)"), ("texts", "(\"key\" PRIMARY KEY) WITHOUT ROWID")] {
             connection.execute_batch(&format!("CREATE TEMP TABLE {name} {columns}")).unwrap();
-            let sql = format!("EXPLAIN QUERY PLAN {}", forgetting(name));
-            let first: String = connection.query_row(&sql, ["acme"], |row| row.get("detail")).unwrap();
-            assert_eq!(first, "SEARCH expunged_targets USING PRIMARY KEY (import=? AND key=?)", "{name}");
+            for sql in [pending(name), forgetting(name)] {
+                let sql = format!("EXPLAIN QUERY PLAN {sql}");
+                let first: String = connection.query_row(&sql, ["acme"], |row| row.get("detail")).unwrap();
+                assert_eq!(first, "SEARCH expunged_targets USING PRIMARY KEY (import=? AND key=?)", "{name}");
+            }
         }
     }
 }
