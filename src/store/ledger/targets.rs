@@ -22,7 +22,9 @@ pub struct TargetFlags {
 
 impl ToSql for TargetFlags {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        let bits = i64::from(self.by_pair) | i64::from(self.preserve_empty_account) << 1 | i64::from(self.do_not_track) << 2;
+        let bit = |set: bool, bit: i64| if set { bit } else { 0 };
+        let bits =
+            bit(self.by_pair, BY_PAIR) | bit(self.preserve_empty_account, PRESERVE_EMPTY_ACCOUNT) | bit(self.do_not_track, DO_NOT_TRACK);
         Ok(bits.into())
     }
 }
@@ -30,11 +32,20 @@ impl ToSql for TargetFlags {
 impl FromSql for TargetFlags {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         match value.as_i64()? {
-            bits @ 0..8 => Ok(Self { by_pair: bits & 1 != 0, preserve_empty_account: bits & 2 != 0, do_not_track: bits & 4 != 0 }),
+            bits @ 0..8 => Ok(Self {
+                by_pair: bits & BY_PAIR != 0,
+                preserve_empty_account: bits & PRESERVE_EMPTY_ACCOUNT != 0,
+                do_not_track: bits & DO_NOT_TRACK != 0,
+            }),
             other => Err(FromSqlError::OutOfRange(other)),
         }
     }
 }
+
+/// The flags as the ledger keeps them.
+const BY_PAIR: i64 = 1;
+const PRESERVE_EMPTY_ACCOUNT: i64 = 2;
+const DO_NOT_TRACK: i64 = 4;
 
 /// A matched customer. Never a bare key: SQLite gives keys again.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -155,10 +166,10 @@ pub fn forget_taken(transaction: &Transaction<'_>, tenant: &TenantName, taken: &
 }
 
 fn pending(taken: &str) -> String {
-    let kind = format!("iif(flags & 1, '{}', '{}')", SuppressionKind::Pair.as_str(), SuppressionKind::Email.as_str());
+    let kind = format!("iif(flags & {BY_PAIR}, '{}', '{}')", SuppressionKind::Pair.as_str(), SuppressionKind::Email.as_str());
     format!(
         "INSERT OR IGNORE INTO expunged_pending_suppressions (import, kind, identity)
-        SELECT import, {kind}, identity FROM expunged_targets WHERE {} AND flags & 4 AND gone <> 2",
+        SELECT import, {kind}, identity FROM expunged_targets WHERE {} AND flags & {DO_NOT_TRACK} AND gone <> 2",
         waiting(taken)
     )
 }
