@@ -283,7 +283,9 @@ impl Table {
                 Some(columns) if !partial => self.uniques.push(columns),
                 _ => {
                     let sql = "SELECT lower(substr(sql, instr(sql, '('))) FROM main.sqlite_schema WHERE type = 'index' AND name = ?1";
-                    let text = rows(connection, sql, [&index], |row| row.get::<_, String>(0))?.concat();
+                    // What a constraint of the table has made has no text of its own, and no more than columns.
+                    let text: String =
+                        rows(connection, sql, [&index], |row| row.get::<_, Option<String>>(0))?.into_iter().flatten().collect();
                     let whole = parts.iter().all(|(name, _)| name.is_some());
                     let own: Vec<String> = parts.into_iter().filter_map(|(name, _)| name).collect();
                     let said = self.said_in(&text);

@@ -63,6 +63,15 @@ fn a_key_whose_two_sides_compare_otherwise_is_refused_because_it_would_take_othe
 }
 
 #[test]
+fn a_unique_constraint_in_another_collation_than_its_columns_is_read_like_any_other() {
+    let plan =
+        "[[table]]\nname = 'notes'\naction = 'delete'\nedges = [{ columns = ['person'], parent = 'people', parent_columns = ['id'] }]";
+    for constraint in ["UNIQUE (word COLLATE NOCASE)", "PRIMARY KEY (word COLLATE NOCASE)"] {
+        assert_eq!(misfit(&format!("CREATE TABLE notes (word TEXT, person INTEGER, {constraint})"), plan), "", "{constraint}");
+    }
+}
+
+#[test]
 fn an_account_whose_two_sides_compare_otherwise_is_refused() {
     let sql = |kind: &str| {
         format!("CREATE TABLE accounts (id TEXT PRIMARY KEY); CREATE TABLE people (id INTEGER PRIMARY KEY, account {kind}, mail TEXT)")
