@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use rusqlite::{Connection, Row};
 
 use super::PurgeError;
-use super::people::{People, lossy_text};
+use super::people::{People, lossy_text, stays};
 use super::plan::{AccountRule, Tenancy};
-use super::terms::{CHUNK, EMPTIED, in_main, name, of, tuple};
+use super::terms::{EMPTIED, in_main, of, tuple};
 use crate::domain::{Identity, IdentityKey, ImportId};
 use crate::store::Doing;
 use crate::store::ledger;
@@ -158,13 +158,12 @@ impl Accounts<'_> {
             .map(|(link, column)| format!("{} = {column}", of(&subject.table, link)))
             .collect();
         format!(
-            "{} IN (SELECT {} FROM {TOUCHED}) AND NOT EXISTS (SELECT 1 FROM {} WHERE {} AND {} NOT IN (SELECT {} FROM {CHUNK}))",
+            "{} IN (SELECT {} FROM {TOUCHED}) AND NOT EXISTS (SELECT 1 FROM {} WHERE {} AND {})",
             tuple(&columns),
             self.cells(),
             in_main(&subject.table),
             linked.join(" AND "),
-            of(&subject.table, &subject.key),
-            name("key"),
+            stays(subject),
         )
     }
 

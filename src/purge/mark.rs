@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
-use super::people::People;
+use super::people::{People, stays};
 use super::steps::{Mark, MarkFrom};
-use super::terms::{ADDRESSES, CHUNK, in_main, name, of};
+use super::terms::{ADDRESSES, in_main, of};
 use super::{Engine, PurgeError};
 use crate::domain::{Email, TenantName};
 use crate::purge::plan::Compare;
@@ -99,7 +99,7 @@ fn still_held(people: &People<'_>) -> Result<String, PurgeError> {
     let subject = &people.plan.subject;
     let address = people.address()?;
     let column = of(&subject.table, &address.column);
-    let stays = format!("{} NOT IN (SELECT {} FROM {CHUNK})", of(&subject.table, &subject.key), name("key"));
+    let stays = stays(subject);
     let from = in_main(&subject.table);
     Ok(match address.compare {
         Compare::Normalised => {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::PurgeError;
 use super::others::{each_address, holds_address};
-use super::plan::{Compare, Plan, Tenancy};
+use super::plan::{Compare, Plan, Subject, Tenancy};
 use super::shape::rows;
 use super::sql::by_key;
 use super::terms::{CHUNK, in_main, name, of};
@@ -238,6 +238,11 @@ impl<'a> People<'a> {
         }
         Ok(())
     }
+}
+
+/// The condition of all subjects, of any tenant, but the chunk's. A key can come to be null while an import runs, and whoever has none stays.
+pub(super) fn stays(subject: &Subject) -> String {
+    format!("({} IN (SELECT {} FROM {CHUNK})) IS NOT TRUE", of(&subject.table, &subject.key), name("key"))
 }
 
 /// Whether SQLite answers a look-up by an index on this column. It would as soon take one on the tenant alone that holds all that is

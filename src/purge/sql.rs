@@ -5,6 +5,7 @@
 //! table is read once, by index or by one scan. Identifiers are quoted and columns are qualified by their table, because SQLite reads an unknown
 //! quoted word as text. Deleting and counting share their conditions, so that a check cannot count anything but what a purge takes.
 
+use super::people::stays;
 use super::places::{holds, is_json, is_jsonb};
 use super::plan::{AccountRule, Action, Compare, Edge, Match, Plan, PlanError, Rule, Set, Value};
 use super::steps::{DetachSteps, DetachUpdate, Doomed, Mark, MarkFrom, Overwrite, RuleSteps, Steps, Verify};
@@ -152,8 +153,7 @@ impl Sql<'_> {
     fn subject(&self) -> DetachSteps {
         let subject = &self.plan.subject;
         let (table, edges): (_, Vec<_>) = (&subject.table, subject.edges.iter().collect());
-        let key = of(table, &subject.key);
-        let stays = format!(r#"{key} NOT IN (SELECT "key" FROM {CHUNK})"#);
+        let (key, stays) = (of(table, &subject.key), stays(subject));
         let update = |at: usize| {
             let others = edges.iter().filter(|other| **other != edges[at]).map(|other| self.may_be_later(table, other));
             let mut update = self.detach(table, &edges, at, others.chain([is_later(&key)]).collect());

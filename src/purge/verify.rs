@@ -2,6 +2,7 @@
 
 use rusqlite::{Row, Transaction, params_from_iter};
 
+use super::people::stays;
 use super::shape::row_key;
 use super::terms::{CHUNK, EMPTIED, in_main, of, tuple};
 use super::{Engine, PurgeError};
@@ -31,8 +32,7 @@ impl Engine {
             "rowid" | "_rowid_" | "oid" => format!("sum({number} % 2147483629), sum(({number} % 65521) * ({number} % 65519))"),
             _ => "0, 0".to_owned(),
         };
-        let others = format!("WHERE {} NOT IN (SELECT \"key\" FROM {CHUNK})", of(&subject.table, &subject.key));
-        let sql = format!("SELECT count(*), {sums} FROM {} {others}", in_main(&subject.table));
+        let sql = format!("SELECT count(*), {sums} FROM {} WHERE {}", in_main(&subject.table), stays(subject));
         // A sum of no rows is null.
         let sum = |row: &Row<'_>, at| row.get::<_, Option<i64>>(at).map(Option::unwrap_or_default);
         let read = |row: &Row<'_>| Ok([sum(row, 0)?, sum(row, 1)?, sum(row, 2)?]);

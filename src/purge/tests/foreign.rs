@@ -84,6 +84,38 @@ fn reaches_tables_through_others_and_by_keys_of_several_columns() {
 }
 
 #[test]
+fn a_person_who_has_no_key_by_now_stays_with_their_account_their_address_and_without_who_went() {
+    let plan = "[subject]
+table = 'people'
+key = 'code'
+tenancy = { sole = 'acme' }
+address = { column = 'mail' }
+edges = [{ columns = ['friend'], parent = 'people', parent_columns = ['code'] }]
+[account]
+table = 'homes'
+columns = ['id']
+subject_columns = ['home']
+[[table]]
+name = 'letters'
+action = 'delete'
+match = [{ column = 'mail' }]";
+    let sql = "CREATE TABLE homes (id INTEGER PRIMARY KEY); INSERT INTO homes VALUES (7), (8);
+        CREATE TABLE people (n INTEGER PRIMARY KEY, code TEXT UNIQUE, mail TEXT, home INTEGER REFERENCES homes, friend TEXT REFERENCES people (code));
+        INSERT INTO people VALUES (1, 'a', 'ann@x.example', 7, NULL), (2, 'b', 'ann@x.example', 7, NULL), (3, 'c', 'cid@x.example', 8, NULL);
+        CREATE TABLE letters (id INTEGER PRIMARY KEY, mail TEXT); INSERT INTO letters VALUES (1, 'ann@x.example'), (2, 'cid@x.example');";
+    for friend in ["NULL", "'a'"] {
+        let world = World::with(Plan::parse(plan).unwrap(), Create::LedgerOnly);
+        rusqlite::Connection::open(world.path()).unwrap().execute_batch(sql).unwrap();
+        world.open();
+        let import = world.begin(&world.matched(&rows(&["ann@x.example", "cid@x.example"]), Settings::default()));
+        world.sql(&format!("UPDATE people SET code = NULL, friend = {friend} WHERE n = 2"));
+        while world.engine.chunk(&mut world.open(), import, 10, super::world::at(1)).unwrap().more {}
+        assert_eq!(world.dump("people"), "people|2||ann@x.example|7|\n");
+        assert_eq!(world.dump("homes") + &world.dump("letters"), "homes|7\nletters|1|ann@x.example\n");
+    }
+}
+
+#[test]
 fn finds_a_person_whose_address_is_stored_as_they_wrote_it() {
     let world = shop();
     world.open();
