@@ -104,8 +104,13 @@ impl Child<'_> {
         }
         let beside_it = self.table.columns.iter().filter(|column| primary.len() != 1 || column.primary == 0);
         let others: Vec<_> = beside_it.map(|column| column.name.clone()).collect();
-        let is_joined = others.len() > 1 && others.iter().all(|column| in_key(column) && self.is_fixed(column));
-        (is_joined && self.table.is_unique(&others)).then_some(others)
+        let is_other = |column: &String| others.iter().any(|other| same(other, column));
+        // A key that has them all joins nothing, and beside what is unique by itself the others say something of it: who sold a seat.
+        let together = |columns: &Vec<String>| columns.len() == others.len();
+        let mut unique = self.table.uniques.iter().filter(|unique| unique.iter().all(is_other)).peekable();
+        let is_joined = others.iter().all(|column| in_key(column) && self.is_fixed(column))
+            && !self.table.keys.iter().any(|key| others.iter().all(|other| key.columns.iter().any(|column| same(column, other))));
+        (is_joined && unique.peek().is_some() && unique.all(together)).then_some(others)
     }
 
     /// The keys beside those that are joined, which say something else of the row: who invited a member, say.

@@ -44,7 +44,15 @@ fn a_join_table_may_have_a_key_of_its_own_where_it_has_nothing_else() {
     };
     assert_eq!(members(", UNIQUE (club, person)"), "action = \"delete\"");
     let open = "action = \"CHOOSE: delete | overwrite\"";
-    for content in [", words TEXT, UNIQUE (club, person)", "", ", invited_by INTEGER REFERENCES people, UNIQUE (club, person)"] {
+    for content in [
+        ", words TEXT, UNIQUE (club, person)",
+        "",
+        ", invited_by INTEGER REFERENCES people, UNIQUE (club, person)",
+        // Each club's founder, whoever it was.
+        ", UNIQUE (club)",
+        // One to one with what both columns name.
+        ", UNIQUE (club, person), FOREIGN KEY (club, person) REFERENCES seats); CREATE TABLE seats (club INTEGER, person INTEGER, PRIMARY KEY (club, person)",
+    ] {
         assert_eq!(members(content), open, "{content}");
     }
 }
