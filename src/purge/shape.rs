@@ -300,7 +300,7 @@ impl Table {
     /// The columns that an index's text names: of those in an expression SQLite tells nothing else.
     fn said_in(&self, text: &str) -> Vec<String> {
         let names = self.columns.iter().map(|column| &column.name);
-        names.filter(|name| text.contains(&name.to_ascii_lowercase())).cloned().collect()
+        names.filter(|name| says(text, &name.to_ascii_lowercase())).cloned().collect()
     }
 
     fn strangers(&self, connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
@@ -368,9 +368,15 @@ impl Kind {
     }
 }
 
+/// Whether a text has a name by itself, and not as a part of a longer one.
+fn says(text: &str, name: &str) -> bool {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
+    text.match_indices(name).any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part))
+}
+
 /// Whether an index's text says that it has no row in which this column is null. Of alternatives none says so.
 fn leaves_null_out(text: &str, column: &str) -> bool {
-    let bare: String = text.chars().filter(|c| !matches!(c, '"' | '`' | '[' | ']' | '(' | ')')).collect();
+    let bare = text.replace(['"', '`', '[', ']'], "").replace(['(', ')'], " ");
     let words: Vec<&str> = bare.split_whitespace().collect();
     let column = column.to_ascii_lowercase();
     let follows = |rest: &[&str]| words.windows(1 + rest.len()).any(|words| words[0] == column && words[1..] == *rest);

@@ -109,8 +109,8 @@ fn a_fixed_value_in_a_unique_index_of_some_rows_or_of_an_expression_is_told() {
 fn a_value_that_is_lost_is_told_where_a_unique_index_of_some_rows_or_of_an_expression_does_not_keep_nulls_apart() {
     let told = |index: &str, action: &str, accepted: &str| {
         let sql = format!(
-            "CREATE TABLE fans (n INTEGER PRIMARY KEY, person INTEGER, nick TEXT); CREATE INDEX fans_person ON fans (person);
-            CREATE UNIQUE INDEX nick_once ON fans {index}"
+            "CREATE TABLE fans (n INTEGER PRIMARY KEY, person INTEGER, nick TEXT, other_person TEXT, personal TEXT);
+            CREATE INDEX fans_person ON fans (person); CREATE UNIQUE INDEX nick_once ON fans {index}"
         );
         found(&sql, &format!("[[table]]\nname = 'fans'\n{action}\n{EDGE}\n[accepted]\ncolumns = [{accepted}]"))
     };
@@ -131,6 +131,8 @@ fn a_value_that_is_lost_is_told_where_a_unique_index_of_some_rows_or_of_an_expre
             "(nick, person)",
             "(nick) WHERE \"person\" IS NOT NULL",
             "(nick) WHERE person NOT NULL",
+            "(nick) WHERE(person IS NOT NULL)",
+            "(lower(other_person)) WHERE personal > ''",
             "(lower(nick))",
         ] {
             assert_eq!(told(index, action, ""), [], "{index}");
