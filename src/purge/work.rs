@@ -40,7 +40,9 @@ impl Plan {
     /// [`PlanError::Wrong`].
     pub fn work(&self) -> Result<Vec<WorkStep>, PlanError> {
         let groups = self.children_first()?;
-        let reached = self.reached_tables();
+        let (reached, idle) = (self.reached_tables(), self.idle_tables());
+        let stays =
+            |edge: &Edge| (!reached.contains(&edge.parent.as_str())).then(|| format!("nothing, since rows of {} stay", edge.parent));
         let ordered: Vec<_> = groups.iter().flat_map(|group| group.iter().map(move |rule| (group, *rule))).collect();
         let step = |order, table: &str, deed: String, edges| WorkStep {
             order,
@@ -53,7 +55,7 @@ impl Plan {
         let own = self.subject.edges.iter().map(|edge| WorkEdge {
             columns: edge.columns.clone(),
             parent: edge.parent.clone(),
-            deed: self.nulls(&self.subject.table, edge),
+            deed: stays(edge).unwrap_or_else(|| self.nulls(&self.subject.table, edge)),
         });
         let mut steps = vec![step(ordered.len() + 1, &self.subject.table, "the people; delete".to_owned(), own.collect())];
         steps.extend(self.account.as_ref().map(|account| {
@@ -68,16 +70,17 @@ impl Plan {
             let edges = rule.edges.iter().map(|edge| WorkEdge {
                 columns: edge.columns.clone(),
                 parent: edge.parent.clone(),
-                deed: match rule.action_of(edge) {
-                    _ if !reached.contains(&edge.parent.as_str()) => format!("nothing, since rows of {} stay", edge.parent),
+                deed: stays(edge).unwrap_or_else(|| match rule.action_of(edge) {
                     Action::Detach => detach(rule, self.nulls(&rule.table, edge)),
                     action if edge.parent != rule.table && group.iter().any(|other| other.table == edge.parent) => {
                         format!("{}, in a circle", deed(rule, action))
                     }
                     action => deed(rule, action),
-                },
+                }),
             });
-            let mut step = step(at + 1, &rule.table, deed(rule, rule.action), edges.collect());
+            let is_idle = idle.contains(&rule.table.as_str());
+            let deed = if is_idle { "nothing, since all that it refers to stays".to_owned() } else { deed(rule, rule.action) };
+            let mut step = step(at + 1, &rule.table, deed, edges.collect());
             step.by_address =
                 rule.matches.iter().map(|m| m.path.as_ref().map_or(m.column.clone(), |path| format!("{} {path}", m.column))).collect();
             if !step.by_address.is_empty() {

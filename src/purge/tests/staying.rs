@@ -145,12 +145,21 @@ fn rules_that_refer_only_to_what_stays_are_told_and_shown_to_do_nothing() {
     };
     assert_eq!(idle("keep"), ["no row is found by the rules for \"a\", \"b\": all that they refer to stays"]);
     assert!(idle("delete").is_empty());
-    let subject = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n";
+    let subject = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }
+        edges = [{ columns = ['best'], parent = 'a', parent_columns = ['id'] }]\n";
     let deeds = |orphans: &str| {
         let work = Plan::parse(&format!("{subject}{}", plan(orphans))).unwrap().work().unwrap();
-        let below = work.into_iter().filter(|step| step.table == "a" || step.table == "b");
-        below.flat_map(|step| step.edges).map(|edge| edge.deed).collect::<Vec<_>>()
+        let (steps, edges): (Vec<_>, Vec<_>) =
+            work.into_iter().filter(|step| step.table != "notes").map(|step| (step.deed, step.edges)).unzip();
+        (steps, edges.into_iter().flatten().map(|edge| edge.deed).collect::<Vec<_>>())
     };
-    assert_eq!(deeds("keep"), ["nothing, since rows of a stay", "nothing, since rows of notes stay"]);
-    assert_eq!(deeds("delete"), ["delete", "delete"]);
+    let (steps, edges) = deeds("keep");
+    let nothing = "nothing, since all that it refers to stays";
+    assert_eq!(steps, ["the people; delete", nothing, nothing]);
+    assert_eq!(edges, ["nothing, since rows of a stay", "nothing, since rows of a stay", "nothing, since rows of notes stay"]);
+    let (steps, edges) = deeds("delete");
+    assert_eq!(
+        (&steps[1..], &edges[..]),
+        (&["delete".to_owned(), "delete".to_owned()][..], &["set to null", "delete", "delete"].map(str::to_owned)[..])
+    );
 }
