@@ -183,8 +183,8 @@ fn account_of(shape: &Shape, table: &Table, account: &str) -> Result<AccountRule
     })
 }
 
-/// The one column that names a row: the primary key, else any unique column, and rather one without addresses. One that may be null is taken
-/// where there is no other and each row has it.
+/// The one column that names a row, in each of them: the primary key, else any unique column, and rather one that is never null and one
+/// without addresses.
 fn key_of(connection: &Connection, table: &Table, addresses: &[AddressColumn]) -> Result<Option<String>, StoreError> {
     let primary = table.primary_key();
     let is_fixed = |one: &String| primary == [one.as_str()] || table.column(one).is_some_and(|column| column.not_null);
@@ -194,7 +194,12 @@ fn key_of(connection: &Connection, table: &Table, addresses: &[AddressColumn]) -
     alone.sort_by_key(|key| (!is_fixed(key), is_address(key), primary != [key.as_str()]));
     for key in alone {
         let null = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", in_main(&table.name), of(&table.name, key));
-        if is_fixed(key) || (table.strangers.is_empty() && rows(connection, &null, [], |_| Ok(()))?.is_empty()) {
+        // A primary key can be null, where it is not the number of its row.
+        let names_each = match table.strangers.as_slice() {
+            [] => rows(connection, &null, [], |_| Ok(()))?.is_empty(),
+            _ => is_fixed(key),
+        };
+        if names_each {
             return Ok(Some(key.clone()));
         }
     }

@@ -78,6 +78,19 @@ fn a_unique_column_that_may_be_null_is_the_key_where_there_is_no_other_and_each_
 }
 
 #[test]
+fn a_primary_key_that_is_null_in_some_row_is_no_key_beside_one_that_each_row_has() {
+    let key = |sql: &str| {
+        let c = Connection::open_in_memory().unwrap();
+        c.execute_batch(&format!("CREATE TABLE users (id TEXT PRIMARY KEY, uuid TEXT NOT NULL UNIQUE); INSERT INTO users VALUES {sql}"))
+            .unwrap();
+        let text = derive(&c, &Deriving { subject: "users", account: None, tenant: None }).unwrap();
+        text.lines().find(|line| line.starts_with("key = ")).unwrap().to_owned()
+    };
+    assert_eq!(key("('a', 'x')"), "key = \"id\"");
+    assert_eq!(key("('a', 'x'), (NULL, 'y')"), "key = \"uuid\"");
+}
+
+#[test]
 fn addresses_are_seen_in_columns_of_any_declared_type_and_at_the_end_of_a_long_log() {
     let sql = "CREATE TABLE log (line EMAIL); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
         INSERT INTO log SELECT 'line ' || i FROM n; INSERT INTO log VALUES ('ann@x.example');
