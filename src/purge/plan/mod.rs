@@ -398,9 +398,10 @@ impl Rule {
         self.action == Action::Detach && self.orphans.unwrap_or(Orphans::Delete) == Orphans::Delete
     }
 
-    /// Whether rows of its table can go.
+    /// Whether rows of its table can go. By an edge that is detached none does, whatever the table's action.
     #[must_use]
     pub fn deletes(&self) -> bool {
-        self.action == Action::Delete || self.deletes_orphans() || self.edges.iter().any(|edge| self.action_of(edge) == Action::Delete)
+        let by_address = self.action == Action::Delete && !self.matches.is_empty();
+        by_address || self.deletes_orphans() || self.edges.iter().any(|edge| self.action_of(edge) == Action::Delete)
     }
 }

@@ -163,3 +163,14 @@ fn rules_that_refer_only_to_what_stays_are_told_and_shown_to_do_nothing() {
         (&["delete".to_owned(), "delete".to_owned()][..], &["set to null", "delete", "delete"].map(str::to_owned)[..])
     );
 }
+
+#[test]
+fn a_rule_that_finds_no_row_can_be_taken_out_as_check_says() {
+    let sql = format!("{NOTES} CREATE TABLE lines (id INTEGER PRIMARY KEY, note INTEGER REFERENCES notes)");
+    let plan = notes("action = 'delete'", &["person , action = 'detach'", "writer , action = 'detach'"]);
+    let lines = "[[table]]\nname = 'lines'\naction = 'delete'\nedges = [{ columns = ['note'], parent = 'notes', parent_columns = ['id'] }]";
+    let told = |plan: &str| found(&sql, plan).into_iter().map(|found| found.1).filter(|what| what.contains("lines")).collect::<Vec<_>>();
+    let idle = told(&format!("{plan}{lines}"));
+    assert!(idle.iter().any(|what| what == "no row is found by the rules for \"lines\": all that they refer to stays"), "{idle:?}");
+    assert!(told(&plan).is_empty(), "{:?}", told(&plan));
+}
