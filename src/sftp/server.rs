@@ -41,7 +41,7 @@ const BACK_OFF: (Duration, Duration) = (Duration::from_millis(20), Duration::fro
 /// Time between two looks at the sessions.
 const WATCH: Duration = Duration::from_millis(500);
 
-/// Time for what a client asked before it went.
+/// Time for channels to see that their connection is gone. What each then carries out blocks its thread and is not cut by it.
 const LAST_REQUESTS: Duration = Duration::from_secs(5);
 
 /// Time for sessions to go after they were told to, at the very end.

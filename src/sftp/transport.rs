@@ -126,6 +126,8 @@ impl<T: Tree> Line<'_, T> {
         if end == End::Gone {
             self.carry_out_rest().await;
         }
+        // Its connection may go on without it, and is watched as one that asks nothing.
+        self.session.now(Doing::Idle);
         end
     }
 

@@ -142,6 +142,23 @@ fn a_channel_that_never_asks_for_sftp_keeps_no_session_alive() {
     });
 }
 
+/// Neither counts as one that is at the files, which has no limit, nor as one that does not read its replies.
+#[test]
+fn a_session_whose_channel_ended_is_idle() {
+    run(async {
+        let options = || Options { idle_seconds: 1, sessions_per_tenant_max: 1, ..Options::default() };
+        let world = World::with(options());
+        let (_handle, channel) = sftp_channel(&world, 3).await;
+        channel.close().await.unwrap();
+        world.has_its_only_place_again().await;
+
+        let world = World::with(options());
+        let (_handle, channel) = sftp_channel(&world, 3).await;
+        channel.data_bytes([stats(1), vec![0; 4]].concat()).await.unwrap();
+        world.has_its_only_place_again().await;
+    });
+}
+
 /// A channel on which packets are sent as bytes.
 pub(super) async fn raw(world: &World) -> (Handle<Trusting>, russh::Channel<client::Msg>) {
     let handle = world.log_in().await;
