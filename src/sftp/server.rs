@@ -251,6 +251,7 @@ fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, adm
         let run = move || {
             let _entered = span.enter();
             runtime.block_on(life);
+            runtime.block_on(last_requests(&session));
             // Ends the tasks of its channels, on this thread, and with them what they had open.
             drop(runtime);
         };
@@ -266,10 +267,7 @@ async fn live(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admis
     let connection = async {
         let stream = Counted { stream: TcpStream::from_std(stream)?, session: Arc::clone(&session) };
         let login = Login::new(Arc::clone(&shared), admission, stop);
-        let ended = run_stream(Arc::clone(&shared.config), stream, login).await?.await;
-        // Its channels see the end, and carry out what was asked before it.
-        let _ = timeout(LAST_REQUESTS, session.channels_closed()).await;
-        ended
+        run_stream(Arc::clone(&shared.config), stream, login).await?.await
     };
     tokio::select! {
         biased;
@@ -288,6 +286,15 @@ async fn live(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admis
             }
             Err(error) => debug!(cause = %error, "connection lost"),
         },
+    }
+}
+
+/// Lets the channels of a connection that is gone see that, and carry out what was asked before; not where the session was told to end.
+async fn last_requests(session: &Session) {
+    tokio::select! {
+        biased;
+        _ = session.ended() => {}
+        _ = timeout(LAST_REQUESTS, session.channels_closed()) => {}
     }
 }
 

@@ -85,7 +85,8 @@ pub(crate) struct Session {
     touched: AtomicU64,
     warned: AtomicU64,
     written: AtomicU64,
-    channels: watch::Sender<usize>,
+    channels: AtomicUsize,
+    no_channel: Notify,
     backlog_bytes: AtomicUsize,
     tenant: Mutex<Option<TenantName>>,
     proof: Mutex<Option<(String, Proof)>>,
@@ -231,7 +232,8 @@ impl Session {
             touched: AtomicU64::new(0),
             warned: AtomicU64::new(u64::MAX),
             written: AtomicU64::new(0),
-            channels: watch::Sender::new(0),
+            channels: AtomicUsize::new(0),
+            no_channel: Notify::new(),
             backlog_bytes: AtomicUsize::new(0),
             tenant: Mutex::default(),
             proof: Mutex::default(),
@@ -297,23 +299,29 @@ impl Session {
 
     /// Channels that are served.
     pub(crate) fn channels(&self) -> usize {
-        *self.channels.borrow()
+        self.channels.load(Ordering::Relaxed)
     }
 
     pub(crate) fn open_channel(&self) {
-        self.channels.send_modify(|channels| *channels += 1);
+        self.channels.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Gives how many are left.
     pub(crate) fn close_channel(&self) -> usize {
-        self.channels.send_modify(|channels| *channels -= 1);
-        self.channels()
+        let left = self.channels.fetch_sub(1, Ordering::Relaxed) - 1;
+        if left == 0 {
+            self.no_channel.notify_waiters();
+        }
+        left
     }
 
     /// Waits until no channel is served.
     pub(crate) async fn channels_closed(&self) {
-        // The sender is `self`, so the wait has no other end.
-        let _ = self.channels.subscribe().wait_for(|channels| *channels == 0).await;
+        // Hears of a close from here on, also before it is waited for.
+        let closed = self.no_channel.notified();
+        if self.channels() > 0 {
+            closed.await;
+        }
     }
 
     /// Ends the session. The first reason counts.
