@@ -14,6 +14,22 @@ pub(super) fn settles_conflicts(sql: &str) -> bool {
     bare_words(sql).windows(2).any(|pair| same(pair[0], "CONFLICT") && quiet(pair[1]))
 }
 
+/// Whether a text has a name by itself, and not as a part of a longer one.
+pub(super) fn says(text: &str, name: &str) -> bool {
+    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
+    text.match_indices(name).any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part))
+}
+
+/// Whether an index's text says that it has no row in which this column is null. Of alternatives none says so.
+pub(super) fn leaves_null_out(text: &str, column: &str) -> bool {
+    let bare = text.replace(['"', '`', '[', ']'], "").replace(['(', ')'], " ");
+    let words: Vec<&str> = bare.split_whitespace().collect();
+    let column = column.to_ascii_lowercase();
+    let follows = |rest: &[&str]| words.windows(1 + rest.len()).any(|words| words[0] == column && words[1..] == *rest);
+    let said = [&["is", "not", "null"][..], &["not", "null"], &["notnull"]].into_iter().any(follows);
+    said && !words.contains(&"or")
+}
+
 /// The words of an SQL text outside of quotes and comments.
 fn bare_words(sql: &str) -> Vec<&str> {
     let mut words = Vec::new();

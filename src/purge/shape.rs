@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::plan::Value;
-use super::schema_text::{fires, settles_conflicts};
+use super::schema_text::{fires, leaves_null_out, says, settles_conflicts};
 use super::terms::{in_main, name, of};
 use crate::store::{Doing, StoreError};
 
@@ -366,22 +366,6 @@ impl Kind {
             Self::Number
         }
     }
-}
-
-/// Whether a text has a name by itself, and not as a part of a longer one.
-fn says(text: &str, name: &str) -> bool {
-    let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '$';
-    text.match_indices(name).any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part))
-}
-
-/// Whether an index's text says that it has no row in which this column is null. Of alternatives none says so.
-fn leaves_null_out(text: &str, column: &str) -> bool {
-    let bare = text.replace(['"', '`', '[', ']'], "").replace(['(', ')'], " ");
-    let words: Vec<&str> = bare.split_whitespace().collect();
-    let column = column.to_ascii_lowercase();
-    let follows = |rest: &[&str]| words.windows(1 + rest.len()).any(|words| words[0] == column && words[1..] == *rest);
-    let said = [&["is", "not", "null"][..], &["not", "null"], &["notnull"]].into_iter().any(follows);
-    said && !words.contains(&"or")
 }
 
 impl Column {
