@@ -20,8 +20,13 @@ pub(super) trait Errand {
     /// What it comes to.
     type Outcome;
 
-    /// Does it in the daemon's place; nothing where somebody else has come to work on the data folder. `waited`: zero at once.
-    fn work(&self, request: i64, store: &Store, waited: Duration) -> Result<(), Failure>;
+    /// Whether it may be done in the daemon's place by now. `waited`: zero at once.
+    fn may_work(&self, _store: &Store, _waited: Duration) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
+    /// Does it in the daemon's place.
+    fn work(&self, by_hand: &mut ByHand, request: i64, store: &Store) -> Result<(), Failure>;
 
     /// What came of it. `None`: it was taken up and goes on.
     fn outcome(&self, store: &Store, answer: &Value) -> Result<Option<Self::Outcome>, Failure>;
@@ -51,8 +56,11 @@ impl<'a> Asked<'a> {
     pub(super) fn wait<E: Errand>(&self, errand: &E) -> Result<E::Outcome, Failure> {
         let (mut waited, mut turn) = (Duration::ZERO, Turn::default());
         loop {
-            if turn.comes(self.config)? {
-                errand.work(self.request, self.store, waited)?;
+            if turn.comes(self.config)?
+                && errand.may_work(self.store, waited)?
+                && let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)?
+            {
+                errand.work(&mut by_hand, self.request, self.store)?;
             }
             let row = ledger::request(self.store.connection(), self.request).map_err(|error| store::failure(&error))?;
             let row = row.ok_or_else(|| Failure::failed("the request was lost"))?;

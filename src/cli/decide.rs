@@ -1,13 +1,10 @@
 //! `imports approve | reject | retry | cancel`: a person's word on an import, through the ledger.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::args::DecideArgs;
 use super::asked::{Asked, Errand, asked_by};
 use super::{Exit, Failure, Scene, serve, store};
-use crate::config::Config;
 use crate::daemon::ByHand;
 use crate::domain::{ImportId, State, TenantName};
 use crate::pipeline::{DecideRequest, Verdict};
@@ -26,7 +23,7 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     ByHand::look(&config).map_err(serve::failure)?;
     let request = DecideRequest { import, verdict, why: why.map(str::to_owned) };
     let asked = Asked::ask(&config, &mut store, "ask for a decision", &request.to_row(asked_by())).map_err(failed)?;
-    asked.wait(&Deciding { scene, config: &config, tenant: &row.tenant, import })?;
+    asked.wait(&Deciding { scene, tenant: &row.tenant, import })?;
     let row = ledger::require(store.connection(), import).map_err(failed)?;
     if args.json {
         scene.terminal.json(
@@ -44,7 +41,6 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
 /// A word on an import that was given. Over once it is taken; beside a daemon the import itself goes on.
 struct Deciding<'a> {
     scene: &'a Scene,
-    config: &'a Config,
     tenant: &'a TenantName,
     import: ImportId,
 }
@@ -52,8 +48,7 @@ struct Deciding<'a> {
 impl Errand for Deciding<'_> {
     type Outcome = ();
 
-    fn work(&self, request: i64, _: &Store, _: Duration) -> Result<(), Failure> {
-        let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)? else { return Ok(()) };
+    fn work(&self, by_hand: &mut ByHand, request: i64, _: &Store) -> Result<(), Failure> {
         by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| Failure::failed(fault.chain()))
     }
 

@@ -210,26 +210,24 @@ fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Re
         let _ = std::fs::remove_file(daemon::requests_dir(config).join(&request.stored));
         store::failure(&error)
     })?;
-    asked.wait(&Purging { config, tenant: &request.tenant })
+    asked.wait(&Purging { tenant: &request.tenant })
 }
 
 /// A list by hand that was asked for. Over once its import is archived, or waits for a person.
 struct Purging<'a> {
-    config: &'a Config,
     tenant: &'a TenantName,
 }
 
 impl Errand for Purging<'_> {
     type Outcome = ImportRow;
 
-    fn work(&self, request: i64, store: &Store, waited: Duration) -> Result<(), Failure> {
-        // What held the lock may have been another command, which does its own and ends.
-        if (waited.is_zero() || only_commands_wait(store, self.tenant)?)
-            && let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)?
-        {
-            by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| not_over(store, request, &fault))?;
-        }
-        Ok(())
+    /// What held the lock may have been another command, which does its own and ends.
+    fn may_work(&self, store: &Store, waited: Duration) -> Result<bool, Failure> {
+        Ok(waited.is_zero() || only_commands_wait(store, self.tenant)?)
+    }
+
+    fn work(&self, by_hand: &mut ByHand, request: i64, store: &Store) -> Result<(), Failure> {
+        by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| not_over(store, request, &fault))
     }
 
     fn outcome(&self, store: &Store, answer: &Value) -> Result<Option<ImportRow>, Failure> {

@@ -7,7 +7,6 @@ use serde_json::Value;
 use super::args::ScrubArgs;
 use super::asked::{Asked, Errand, asked_by};
 use super::{Exit, Failure, Scene, serve, store};
-use crate::config::Config;
 use crate::daemon::ByHand;
 use crate::pipeline;
 use crate::store::Store;
@@ -22,7 +21,7 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     let mut store = store::open(&config)?;
     let new = pipeline::scrub_request(asked_by());
     let asked = Asked::ask(&config, &mut store, "ask for a scrub", &new).map_err(|error| store::failure(&error))?;
-    let result = asked.wait(&Scrubbing { scene, config: &config })?;
+    let result = asked.wait(&Scrubbing { scene })?;
     if args.json {
         scene.terminal.json(&result)?;
     } else {
@@ -34,14 +33,12 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
 /// A scrub that was asked for. Its answer comes when it has ended.
 struct Scrubbing<'a> {
     scene: &'a Scene,
-    config: &'a Config,
 }
 
 impl Errand for Scrubbing<'_> {
     type Outcome = Value;
 
-    fn work(&self, request: i64, _: &Store, _: Duration) -> Result<(), Failure> {
-        let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)? else { return Ok(()) };
+    fn work(&self, by_hand: &mut ByHand, request: i64, _: &Store) -> Result<(), Failure> {
         if by_hand.pipeline.run_scrub(request, READER_PATIENCE).map_err(|fault| Failure::failed(fault.chain()))? {
             return Ok(());
         }
