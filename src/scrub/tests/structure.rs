@@ -65,10 +65,11 @@ fn reserve(path: &Path, shape: Shape) {
     std::fs::write(path, file).unwrap();
 }
 
+/// Whole marks and dots after them: of a mark that is cut short, the next value's bytes may make another one.
 fn marker(key: u32, generation: usize, bytes: u16) -> String {
     let mark = format!("<m{key:06}g{generation:05}>");
-    let mut text = mark.repeat(usize::from(bytes) / mark.len() + 1);
-    text.truncate(usize::from(bytes).max(mark.len()));
+    let mut text = mark.repeat((usize::from(bytes) / mark.len()).max(1));
+    text.extend(std::iter::repeat_n('.', usize::from(bytes).saturating_sub(text.len())));
     text
 }
 
@@ -245,6 +246,15 @@ fn the_property_is_not_empty_a_file_is_dirty_before_its_walk() {
     acts.push(Act::Take { table: 2, from: 0, many: 390 });
     let tally = check(shape, &acts, Tell::BySize).unwrap();
     assert!(tally.dirty_bytes > 10_000 && tally.free_pages > 10 && tally.overflow_pages > 10, "{tally:?}");
+}
+
+#[test]
+fn what_stands_behind_a_mark_makes_no_other_of_it() {
+    // In an index a row's number stands behind its text: 50 is the digit 2, and an entry of 62 bytes before it begins with a `>`.
+    let shape = Shape { page_bytes: 512, auto_vacuum: 0, wal: false, reserved: false };
+    let mut acts = vec![Act::Shrink; 4];
+    acts.extend([Act::Put { table: 2, key: 200, bytes: 57 }, Act::Put { table: 2, key: 50, bytes: 28 }]);
+    check(shape, &acts, Tell::BySize).unwrap();
 }
 
 #[test]
