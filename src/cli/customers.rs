@@ -2,10 +2,10 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
+use clap::Subcommand;
 use rusqlite::types::Value;
 use serde::Serialize;
 
-use super::args::CustomersCommand;
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::domain::{Email, TenantName};
 use crate::purge::{FoundPerson, Holding, Participant};
@@ -22,6 +22,44 @@ const ROWS_MAX: u32 = 100_000;
 
 /// Longest text that is read from standard input, in bytes.
 const TEXT_BYTES_MAX: u64 = 4_096;
+
+/// `customers …`
+#[derive(Debug, Subcommand)]
+pub enum CustomersCommand {
+    /// Find people by name, address or id
+    #[command(
+        after_help = "Examples:\n  expunged customers find Ann --tenant acme\n  expunged customers find - --tenant acme   (asks for the text: for addresses)\n\n\
+                      Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant, or nobody found"
+    )]
+    Find {
+        /// A name or part of one, an address, or an id; - to read it from standard input: for addresses
+        #[arg(value_name = "TEXT")]
+        text: String,
+        /// Whose customers
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: TenantName,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show everything held about one person
+    #[command(after_help = "Example:\n  expunged customers show --tenant acme --account a-17 --id u-4\n\n\
+                      Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant or person")]
+    Show {
+        /// Whose customer
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: TenantName,
+        /// The account
+        #[arg(long, value_name = "ACCOUNT")]
+        account: String,
+        /// The id within the account
+        #[arg(long, value_name = "ID")]
+        id: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 pub(super) fn run(scene: &Scene, command: &CustomersCommand) -> Result<Exit, Failure> {
     match command {

@@ -1,8 +1,9 @@
 //! `imports approve | reject | retry | cancel`: a person's word on an import, through the ledger.
 
+use clap::Args;
 use serde_json::Value;
 
-use super::args::DecideArgs;
+use super::args::read_import;
 use super::asked::{Asked, Errand, asked_by};
 use super::{Exit, Failure, Scene, serve, store};
 use crate::daemon::ByHand;
@@ -10,6 +11,17 @@ use crate::domain::{ImportId, State, TenantName};
 use crate::pipeline::{DecideRequest, Verdict};
 use crate::store::ledger::{self, ImportRow};
 use crate::store::{Store, StoreError};
+
+/// What a person says about an import.
+#[derive(Args, Debug)]
+pub struct DecideArgs {
+    /// The number of the import
+    #[arg(value_name = "ID", value_parser = read_import)]
+    pub import: ImportId,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Option<&str>) -> Result<Exit, Failure> {
     let config = scene.load_config()?;

@@ -1,11 +1,12 @@
 //! `exemptions`: people who must not be erased.
 
+use clap::Subcommand;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::args::{ExemptionsCommand, PersonArgs};
+use super::args::{PersonArgs, read_why};
 use super::asked::asked_by;
 use super::lists::ask_address;
 use super::{Exit, Failure, Scene, store, tenant};
@@ -13,6 +14,54 @@ use crate::config::Config;
 use crate::domain::{Email, Identity, TenantName};
 use crate::records::check_id;
 use crate::store::ledger::{self, Exemption, NewExemption, SuppressionKind};
+
+/// `exemptions …`
+#[derive(Debug, Subcommand)]
+pub enum ExemptionsCommand {
+    /// Add one: this person is not erased, whatever list names them
+    #[command(
+        after_help = "Holds from the next chunk of any import on, those that run included; who is gone by then stays gone. Where customers \
+                            share an address, one who is exempt keeps all of them from going by that address.\n\
+                            With --email the address is asked for, or read from standard input. Only a keyed hash of it is kept.\n\n\
+                            Examples:\n  expunged exemptions add --tenant acme --account a-17 --id u-4 --why 'open case 311' --until 2027-12-31\n  \
+                            expunged exemptions add --tenant acme --email --why 'court order' --until 2030-01-01\n\n\
+                            Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant"
+    )]
+    Add {
+        /// Whose customer
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: TenantName,
+        /// Who.
+        #[command(flatten)]
+        person: PersonArgs,
+        /// The reason, which is kept and listed: no address
+        #[arg(long, value_name = "TEXT", value_parser = read_why)]
+        why: String,
+        /// The last day (UTC) on which it holds
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        until: jiff::civil::Date,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// List those that were not taken back; ones that ran out are marked
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant")]
+    List {
+        /// Only this tenant's
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: Option<TenantName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take one back; who did, and when, is kept
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such exemption")]
+    Remove {
+        /// Its number, as listed
+        #[arg(value_name = "NUMBER")]
+        exemption: i64,
+    },
+}
 
 pub(super) fn run(scene: &Scene, command: &ExemptionsCommand) -> Result<Exit, Failure> {
     match command {

@@ -1,14 +1,81 @@
 //! `imports`: what happened to a file.
 
+use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::args::ImportsCommand;
+use super::args::{read_import, read_why};
+use super::decide::DecideArgs;
 use super::{Exit, Failure, Scene, decide, store, summary};
 use crate::domain::{ImportId, Mode, State, TenantName};
 use crate::pipeline::Verdict;
 use crate::report::{Report, RowCounts, ScrubReceipt};
 use crate::store::ledger::{self, ImportRow};
+
+/// `imports …`
+#[derive(Debug, Subcommand)]
+pub enum ImportsCommand {
+    /// List imports, newest first
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant")]
+    List {
+        /// Only this tenant's
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: Option<TenantName>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        limit: u32,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a held import go on
+    #[command(
+        after_help = "The file is matched again. Whoever went meanwhile is not missed; if anyone matches who was not among those that the import \
+                            was held with, it is held again. Who approved, and when, is kept.\n\n\
+                            Exit codes: 0 done; 1 failed, or not held; 2 usage or configuration; 4 no such import; 5 held again"
+    )]
+    Approve(DecideArgs),
+    /// End a held or failed import; its file goes to the rejected ones
+    #[command(
+        after_help = "Nothing more is deleted. An import that failed after it had deleted people ends as stopped, its report in the archive.\n\n\
+                            Exit codes: 0 done; 1 failed, or neither held nor failed; 2 usage or configuration; 4 no such import"
+    )]
+    Reject {
+        /// Which import.
+        #[command(flatten)]
+        decide: DecideArgs,
+        /// Why; must be given: the sender reads it; no address
+        #[arg(long, value_name = "TEXT", value_parser = read_why)]
+        why: Option<String>,
+    },
+    /// Try a failed import again, from where it stands
+    #[command(after_help = "Exit codes: 0 done; 1 failed, or it had not; 2 usage or configuration; 4 no such import; 5 held")]
+    Retry(DecideArgs),
+    /// End an import that waits or runs; people who are deleted by then stay deleted
+    #[command(
+        after_help = "One that is still checked ends as rejected: nobody was deleted. One that is purging ends at its chunk's end as stopped, even where \
+                            nobody was deleted yet: the rest of its rows is skipped, its report stands in the archive. A held or failed one: reject it.\n\n\
+                            Exit codes: 0 done; 1 failed, or not running; 2 usage or configuration; 4 no such import"
+    )]
+    Cancel {
+        /// Which import.
+        #[command(flatten)]
+        decide: DecideArgs,
+        /// Why: the sender reads it; no address
+        #[arg(long, value_name = "TEXT", value_parser = read_why)]
+        why: Option<String>,
+    },
+    /// Show one import: its state, its counts, its report
+    #[command(after_help = "Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such import")]
+    Show {
+        /// The number of the import
+        #[arg(value_name = "ID", value_parser = read_import)]
+        import: ImportId,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failure> {
     match command {

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::{ArgGroup, Args};
 use serde_json::Value;
 
-use super::args::{CheckArgs, PurgeArgs, ReadingArgs};
+use super::args::{ReadingArgs, read_why};
 use super::asked::{Asked, Errand, asked_by};
 use super::{Exit, Failure, Scene, files, serve, store, summary};
 use crate::config::{Config, Tenant};
@@ -18,6 +19,73 @@ use crate::purge::Brake;
 use crate::report::Report;
 use crate::store::Store;
 use crate::store::ledger::{self, ImportRow, Origin};
+
+/// Arguments of `check`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Rehearse a list: the same work and report, nothing is deleted, no trace is left",
+    after_help = "Examples:\n  expunged check june.csv --tenant acme\n  expunged check june.csv --tenant acme --map 'E-mail=Customer Email' --json\n\n\
+                  Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, some rows invalid; 4 no such tenant or file; 5 it would be held; \
+                  6 it would be rejected"
+)]
+pub struct CheckArgs {
+    /// The list
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose customers
+    #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+    pub tenant: TenantName,
+    /// How it is read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `purge`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Erase people now: those of a list, or one person",
+    group = ArgGroup::new("whom").required(true).args(["file", "account", "email"]),
+    after_help = "Shows the errors of the first 100 rows and the exact counts, then asks for the number of people to be typed.\n\
+                  That number is the approval: a list given by hand is not held for the number of its customers or bad rows, only if \
+                  more people match when it runs than were confirmed.\n\
+                  With --email the address is asked for, or read from standard input; it is never an argument.\n\n\
+                  Examples:\n  expunged purge june.csv --tenant acme\n  expunged purge --tenant acme --account a-17 --id u-4\n  \
+                  expunged purge --tenant acme --email --request CASE-311\n  expunged purge june.csv --tenant acme --yes 240\n\n\
+                  Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, some rows invalid; 4 no such tenant, file or person; 5 held; \
+                  6 rejected, not confirmed, or a person who is exempt: nothing deleted"
+)]
+pub struct PurgeArgs {
+    /// The list
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Whose customers
+    #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+    pub tenant: TenantName,
+    /// One person: the account
+    #[arg(long, value_name = "ACCOUNT", requires = "id")]
+    pub account: Option<String>,
+    /// One person: the id within the account
+    #[arg(long, value_name = "ID", requires = "account")]
+    pub id: Option<String>,
+    /// Everyone who has an address, which is asked for
+    #[arg(long)]
+    pub email: bool,
+    /// A case number, kept with the import
+    #[arg(long, value_name = "CASE", value_parser = read_case)]
+    pub request: Option<String>,
+    /// Do not ask: go on if exactly N people are found
+    #[arg(long, value_name = "N")]
+    pub yes: Option<u64>,
+    /// How it is read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub(super) fn check(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
@@ -294,4 +362,8 @@ fn without_import(report: &Report) -> Value {
     let mut value = serde_json::to_value(report).expect("a report always serialises");
     value["import"] = Value::Null;
     value
+}
+
+fn read_case(text: &str) -> Result<String, String> {
+    read_why(text).map_err(|_| "a case is kept and shown: a few words on one line, and no address".to_owned())
 }

@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::args::{LoadArgs, LoadKind};
 use super::{Exit, Failure, Scene, Terminal, store, tenant};
 use crate::config::Config;
 use crate::domain::{FileName, Format, NameKind, TenantName};
@@ -15,6 +15,47 @@ use crate::records::Limits;
 
 /// Bad rows that are shown; the rest is counted.
 const BAD_ROWS_SHOWN: usize = 100;
+
+/// What a file for `load` holds.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum LoadKind {
+    /// accountId,id,email,firstName,lastName,createdAt
+    Customers,
+    /// id,referrerAccountId,referrerId,referredAccountId,referredId,status,createdAt
+    Referrals,
+    /// id,accountId,userId,referralId,type,amount,currency,status,createdAt
+    Rewards,
+    /// id,accountId,userId,name,occurredAt,properties
+    Events,
+    /// accountId,userId,name,value
+    Fields,
+}
+
+/// Arguments of `load`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Fill the built-in store from a CSV or JSONL file",
+    after_help = "A file is loaded whole or not at all; bad rows are listed by line and left out.\n\
+                  Only the keys are mandatory; a row whose key is there replaces it, absent columns made blank. Load customers \
+                  first: the other kinds refer to them. A load holds the store's write lock to its end: purges wait meanwhile, \
+                  so split a file of many millions of rows while a daemon runs.\n\n\
+                  Examples:\n  expunged load customers customers.csv --tenant acme\n  expunged load events events.jsonl --tenant acme\n\n\
+                  Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, some rows invalid; 4 no such tenant or file; 6 rejected, nothing loaded"
+)]
+pub struct LoadArgs {
+    /// What the file holds
+    #[arg(value_enum)]
+    pub kind: LoadKind,
+    /// The file: .csv, .txt, .jsonl or .ndjson
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Whose they are
+    #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+    pub tenant: TenantName,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub(super) fn run(scene: &Scene, args: &LoadArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;

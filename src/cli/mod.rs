@@ -35,13 +35,22 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use args::{
-    CheckArgs, CustomersCommand, DecideArgs, DemoArgs, ExemptionsCommand, ImportsCommand, LoadArgs, LoadKind, PersonArgs, PurgeArgs,
-    ReadingArgs, ReceiptCommand, SampleArgs, SampleKind, ScrubArgs, ServeArgs, SuppressionsCommand,
-};
+pub use args::{PersonArgs, ReadingArgs};
+pub use customers::CustomersCommand;
+pub use decide::DecideArgs;
+pub use demo::DemoArgs;
+pub use exemptions::ExemptionsCommand;
 pub use failure::{Exit, Failure};
+pub use imports::ImportsCommand;
 pub use init::InitArgs;
+pub use lists::{CheckArgs, PurgeArgs};
+pub use load::{LoadArgs, LoadKind};
 pub use plan::PlanCommand;
+pub use receipt::ReceiptCommand;
+pub use sample::{SampleArgs, SampleKind};
+pub use scrub::ScrubArgs;
+pub use serve::ServeArgs;
+pub use suppressions::SuppressionsCommand;
 pub use tenant::TenantCommand;
 pub use voice::Terminal;
 

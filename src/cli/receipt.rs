@@ -6,16 +6,41 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use clap::Subcommand;
 use russh::keys::HashAlg;
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::args::ReceiptCommand;
 use super::{Exit, Failure, Scene, owner};
 use crate::daemon::{self, AllowedSigners};
 use crate::pipeline::{RECEIPT, REPORT};
 use crate::spool::SIGNATURE;
+
+/// `receipt …`
+#[derive(Debug, Subcommand)]
+pub enum ReceiptCommand {
+    /// Check the signatures beside reports and scrub receipts
+    #[command(
+        after_help = "A FILE is a NAME.report.json or NAME.scrub.json with its signature, FILE.sig, beside it. The signature must be that of a host \
+                            key of the config, or of an allowed signer; the report beside a scrub receipt must be the one that the receipt names.\n\
+                            Neither a daemon nor the store is needed, and with --allowed-signers no config: `tenant instructions` prints its lines.\n\n\
+                            Examples:\n  expunged receipt verify 42-june.csv.report.json 42-june.csv.scrub.json\n  \
+                            expunged receipt verify --allowed-signers expunged.allowed_signers 42-june.csv.report.json\n\n\
+                            Exit codes: 0 done, all are good; 1 failed, or one is not good; 2 usage or configuration; 4 no such file, the others good"
+    )]
+    Verify {
+        /// Reports and scrub receipts
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+        /// Who may have signed, as ssh-keygen reads it [default: the host keys of the config]
+        #[arg(long, value_name = "FILE")]
+        allowed_signers: Option<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 pub(super) fn run(scene: &Scene, command: &ReceiptCommand) -> Result<Exit, Failure> {
     match command {

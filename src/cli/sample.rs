@@ -1,9 +1,39 @@
 //! `sample`: files of both source systems' forms, to start from.
 
 use std::io;
+use std::path::PathBuf;
 
-use super::{Exit, Failure, SampleArgs, SampleKind, Scene, files};
+use clap::{Args, ValueEnum};
+
+use super::{Exit, Failure, Scene, files};
 use crate::guide::Sample;
+
+/// Arguments of `sample`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Print a sample file of one of the forms, or write it",
+    after_help = "Examples:\n  expunged sample email-csv\n  expunged sample participant-jsonl --out .\n\n\
+                  Exit codes: 0 done; 1 failed; 2 usage, or the file is there"
+)]
+pub struct SampleArgs {
+    /// The form
+    #[arg(value_enum)]
+    pub kind: SampleKind,
+    /// Write it into this folder, under its usual name, instead of printing it
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A form of list.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum SampleKind {
+    /// Mention Me's: Customer Email
+    EmailCsv,
+    /// Advocate's: accountId, id and the flags
+    ParticipantCsv,
+    /// Advocate's, an object a line
+    ParticipantJsonl,
+}
 
 pub(super) fn run(scene: &Scene, args: &SampleArgs) -> Result<Exit, Failure> {
     let sample = match args.kind {

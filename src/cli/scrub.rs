@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
 
-use super::args::ScrubArgs;
 use super::asked::{Asked, Errand, asked_by};
 use super::{Exit, Failure, Scene, serve, store};
 use crate::daemon::ByHand;
@@ -13,6 +13,21 @@ use crate::store::Store;
 
 /// How long a command in the daemon's place waits for a reader of the store.
 const READER_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Arguments of `scrub`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Search the store for traces of purged people now, and zero every byte that no row uses",
+    after_help = "The daemon does this by itself, [scrub] in the config says when. Beside a running daemon the command asks it, without one it \
+                  works in its place. Each import that is covered gets a receipt beside its report, NAME.scrub.json.\n\n\
+                  Examples:\n  expunged scrub\n  expunged scrub --json\n\n\
+                  Exit codes: 0 done, nothing left; 1 failed; 2 usage or configuration; 3 done, something is left: see the receipts"
+)]
+pub struct ScrubArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
 
 pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;

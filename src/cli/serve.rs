@@ -2,13 +2,28 @@
 
 use std::error::Error;
 
+use clap::Args;
 use russh::keys::HashAlg;
 
-use super::{Exit, Failure, Scene, ServeArgs, owner, store};
+use super::{Exit, Failure, Scene, owner, store};
 use crate::config::{Config, read_host_key, read_identity_key};
 use crate::daemon::{self, Daemon, StartError};
 use crate::store::StoreError;
 use crate::{sftp, shutdown, telemetry};
+
+/// Arguments of `serve`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Run the daemon",
+    after_help = "Receives, imports and reports until SIGTERM or Ctrl-C, then lets what runs come to a stop. SIGHUP reads the config again.\n\
+                  Log lines go to standard error.\n\n\
+                  Exit codes: 0 stopped as asked; 1 failed; 2 usage or configuration"
+)]
+pub struct ServeArgs {
+    /// Say what would be offered and every fault of the configuration, and end
+    #[arg(long)]
+    pub check_config: bool,
+}
 
 pub(super) fn run(scene: &Scene, args: &ServeArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;

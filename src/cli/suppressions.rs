@@ -1,14 +1,62 @@
 //! `suppressions`: people who must not be registered again.
 
+use clap::Subcommand;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::args::{PersonArgs, SuppressionsCommand};
+use super::args::PersonArgs;
 use super::asked::asked_by;
 use super::exemptions::identity_of;
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::domain::TenantName;
 use crate::store::ledger::{self, Suppression, SuppressionCount};
+
+/// `suppressions …`
+#[derive(Debug, Subcommand)]
+pub enum SuppressionsCommand {
+    /// Count who must not be registered again, by tenant, import and day
+    #[command(
+        after_help = "Nobody can be listed by name: only keyed hashes are kept. Look someone up with: expunged suppressions check\n\n\
+                            Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 no such tenant"
+    )]
+    List {
+        /// Only this tenant's
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: Option<TenantName>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Whether this person must not be registered again
+    #[command(after_help = "With --email the address is asked for, or read from standard input.\n\n\
+                            Exit codes: 0 suppressed; 1 failed; 2 usage or configuration; 4 not suppressed, or no such tenant")]
+    Check {
+        /// Whose customer
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: TenantName,
+        /// Who.
+        #[command(flatten)]
+        person: PersonArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let this person be registered again; who did, and when, is kept
+    #[command(after_help = "An address and an account with its id are suppressed apart: lift both where both are.\n\
+                            With --email the address is asked for, or read from standard input.\n\n\
+                            Exit codes: 0 lifted; 1 failed; 2 usage or configuration; 4 not suppressed, or no such tenant")]
+    Lift {
+        /// Whose customer
+        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+        tenant: TenantName,
+        /// Who.
+        #[command(flatten)]
+        person: PersonArgs,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
 
 pub(super) fn run(scene: &Scene, command: &SuppressionsCommand) -> Result<Exit, Failure> {
     match command {

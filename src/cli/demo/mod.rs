@@ -10,12 +10,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
+use clap::Args;
 use russh::keys::PrivateKey;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::ssh_key::private::Ed25519Keypair;
 
 use self::sender::Sender;
-use super::args::DemoArgs;
 use super::{Exit, Failure, Scene, files, init, serve, store, summary, tenant};
 use crate::config::{Config, read_keys};
 use crate::daemon::{self, Daemon};
@@ -26,6 +26,18 @@ use crate::{shutdown, telemetry};
 
 /// Customers that are made up.
 const CUSTOMERS: usize = 5_000;
+
+/// Arguments of `demo`.
+#[derive(Args, Debug)]
+#[command(
+    about = "Show the whole thing on made-up customers, in a scratch folder",
+    after_help = "Examples:\n  expunged demo\n  expunged demo --once\n\nExit codes: 0 done; 1 failed"
+)]
+pub struct DemoArgs {
+    /// End after the first report instead of waiting for Ctrl-C
+    #[arg(long)]
+    pub once: bool,
+}
 
 pub(super) fn run(scene: &Scene, args: &DemoArgs) -> Result<Exit, Failure> {
     let scratch = Scratch::new()?;
