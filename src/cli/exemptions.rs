@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::args::{PersonArgs, read_why};
 use super::asked::asked_by;
-use super::lists::ask_address;
+use super::prompt::ask_address;
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::config::Config;
 use crate::domain::{Email, Identity, TenantName};

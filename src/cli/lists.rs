@@ -1,7 +1,7 @@
 //! `check` and `purge`: a list, or one person, rehearsed and then erased by hand.
 
 use std::fs::File;
-use std::io::{self, BufRead, IsTerminal, Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::args::{ReadingArgs, read_why};
 use super::asked::{Asked, Errand, asked_by};
+use super::prompt::{ask_address, confirm};
 use super::{Exit, Failure, Scene, files, serve, store, summary};
 use crate::config::{Config, Tenant};
 use crate::daemon::{self, ByHand, DataLock};
@@ -219,37 +220,6 @@ impl List {
         let stored = hex::encode(token);
         files::create(&folder.join(&stored), &content, 0o600).map_err(failed)?;
         Ok(stored)
-    }
-}
-
-/// An address is read, never given as an argument: arguments land in shell history and in sudo's log.
-pub(super) fn ask_address(scene: &Scene) -> Result<String, Failure> {
-    if io::stdin().is_terminal() {
-        scene.terminal.ask("address: ");
-    }
-    read_line()
-}
-
-pub(super) fn read_line() -> Result<String, Failure> {
-    let mut line = String::new();
-    io::stdin().lock().read_line(&mut line).map_err(|error| Failure::failed("cannot read standard input").because(&error))?;
-    Ok(line.trim().to_owned())
-}
-
-fn confirm(scene: &Scene, yes: Option<u64>, people: u64) -> Result<(), Failure> {
-    let declined = |message: String| Failure::new(Exit::Rejected, message).hint("nothing was deleted");
-    match yes {
-        Some(number) if number == people => Ok(()),
-        Some(number) => Err(declined(format!("--yes {number}, but {people} people would be erased"))),
-        None if !io::stdin().is_terminal() => {
-            Err(Failure::usage(format!("{people} people would be erased, and there is no terminal to ask on"))
-                .hint(format!("confirm with: --yes {people}")))
-        }
-        None => {
-            scene.terminal.ask(format!("this cannot be undone. Type the number of people to erase ({people}): "));
-            let typed = read_line()?;
-            if typed.parse() == Ok(people) { Ok(()) } else { Err(declined("not confirmed".to_owned())) }
-        }
     }
 }
 

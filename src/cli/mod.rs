@@ -19,6 +19,7 @@ mod load;
 mod owner;
 mod password;
 mod plan;
+mod prompt;
 mod receipt;
 mod sample;
 mod scrub;
