@@ -1,176 +1,27 @@
-//! `check` and `purge`: a list, or one person, rehearsed and then erased by hand.
+//! A list that a person gives by hand, to rehearse it or to erase whom it names.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use clap::{ArgGroup, Args};
-use serde_json::Value;
-
-use super::args::{ReadingArgs, read_why};
-use super::asked::{Asked, Errand, asked_by};
-use super::prompt::{ask_address, confirm};
-use super::{Exit, Failure, Scene, files, serve, store, summary};
+use super::args::ReadingArgs;
+use super::prompt::ask_address;
+use super::purge::PurgeArgs;
+use super::{Exit, Failure, Scene, files, serve, store};
 use crate::config::{Config, Tenant};
-use crate::daemon::{self, ByHand, DataLock};
-use crate::domain::{FileName, ImportId, Settings, State, TenantName};
-use crate::pipeline::{self, Fault, PurgeRequest, ReadingOf, Rehearsal, Rules, import_of};
-use crate::purge::Brake;
+use crate::daemon;
+use crate::domain::{FileName, Settings, TenantName};
+use crate::pipeline::{self, ReadingOf, Rehearsal, Rules};
 use crate::report::Report;
-use crate::store::Store;
-use crate::store::ledger::{self, ImportRow, Origin};
-
-/// Arguments of `check`.
-#[derive(Args, Debug)]
-#[command(
-    about = "Rehearse a list: the same work and report, nothing is deleted, no trace is left",
-    after_help = "Examples:\n  expunged check june.csv --tenant acme\n  expunged check june.csv --tenant acme --map 'E-mail=Customer Email' --json\n\n\
-                  Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, some rows invalid; 4 no such tenant or file; 5 it would be held; \
-                  6 it would be rejected"
-)]
-pub struct CheckArgs {
-    /// The list
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
-    /// Whose customers
-    #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
-    pub tenant: TenantName,
-    /// How it is read.
-    #[command(flatten)]
-    pub reading: ReadingArgs,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `purge`.
-#[derive(Args, Debug)]
-#[command(
-    about = "Erase people now: those of a list, or one person",
-    group = ArgGroup::new("whom").required(true).args(["file", "account", "email"]),
-    after_help = "Shows the errors of the first 100 rows and the exact counts, then asks for the number of people to be typed.\n\
-                  That number is the approval: a list given by hand is not held for the number of its customers or bad rows, only if \
-                  more people match when it runs than were confirmed.\n\
-                  With --email the address is asked for, or read from standard input; it is never an argument.\n\n\
-                  Examples:\n  expunged purge june.csv --tenant acme\n  expunged purge --tenant acme --account a-17 --id u-4\n  \
-                  expunged purge --tenant acme --email --request CASE-311\n  expunged purge june.csv --tenant acme --yes 240\n\n\
-                  Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 done, some rows invalid; 4 no such tenant, file or person; 5 held; \
-                  6 rejected, not confirmed, or a person who is exempt: nothing deleted"
-)]
-pub struct PurgeArgs {
-    /// The list
-    #[arg(value_name = "FILE")]
-    pub file: Option<PathBuf>,
-    /// Whose customers
-    #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
-    pub tenant: TenantName,
-    /// One person: the account
-    #[arg(long, value_name = "ACCOUNT", requires = "id")]
-    pub account: Option<String>,
-    /// One person: the id within the account
-    #[arg(long, value_name = "ID", requires = "account")]
-    pub id: Option<String>,
-    /// Everyone who has an address, which is asked for
-    #[arg(long)]
-    pub email: bool,
-    /// A case number, kept with the import
-    #[arg(long, value_name = "CASE", value_parser = read_case)]
-    pub request: Option<String>,
-    /// Do not ask: go on if exactly N people are found
-    #[arg(long, value_name = "N")]
-    pub yes: Option<u64>,
-    /// How it is read.
-    #[command(flatten)]
-    pub reading: ReadingArgs,
-    /// Print the report as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-pub(super) fn check(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
-    let config = scene.load_config()?;
-    let tenant = tenant(scene, &config, &args.tenant)?;
-    let mut list = List::open(&args.file)?;
-    let rules = daemon::rules(&config, tenant);
-    let report = rehearse(&config, tenant, &rules, &args.reading, &mut list)?;
-    if args.json {
-        scene.terminal.json(&without_import(&report))?;
-    } else {
-        summary::print_errors(&scene.terminal, &report);
-        summary::print(&scene.terminal, &report)?;
-    }
-    Ok(summary::exit_of(&report))
-}
-
-pub(super) fn purge(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
-    let config = scene.load_config()?;
-    let tenant = tenant(scene, &config, &args.tenant)?;
-    scene.guard_owner(&config)?;
-    let mut list = List::of(scene, args)?;
-    let one = args.file.is_none();
-    // The number of people that is typed stands for the brake.
-    let rules = Rules { brake: Brake::OFF, ..daemon::rules(&config, tenant) };
-    let rehearsed = rehearse(&config, tenant, &rules, &args.reading, &mut list)?;
-    summary::print_errors(&scene.terminal, &rehearsed);
-    if rehearsed.status == State::Rejected || (one && rehearsed.rows.invalid > 0) {
-        scene.terminal.hint("nothing was deleted");
-        return Ok(Exit::Rejected);
-    }
-    let people = summary::people(&rehearsed, &store::engine(&config)?.plan().subject.table);
-    if one && rehearsed.rows.exempt > 0 {
-        let list = scene.typed(scene.config.as_deref(), &["exemptions", "list", "--tenant", args.tenant.as_str()]);
-        return Err(Failure::new(Exit::Rejected, "an exemption keeps this person from being erased")
-            .hint(format!("nothing was deleted; see why, and until when: {list}")));
-    }
-    if one && people == 0 && rehearsed.suppressed == 0 {
-        let find = scene.typed(scene.config.as_deref(), &["customers", "find", "-", "--tenant", args.tenant.as_str()]);
-        return Err(Failure::not_found("nobody of this tenant is so named").hint(format!("look with: {find}")));
-    }
-    if !args.json {
-        summary::print(&scene.terminal, &rehearsed)?;
-    }
-    ByHand::look(&config).map_err(serve::failure)?;
-    confirm(scene, args.yes, people)?;
-    let mut store = store::open(&config)?;
-    // Before the list is laid out for the daemon: what is refused leaves nothing behind.
-    refuse_to_run_others(&config, &store, &tenant.name)?;
-    let request = PurgeRequest {
-        tenant: tenant.name.clone(),
-        file: list.name.as_str().to_owned(),
-        stored: list.store(&config, &rehearsed.sha256)?,
-        settings: settings(tenant, &args.reading),
-        map: args.reading.map.clone(),
-        case: args.request.clone(),
-        people: Some(people),
-    };
-    let row = run_request(&config, &mut store, &request)?;
-    if row.state == State::Held {
-        let message = row.message.unwrap_or_default();
-        return Err(Failure::new(Exit::Held, format!("import {} is held: {message}", row.id))
-            .hint("nothing was deleted")
-            .hint(format!("look with: expunged imports show {0}, then: expunged imports approve {0}, or reject {0} --why TEXT", row.id)));
-    }
-    let text = row.report.ok_or_else(|| Failure::failed(format!("import {} ended without a report", row.id)))?;
-    let report: Report = serde_json::from_str(&text).map_err(|error| Failure::failed("the report does not read back").because(&error))?;
-    if args.json {
-        scene.terminal.json(&report)?;
-    } else {
-        scene.terminal.say("")?;
-        summary::print(&scene.terminal, &report)?;
-        scene.terminal.say(format!("  import      {}", report.import))?;
-    }
-    Ok(summary::exit_of(&report))
-}
 
 /// A list that a person gave, by path or by naming one person.
-struct List {
-    name: FileName,
+pub(super) struct List {
+    pub(super) name: FileName,
     file: File,
 }
 
 impl List {
-    fn open(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let cannot = |why: io::Error| Failure::new(Exit::NotFound, format!("cannot open \"{}\"", path.display())).because(&why);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let name = FileName::parse(&name)
@@ -182,7 +33,7 @@ impl List {
         Ok(Self { name, file })
     }
 
-    fn of(scene: &Scene, args: &PurgeArgs) -> Result<Self, Failure> {
+    pub(super) fn of(scene: &Scene, args: &PurgeArgs) -> Result<Self, Failure> {
         if let Some(path) = &args.file {
             return Self::open(path);
         }
@@ -205,7 +56,7 @@ impl List {
     }
 
     /// Copies the list to where the daemon takes it from; it must still be the one that was shown.
-    fn store(&mut self, config: &Config, sha256: &str) -> Result<String, Failure> {
+    pub(super) fn store(&mut self, config: &Config, sha256: &str) -> Result<String, Failure> {
         let failed = |error: io::Error| Failure::failed("cannot hand the list over").because(&error);
         let folder = daemon::requests_dir(config);
         files::create_private_folder(&folder).map_err(failed)?;
@@ -223,7 +74,7 @@ impl List {
     }
 }
 
-fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
+pub(super) fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
     let store = store::open_read_only(config)?;
     store::same_key(config, &store)?;
     let engine = store::engine(config)?;
@@ -241,80 +92,7 @@ fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs,
     rehearsal.run(&mut list.file, reading).map_err(|fault| Failure::failed(fault.chain()))
 }
 
-/// Hands the request to the running daemon, or does its work in its place.
-fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Result<ImportRow, Failure> {
-    let asked = Asked::ask(config, store, "ask for a purge", &request.to_row(asked_by())).map_err(|error| {
-        // Nobody knows of the list: it would lie there for good. If it cannot be removed, the first failure says more.
-        let _ = std::fs::remove_file(daemon::requests_dir(config).join(&request.stored));
-        store::failure(&error)
-    })?;
-    asked.wait(&Purging { tenant: &request.tenant })
-}
-
-/// A list by hand that was asked for. Over once its import is archived, or waits for a person.
-struct Purging<'a> {
-    tenant: &'a TenantName,
-}
-
-impl Errand for Purging<'_> {
-    type Outcome = ImportRow;
-
-    /// What held the lock may have been another command, which does its own and ends.
-    fn may_work(&self, store: &Store, waited: Duration) -> Result<bool, Failure> {
-        Ok(waited.is_zero() || only_commands_wait(store, self.tenant)?)
-    }
-
-    fn work(&self, by_hand: &mut ByHand, request: i64, store: &Store) -> Result<(), Failure> {
-        by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| not_over(store, request, &fault))
-    }
-
-    fn outcome(&self, store: &Store, answer: &Value) -> Result<Option<ImportRow>, Failure> {
-        let Some(import) = answer["import"].as_i64() else { return Ok(None) };
-        let row = ledger::get(store.connection(), ImportId(import)).map_err(|error| store::failure(&error))?;
-        let lost = || Failure::failed("the list was lost before it was taken up").hint("nothing was deleted; run the command again");
-        let row = row.ok_or_else(lost)?;
-        Ok((row.archived || matches!(row.state, State::Failed | State::Held)).then_some(row))
-    }
-
-    fn refused(&self, why: &str) -> Failure {
-        Failure::failed(format!("the daemon refused: {why}")).hint("nothing was deleted")
-    }
-}
-
-/// Whether all that is not done of a tenant was given to commands, each of them confirmed by its person.
-fn only_commands_wait(store: &Store, tenant: &TenantName) -> Result<bool, Failure> {
-    let waiting = ledger::unarchived(store.connection(), tenant).map_err(|error| store::failure(&error))?;
-    Ok(waiting.iter().all(|row| row.origin == Origin::Command || matches!(row.state, State::Held | State::Failed)))
-}
-
-/// A fault of ours in a list by hand. What was asked for stands: whoever works on the ledger next goes on with it.
-fn not_over(store: &Store, request: i64, fault: &Fault) -> Failure {
-    let failure = Failure::failed(fault.chain());
-    match import_of(store.connection(), request) {
-        Ok(Some(ImportId(import))) => failure
-            .hint(format!("import {import} is not over: the daemon goes on with it when it starts"))
-            .hint(format!("or end it first: expunged imports cancel {import}")),
-        _ => failure.hint("nothing was deleted; the daemon takes it up when it starts"),
-    }
-}
-
-/// Without a daemon, this command would first have to do what waits before it, which nobody has confirmed here.
-fn refuse_to_run_others(config: &Config, store: &Store, tenant: &TenantName) -> Result<(), Failure> {
-    let lock = DataLock::take(&config.data_dir).map_err(|error| Failure::failed("cannot look for a running daemon").because(&error))?;
-    if lock.is_none() {
-        return Ok(());
-    }
-    let waiting = ledger::unarchived(store.connection(), tenant).map_err(|error| store::failure(&error))?;
-    let runs = |row: &&ImportRow| matches!(row.state, State::Received | State::Checking | State::Purging);
-    match waiting.iter().find(runs) {
-        Some(row) => Err(Failure::failed(format!("import {} of {tenant}, \"{}\", comes first and is not done", row.id, row.file))
-            .hint("nothing was deleted; start the daemon, which does both")
-            .hint(format!("or end it first: expunged imports cancel {}", row.id))),
-        None => Ok(()),
-    }
-}
-
-fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
+pub(super) fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
     let own = tenant.options.settings();
     Settings {
         preserve_empty_accounts: args.preserve_empty_accounts.unwrap_or(own.preserve_empty_accounts),
@@ -325,15 +103,4 @@ fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
 /// The tenant that a command names.
 pub(super) fn tenant<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Tenant, Failure> {
     super::tenant::find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))
-}
-
-/// A rehearsal by hand is no import and has no number.
-fn without_import(report: &Report) -> Value {
-    let mut value = serde_json::to_value(report).expect("a report always serialises");
-    value["import"] = Value::Null;
-    value
-}
-
-fn read_case(text: &str) -> Result<String, String> {
-    read_why(text).map_err(|_| "a case is kept and shown: a few words on one line, and no address".to_owned())
 }

@@ -5,6 +5,7 @@
 
 mod args;
 mod asked;
+mod check;
 mod customers;
 mod decide;
 mod demo;
@@ -20,6 +21,7 @@ mod owner;
 mod password;
 mod plan;
 mod prompt;
+mod purge;
 mod receipt;
 mod sample;
 mod scrub;
@@ -37,6 +39,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use args::{PersonArgs, ReadingArgs};
+pub use check::CheckArgs;
 pub use customers::CustomersCommand;
 pub use decide::DecideArgs;
 pub use demo::DemoArgs;
@@ -44,9 +47,9 @@ pub use exemptions::ExemptionsCommand;
 pub use failure::{Exit, Failure};
 pub use imports::ImportsCommand;
 pub use init::InitArgs;
-pub use lists::{CheckArgs, PurgeArgs};
 pub use load::{LoadArgs, LoadKind};
 pub use plan::PlanCommand;
+pub use purge::PurgeArgs;
 pub use receipt::ReceiptCommand;
 pub use sample::{SampleArgs, SampleKind};
 pub use scrub::ScrubArgs;
@@ -162,8 +165,8 @@ fn run(scene: &Scene, command: &Command) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::run(scene, args),
         Command::Sample(args) => sample::run(scene, args),
         Command::Demo(args) => demo::run(scene, args),
-        Command::Check(args) => lists::check(scene, args),
-        Command::Purge(args) => lists::purge(scene, args),
+        Command::Check(args) => check::run(scene, args),
+        Command::Purge(args) => purge::run(scene, args),
         Command::Imports(command) => imports::run(scene, command),
         Command::Plan(command) => plan::run(scene, command),
         Command::Exemptions(command) => exemptions::run(scene, command),
