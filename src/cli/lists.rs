@@ -5,8 +5,6 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use super::args::ReadingArgs;
-use super::prompt::ask_address;
-use super::purge::PurgeArgs;
 use super::{Exit, Failure, Scene, files, serve, store};
 use crate::config::{Config, Tenant};
 use crate::daemon;
@@ -21,6 +19,10 @@ pub(super) struct List {
 }
 
 impl List {
+    /// The list in a file.
+    ///
+    /// # Errors
+    /// [`Exit::NotFound`] where it cannot be opened, [`Exit::Usage`] where no list can be so named or it is no regular file.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let cannot = |why: io::Error| Failure::new(Exit::NotFound, format!("cannot open \"{}\"", path.display())).because(&why);
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -33,20 +35,12 @@ impl List {
         Ok(Self { name, file })
     }
 
-    pub(super) fn of(scene: &Scene, args: &PurgeArgs) -> Result<Self, Failure> {
-        if let Some(path) = &args.file {
-            return Self::open(path);
-        }
-        let cells = match (&args.account, &args.id) {
-            (Some(account), Some(id)) => {
-                [vec!["accountId", "id"], vec![account, id]].map(|row| row.into_iter().map(str::to_owned).collect::<Vec<_>>())
-            }
-            _ => [vec!["Customer Email".to_owned()], vec![ask_address(scene)?]],
-        };
+    /// A list of one row, in a file without a name.
+    pub(super) fn of_one<const N: usize>(columns: [&str; N], row: [&str; N]) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::failed("cannot write a list of one").because(&error);
         let mut text = csv::Writer::from_writer(Vec::new());
-        for row in cells {
-            text.write_record(row).map_err(|error| failed(error.into()))?;
+        for record in [columns, row] {
+            text.write_record(record).map_err(|error| failed(error.into()))?;
         }
         let text = text.into_inner().map_err(|error| failed(error.into_error()))?;
         let mut file = files::unnamed().map_err(failed)?;
@@ -55,7 +49,8 @@ impl List {
         Ok(Self { name, file })
     }
 
-    /// Copies the list to where the daemon takes it from; it must still be the one that was shown.
+    /// Copies the list to where the daemon takes it from, and answers the name that it has there. `sha256`: that of the list as it
+    /// was shown, which it must still be.
     pub(super) fn store(&mut self, config: &Config, sha256: &str) -> Result<String, Failure> {
         let failed = |error: io::Error| Failure::failed("cannot hand the list over").because(&error);
         let folder = daemon::requests_dir(config);
@@ -74,6 +69,10 @@ impl List {
     }
 }
 
+/// What would become of a list: the work and the report of an import, with nothing deleted and nothing written.
+///
+/// # Errors
+/// Also where the plan does not fit the database.
 pub(super) fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &ReadingArgs, list: &mut List) -> Result<Report, Failure> {
     let store = store::open_read_only(config)?;
     store::same_key(config, &store)?;
@@ -92,6 +91,7 @@ pub(super) fn rehearse(config: &Config, tenant: &Tenant, rules: &Rules, args: &R
     rehearsal.run(&mut list.file, reading).map_err(|fault| Failure::failed(fault.chain()))
 }
 
+/// What holds where a row says nothing: the options of the command, else those of the tenant.
 pub(super) fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
     let own = tenant.options.settings();
     Settings {

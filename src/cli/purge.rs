@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::args::{ReadingArgs, read_why};
 use super::asked::{Asked, Errand, asked_by};
 use super::lists::{List, rehearse, settings, tenant};
-use super::prompt::confirm;
+use super::prompt::{ask_address, confirm};
 use super::{Exit, Failure, Scene, serve, store, summary};
 use crate::config::Config;
 use crate::daemon::{self, ByHand, DataLock};
@@ -70,7 +70,7 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     let tenant = tenant(scene, &config, &args.tenant)?;
     scene.guard_owner(&config)?;
-    let mut list = List::of(scene, args)?;
+    let mut list = list_of(scene, args)?;
     let one = args.file.is_none();
     // The number of people that is typed stands for the brake.
     let rules = Rules { brake: Brake::OFF, ..daemon::rules(&config, tenant) };
@@ -124,6 +124,15 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
         scene.terminal.say(format!("  import      {}", report.import))?;
     }
     Ok(summary::exit_of(&report))
+}
+
+/// The list that the arguments give: a file, or one person.
+fn list_of(scene: &Scene, args: &PurgeArgs) -> Result<List, Failure> {
+    match (&args.file, &args.account, &args.id) {
+        (Some(path), ..) => List::open(path),
+        (None, Some(account), Some(id)) => List::of_one(["accountId", "id"], [account, id]),
+        _ => List::of_one(["Customer Email"], [&ask_address(scene)?]),
+    }
 }
 
 /// Hands the request to the running daemon, or does its work in its place.
