@@ -6,8 +6,8 @@ use clap::Args;
 use serde_json::Value;
 
 use super::args::ReadingArgs;
-use super::lists::{List, rehearse, tenant};
-use super::{Exit, Failure, Scene, summary};
+use super::lists::{List, rehearse};
+use super::{Exit, Failure, Scene, summary, tenant};
 use crate::daemon;
 use crate::domain::TenantName;
 use crate::report::Report;
@@ -37,7 +37,7 @@ pub struct CheckArgs {
 
 pub(super) fn run(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
-    let tenant = tenant(scene, &config, &args.tenant)?;
+    let tenant = tenant::sound(scene, &config, &args.tenant)?;
     let mut list = List::open(&args.file)?;
     let rules = daemon::rules(&config, tenant);
     let report = rehearse(&config, tenant, &rules, &args.reading, &mut list)?;

@@ -70,7 +70,7 @@ pub(super) fn run(scene: &Scene, command: &CustomersCommand) -> Result<Exit, Fai
 
 fn find(scene: &Scene, text: &str, name: &TenantName, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
-    let _sound_or_not = tenant::find(scene, &config, name)?;
+    tenant::must_be_known(scene, &config, name)?;
     let text = if text == "-" {
         read_text(scene)?
     } else {
@@ -133,7 +133,7 @@ fn is_exact(person: &FoundPerson, text: &str, email: Option<&Email>) -> bool {
 
 fn show(scene: &Scene, name: &TenantName, [account, id]: [&str; 2], json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
-    let _sound_or_not = tenant::find(scene, &config, name)?;
+    tenant::must_be_known(scene, &config, name)?;
     let (engine, store) = (store::engine(&config)?, store::open_read_only(&config)?);
     let failed = |error| store::because(&error);
     let participant = engine.participant(store.connection(), name, account, id).map_err(failed)?;

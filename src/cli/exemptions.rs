@@ -74,7 +74,7 @@ pub(super) fn run(scene: &Scene, command: &ExemptionsCommand) -> Result<Exit, Fa
 fn add(scene: &Scene, name: &TenantName, person: &PersonArgs, why: &str, until: Date, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     // A faulty tenant file closes a login; its people can be exempted all the same.
-    let _sound_or_not = tenant::find(scene, &config, name)?;
+    tenant::must_be_known(scene, &config, name)?;
     scene.guard_owner(&config)?;
     if until < today() {
         return Err(Failure::usage(format!("--until {until} is past")));
@@ -95,7 +95,7 @@ fn add(scene: &Scene, name: &TenantName, person: &PersonArgs, why: &str, until: 
 fn list(scene: &Scene, name: Option<&TenantName>, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     if let Some(name) = name {
-        let _sound_or_not = tenant::find(scene, &config, name)?;
+        tenant::must_be_known(scene, &config, name)?;
     }
     let store = store::open_read_only(&config)?;
     let found = ledger::exemptions(store.connection(), name).map_err(|error| store::failure(&error))?;

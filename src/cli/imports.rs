@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::{read_import, read_why};
 use super::decide::DecideArgs;
-use super::{Exit, Failure, Scene, decide, store, summary};
+use super::{Exit, Failure, Scene, decide, store, summary, tenant};
 use crate::domain::{ImportId, Mode, State, TenantName};
 use crate::pipeline::Verdict;
 use crate::report::{Report, RowCounts, ScrubReceipt};
@@ -96,7 +96,7 @@ pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failu
 fn list(scene: &Scene, tenant: Option<&TenantName>, limit: u32, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     if let Some(name) = tenant {
-        super::tenant::find(scene, &config, name)?;
+        tenant::must_be_known(scene, &config, name)?;
     }
     let store = store::open_read_only(&config)?;
     let rows = ledger::list(store.connection(), tenant, limit).map_err(|error| store::failure(&error))?;

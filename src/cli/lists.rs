@@ -5,10 +5,10 @@ use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
 use super::args::ReadingArgs;
-use super::{Exit, Failure, Scene, files, serve, store};
+use super::{Exit, Failure, files, serve, store};
 use crate::config::{Config, Tenant};
 use crate::daemon;
-use crate::domain::{FileName, Settings, TenantName};
+use crate::domain::{FileName, Settings};
 use crate::pipeline::{self, ReadingOf, Rehearsal, Rules};
 use crate::report::Report;
 
@@ -98,9 +98,4 @@ pub(super) fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
         preserve_empty_accounts: args.preserve_empty_accounts.unwrap_or(own.preserve_empty_accounts),
         do_not_track: args.do_not_track.unwrap_or(own.do_not_track),
     }
-}
-
-/// The tenant that a command names.
-pub(super) fn tenant<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Tenant, Failure> {
-    super::tenant::find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))
 }

@@ -60,7 +60,7 @@ pub struct LoadArgs {
 pub(super) fn run(scene: &Scene, args: &LoadArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     // A faulty tenant file closes a login; customers can be loaded all the same.
-    let _sound_or_not = tenant::find(scene, &config, &args.tenant)?;
+    tenant::must_be_known(scene, &config, &args.tenant)?;
     if let Some(database) = &config.store.database {
         return Err(Failure::usage(format!("people are erased from \"{}\" here, which its application fills", database.display()))
             .hint("load fills the embedded store: take out store.database and store.plan to use that"));

@@ -15,7 +15,7 @@ const TEXT_BYTES_MAX: u64 = 4096;
 
 pub(super) fn set(scene: &Scene, config: &Config, name: &TenantName) -> Result<Exit, Failure> {
     // A faulty file can be mended by this.
-    let _sound_or_not = tenant::find(scene, config, name)?;
+    tenant::must_be_known(scene, config, name)?;
     scene.guard_owner(config)?;
     let hash = ask(name)?;
     write(config, name, Some(&hash))?;
@@ -43,7 +43,7 @@ pub(super) fn advise(scene: &Scene, config: &Config, name: &TenantName) {
 }
 
 pub(super) fn remove(scene: &Scene, config: &Config, name: &TenantName) -> Result<Exit, Failure> {
-    let _sound_or_not = tenant::find(scene, config, name)?;
+    tenant::must_be_known(scene, config, name)?;
     scene.guard_owner(config)?;
     let said = if write(config, name, None)? {
         format!("removed the password of {name}; a running daemon closes the sessions that it opened within a few seconds")

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::args::{ReadingArgs, read_why};
 use super::asked::{Asked, Errand, asked_by};
-use super::lists::{List, rehearse, settings, tenant};
+use super::lists::{List, rehearse, settings};
 use super::prompt::{ask_address, confirm};
-use super::{Exit, Failure, Scene, serve, store, summary};
+use super::{Exit, Failure, Scene, serve, store, summary, tenant};
 use crate::config::Config;
 use crate::daemon::{self, ByHand, DataLock};
 use crate::domain::{ImportId, State, TenantName};
@@ -68,7 +68,7 @@ pub struct PurgeArgs {
 
 pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
-    let tenant = tenant(scene, &config, &args.tenant)?;
+    let tenant = tenant::sound(scene, &config, &args.tenant)?;
     scene.guard_owner(&config)?;
     let mut list = list_of(scene, args)?;
     let one = args.file.is_none();

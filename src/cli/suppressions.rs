@@ -69,7 +69,7 @@ pub(super) fn run(scene: &Scene, command: &SuppressionsCommand) -> Result<Exit, 
 fn list(scene: &Scene, name: Option<&TenantName>, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     if let Some(name) = name {
-        let _sound_or_not = tenant::find(scene, &config, name)?;
+        tenant::must_be_known(scene, &config, name)?;
     }
     let store = store::open_read_only(&config)?;
     let counts = ledger::suppression_counts(store.connection(), name).map_err(|error| store::failure(&error))?;
@@ -90,7 +90,7 @@ fn list(scene: &Scene, name: Option<&TenantName>, json: bool) -> Result<Exit, Fa
 
 fn check(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
-    let _sound_or_not = tenant::find(scene, &config, name)?;
+    tenant::must_be_known(scene, &config, name)?;
     let (kind, identity) = identity_of(scene, &config, name, person)?;
     let store = store::open_read_only(&config)?;
     store::same_key(&config, &store)?;
@@ -106,7 +106,7 @@ fn check(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> R
 
 fn lift(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
-    let _sound_or_not = tenant::find(scene, &config, name)?;
+    tenant::must_be_known(scene, &config, name)?;
     scene.guard_owner(&config)?;
     let (kind, identity) = identity_of(scene, &config, name, person)?;
     let mut store = store::open(&config)?;

@@ -183,7 +183,7 @@ fn list(scene: &Scene, config: &Config, json: bool) -> Result<Exit, Failure> {
 }
 
 fn show(scene: &Scene, config: &Config, name: &TenantName, json: bool) -> Result<Exit, Failure> {
-    let tenant = find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))?;
+    let tenant = sound(scene, config, name)?;
     let shown = Shown {
         tenant: name,
         state: if tenant.disabled { "disabled" } else { "enabled" },
@@ -223,7 +223,7 @@ fn show(scene: &Scene, config: &Config, name: &TenantName, json: bool) -> Result
 }
 
 fn instructions(scene: &Scene, config: &Config, name: &TenantName, format: InstructionsFormat) -> Result<Exit, Failure> {
-    let tenant = find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))?;
+    let tenant = sound(scene, config, name)?;
     let keys = daemon::read_host_keys(config).map_err(|error| Failure::usage("cannot read the host keys").because(&error))?;
     let keys: Vec<_> = keys.iter().map(|key| key.public_key().clone()).collect();
     if config.public_address().0.is_none() {
@@ -239,7 +239,7 @@ fn instructions(scene: &Scene, config: &Config, name: &TenantName, format: Instr
 
 fn remove(scene: &Scene, config: &Config, name: &TenantName) -> Result<Exit, Failure> {
     // A faulty file can be removed like a sound one.
-    let _sound_or_not = find(scene, config, name)?;
+    must_be_known(scene, config, name)?;
     scene.guard_owner(config)?;
     let waiting = count(config, name)?;
     let busy: Vec<String> =
@@ -302,8 +302,23 @@ impl ShownKey {
     }
 }
 
-/// The tenant, sound or faulty; as an error where there is none.
-pub(super) fn find<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Result<Tenant, Faults>, Failure> {
+/// Refuses a name that no tenant has. One whose file has faults is known: its login is closed, and all else can be worked on.
+///
+/// # Errors
+/// [`Exit::NotFound`].
+pub(super) fn must_be_known(scene: &Scene, config: &Config, name: &TenantName) -> Result<(), Failure> {
+    find(scene, config, name).map(drop)
+}
+
+/// The tenant, whose file must have no faults.
+///
+/// # Errors
+/// [`Exit::NotFound`] where there is none, [`Exit::Usage`] with every fault of its file.
+pub(super) fn sound<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Tenant, Failure> {
+    find(scene, config, name)?.as_ref().map_err(|faults| Failure::from(faults.clone()))
+}
+
+fn find<'c>(scene: &Scene, config: &'c Config, name: &TenantName) -> Result<&'c Result<Tenant, Faults>, Failure> {
     config.tenants.by_name.get(name).ok_or_else(|| {
         let list = scene.typed(scene.config.as_deref(), &["tenant", "list"]);
         Failure::not_found(format!("no tenant \"{name}\"")).hint(format!("list them with: {list}"))
