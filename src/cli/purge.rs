@@ -71,24 +71,18 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     let tenant = tenant::sound(scene, &config, &args.tenant)?;
     scene.guard_owner(&config)?;
     let mut list = list_of(scene, args)?;
-    let one = args.file.is_none();
     // The number of people that is typed stands for the brake.
     let rules = Rules { brake: Brake::OFF, ..daemon::rules(&config, tenant) };
     let rehearsed = rehearse(&config, tenant, &rules, &args.reading, &mut list)?;
     summary::print_errors(&scene.terminal, &rehearsed);
-    if rehearsed.status == State::Rejected || (one && rehearsed.rows.invalid > 0) {
+    let is_one = args.file.is_none();
+    if rehearsed.status == State::Rejected || (is_one && rehearsed.rows.invalid > 0) {
         scene.terminal.hint("nothing was deleted");
         return Ok(Exit::Rejected);
     }
     let people = summary::people(&rehearsed, &store::engine(&config)?.plan().subject.table);
-    if one && rehearsed.rows.exempt > 0 {
-        let list = scene.typed(scene.config.as_deref(), &["exemptions", "list", "--tenant", args.tenant.as_str()]);
-        return Err(Failure::new(Exit::Rejected, "an exemption keeps this person from being erased")
-            .hint(format!("nothing was deleted; see why, and until when: {list}")));
-    }
-    if one && people == 0 && rehearsed.suppressed == 0 {
-        let find = scene.typed(scene.config.as_deref(), &["customers", "find", "-", "--tenant", args.tenant.as_str()]);
-        return Err(Failure::not_found("nobody of this tenant is so named").hint(format!("look with: {find}")));
+    if is_one {
+        refuse_exempt_or_nobody(scene, args, &rehearsed, people)?;
     }
     if !args.json {
         summary::print(&scene.terminal, &rehearsed)?;
@@ -107,15 +101,7 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
         case: args.request.clone(),
         people: Some(people),
     };
-    let row = run_request(&config, &mut store, &request)?;
-    if row.state == State::Held {
-        let message = row.message.unwrap_or_default();
-        return Err(Failure::new(Exit::Held, format!("import {} is held: {message}", row.id))
-            .hint("nothing was deleted")
-            .hint(format!("look with: expunged imports show {0}, then: expunged imports approve {0}, or reject {0} --why TEXT", row.id)));
-    }
-    let text = row.report.ok_or_else(|| Failure::failed(format!("import {} ended without a report", row.id)))?;
-    let report: Report = serde_json::from_str(&text).map_err(|error| Failure::failed("the report does not read back").because(&error))?;
+    let report = report_of(run_request(&config, &mut store, &request)?)?;
     if args.json {
         scene.terminal.json(&report)?;
     } else {
@@ -133,6 +119,35 @@ fn list_of(scene: &Scene, args: &PurgeArgs) -> Result<List, Failure> {
         (None, Some(account), Some(id)) => List::of_one(["accountId", "id"], [account, id]),
         _ => List::of_one(["Customer Email"], [&ask_address(scene)?]),
     }
+}
+
+/// One person who was named is someone, and nobody whom an exemption keeps. A suppression alone is work too.
+fn refuse_exempt_or_nobody(scene: &Scene, args: &PurgeArgs, rehearsed: &Report, people: u64) -> Result<(), Failure> {
+    if rehearsed.rows.exempt > 0 {
+        let list = scene.typed(scene.config.as_deref(), &["exemptions", "list", "--tenant", args.tenant.as_str()]);
+        return Err(Failure::new(Exit::Rejected, "an exemption keeps this person from being erased")
+            .hint(format!("nothing was deleted; see why, and until when: {list}")));
+    }
+    if people == 0 && rehearsed.suppressed == 0 {
+        let find = scene.typed(scene.config.as_deref(), &["customers", "find", "-", "--tenant", args.tenant.as_str()]);
+        return Err(Failure::not_found("nobody of this tenant is so named").hint(format!("look with: {find}")));
+    }
+    Ok(())
+}
+
+/// The report of an import that is over.
+///
+/// # Errors
+/// [`Exit::Held`] where it waits for a person instead.
+fn report_of(row: ImportRow) -> Result<Report, Failure> {
+    if row.state == State::Held {
+        let message = row.message.unwrap_or_default();
+        return Err(Failure::new(Exit::Held, format!("import {} is held: {message}", row.id))
+            .hint("nothing was deleted")
+            .hint(format!("look with: expunged imports show {0}, then: expunged imports approve {0}, or reject {0} --why TEXT", row.id)));
+    }
+    let text = row.report.ok_or_else(|| Failure::failed(format!("import {} ended without a report", row.id)))?;
+    serde_json::from_str(&text).map_err(|error| Failure::failed("the report does not read back").because(&error))
 }
 
 /// Hands the request to the running daemon, or does its work in its place.
