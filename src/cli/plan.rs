@@ -91,7 +91,12 @@ pub(super) fn run(scene: &Scene, command: &PlanCommand) -> Result<Exit, Failure>
                 Some(file) => daemon::read_plan(file).map_err(serve::failure)?,
                 None => daemon::plan(&scene.load_config()?).map_err(serve::failure)?,
             };
-            show(scene, &plan, *toml, *json)
+            let form = match (toml, json) {
+                (true, _) => Form::Toml,
+                (false, true) => Form::Json,
+                (false, false) => Form::Tree,
+            };
+            show(scene, &plan, form)
         }
     }
 }
@@ -176,26 +181,38 @@ fn read_write_paths(of: &Checking<'_>) -> Vec<String> {
     if own { Vec::new() } else { vec![folder.display().to_string()] }
 }
 
-fn show(scene: &Scene, plan: &Plan, toml: bool, json: bool) -> Result<Exit, Failure> {
-    if toml {
-        scene.terminal.say(plan.to_text().trim_end())?;
-        return Ok(Exit::Done);
+/// How a plan is shown.
+#[derive(Clone, Copy)]
+enum Form {
+    /// The order of work, for a person.
+    Tree,
+    /// As the plan's file would say it.
+    Toml,
+    /// The order of work.
+    Json,
+}
+
+fn show(scene: &Scene, plan: &Plan, form: Form) -> Result<Exit, Failure> {
+    let steps = || plan.work().map_err(|error| serve::failure(error.into()));
+    match form {
+        Form::Toml => scene.terminal.say(plan.to_text().trim_end())?,
+        Form::Json => scene.terminal.json(&steps()?)?,
+        Form::Tree => scene.terminal.say(work_tree(&steps()?))?,
     }
-    let steps = plan.work().map_err(|error| serve::failure(error.into()))?;
-    if json {
-        scene.terminal.json(&steps)?;
-        return Ok(Exit::Done);
-    }
+    Ok(Exit::Done)
+}
+
+/// The steps of a plan's work as a tree under the subjects' table, then those of tables that hang on nothing in it.
+fn work_tree(steps: &[WorkStep]) -> String {
     let mut lines = vec!["Work goes by number: what hangs on others comes before them.".to_owned(), String::new()];
     let mut told = Vec::new();
-    tree(&steps, &steps[0].table, "", &mut Vec::new(), &mut told, &mut lines);
+    tree(steps, &steps[0].table, "", &mut Vec::new(), &mut told, &mut lines);
     let apart: Vec<_> = steps.iter().filter(|step| !told.contains(&step.order)).collect();
     if !apart.is_empty() {
         lines.push(String::new());
         lines.extend(apart.into_iter().map(|step| format!("{}. {}: {}", step.order, step.table, step.deed)));
     }
-    scene.terminal.say(lines.join("\n"))?;
-    Ok(Exit::Done)
+    lines.join("\n")
 }
 
 /// A table, and below it those that refer to it.
