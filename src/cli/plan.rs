@@ -204,47 +204,63 @@ fn show(scene: &Scene, plan: &Plan, form: Form) -> Result<Exit, Failure> {
 
 /// The steps of a plan's work as a tree under the subjects' table, then those of tables that hang on nothing in it.
 fn work_tree(steps: &[WorkStep]) -> String {
-    let mut lines = vec!["Work goes by number: what hangs on others comes before them.".to_owned(), String::new()];
-    let mut told = Vec::new();
-    tree(steps, &steps[0].table, "", &mut Vec::new(), &mut told, &mut lines);
-    let apart: Vec<_> = steps.iter().filter(|step| !told.contains(&step.order)).collect();
+    let mut tree = WorkTree { steps, above: Vec::new(), told: Vec::new(), lines: Vec::new() };
+    tree.lines.extend(["Work goes by number: what hangs on others comes before them.".to_owned(), String::new()]);
+    let root = &steps[0];
+    tree.lines.push(format!("{}. {}: {}", root.order, root.table, root.deed));
+    tree.hang_below(root, "");
+    let apart: Vec<_> = steps.iter().filter(|step| !tree.told.contains(&step.order)).collect();
     if !apart.is_empty() {
-        lines.push(String::new());
-        lines.extend(apart.into_iter().map(|step| format!("{}. {}: {}", step.order, step.table, step.deed)));
+        tree.lines.push(String::new());
+        tree.lines.extend(apart.into_iter().map(|step| format!("{}. {}: {}", step.order, step.table, step.deed)));
     }
-    lines.join("\n")
+    tree.lines.join("\n")
 }
 
-/// A table, and below it those that refer to it.
-fn tree(steps: &[WorkStep], table: &str, indent: &str, above: &mut Vec<String>, told: &mut Vec<usize>, lines: &mut Vec<String>) {
-    let Some(step) = steps.iter().find(|step| step.table == table) else { return };
-    if above.is_empty() {
-        lines.push(format!("{}. {}: {}", step.order, step.table, step.deed));
-    }
-    above.push(table.to_owned());
-    told.push(step.order);
-    let hanging: Vec<_> =
-        steps.iter().flat_map(|child| child.edges.iter().filter(|edge| edge.parent == table).map(move |edge| (child, edge))).collect();
-    for (at, (child, edge)) in hanging.iter().enumerate() {
-        let last = at + 1 == hanging.len();
-        let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let again = told.contains(&child.order);
-        let mut line = format!("{indent}{branch}{}. {} ({}): {}", child.order, child.table, edge.columns.join(", "), edge.deed);
-        if !again && !child.by_address.is_empty() {
-            // What is done to rows that no key leads to, but an address.
-            line.push_str(
-                &child
-                    .deed
-                    .strip_prefix(edge.deed.as_str())
-                    .map_or_else(|| format!("; {}", child.deed), |by_address| format!(", also{}", by_address.trim_start_matches(','))),
-            );
+/// A tree of tables that is being written.
+struct WorkTree<'a> {
+    steps: &'a [WorkStep],
+    /// The tables from the root down to where it stands.
+    above: Vec<&'a str>,
+    /// The numbers of the steps that have stood in it.
+    told: Vec<usize>,
+    lines: Vec<String>,
+}
+
+impl<'a> WorkTree<'a> {
+    /// Writes the tables that refer to this one below it.
+    fn hang_below(&mut self, step: &'a WorkStep, indent: &str) {
+        self.above.push(&step.table);
+        self.told.push(step.order);
+        let edges = |child: &'a WorkStep| child.edges.iter().filter(|edge| edge.parent == step.table).map(move |edge| (child, edge));
+        let hanging: Vec<_> = self.steps.iter().flat_map(edges).collect();
+        for (at, (child, edge)) in hanging.iter().enumerate() {
+            let last = at + 1 == hanging.len();
+            let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            let mut line = format!("{indent}{branch}{}. {} ({}): {}", child.order, child.table, edge.columns.join(", "), edge.deed);
+            let again = self.told.contains(&child.order);
+            if !again {
+                line.push_str(&deed_by_address(child, &edge.deed));
+            }
+            let in_circle = self.above.contains(&child.table.as_str());
+            self.lines.push(if again && !in_circle { format!("{line}, as above") } else { line });
+            if !again && !in_circle {
+                self.hang_below(child, &format!("{indent}{below}"));
+            }
         }
-        lines.push(if again && !above.contains(&child.table) { format!("{line}, as above") } else { line });
-        if !again && !above.contains(&child.table) {
-            tree(steps, &child.table, &format!("{indent}{below}"), above, told, lines);
-        }
+        self.above.pop();
     }
-    above.pop();
+}
+
+/// What is done, beside what an edge does, to rows that no key leads to, but an address.
+fn deed_by_address(step: &WorkStep, deed_of_edge: &str) -> String {
+    if step.by_address.is_empty() {
+        return String::new();
+    }
+    match step.deed.strip_prefix(deed_of_edge) {
+        None => format!("; {}", step.deed),
+        Some(by_address) => format!(", also{}", by_address.trim_start_matches(',')),
+    }
 }
 
 fn open(path: &Path) -> Result<Store, Failure> {
