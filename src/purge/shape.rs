@@ -102,6 +102,13 @@ pub(super) struct Trigger {
     pub(super) table: String,
 }
 
+/// What SQLite's list of tables says of an ordinary one.
+struct TableListed {
+    name: String,
+    without_rowid: bool,
+    strict: bool,
+}
+
 const DOING: &str = "read the tables' shape";
 
 impl Shape {
@@ -113,7 +120,7 @@ impl Shape {
             rows(connection, sql, [], |row| <(String, String, bool, bool, bool)>::try_from(row))?
         {
             if kind != "virtual" {
-                let table = Table::read(connection, name, without_rowid, strict)?;
+                let table = Table::read(connection, TableListed { name, without_rowid, strict })?;
                 if reserved { &mut shape.reserved } else { &mut shape.tables }.push(table);
             } else if !reserved {
                 let readable = connection.prepare(&format!("SELECT 1 FROM {}", in_main(&name))).is_ok();
@@ -200,60 +207,43 @@ impl Shape {
 }
 
 impl Table {
-    fn read(connection: &Connection, name: String, without_rowid: bool, strict: bool) -> Result<Self, StoreError> {
-        let sql = r#"SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid"#;
-        let columns = rows(connection, sql, [&name], |row| {
-            let primary: u32 = row.get(3)?;
-            let not_null = row.get::<_, bool>(2)? || (primary > 0 && without_rowid);
-            let (column, declared) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
-            let collation = connection.column_metadata(Some("main"), name.as_str(), column.as_str())?.1;
-            let collation = collation.map_or_else(String::new, |collation| collation.to_string_lossy().to_ascii_uppercase());
-            let likeness = Likeness { kind: Kind::of(&declared, strict), collation };
-            let generated = row.get::<_, i64>(4)? > 0;
-            Ok(Column { name: column, declared, not_null, likeness, primary, generated, row_number: false, strict })
-        })?;
+    fn read(connection: &Connection, listed: TableListed) -> Result<Self, StoreError> {
         let mut table = Self {
-            name,
-            columns,
-            keys: Vec::new(),
+            columns: read_columns(connection, &listed)?,
+            keys: read_keys(connection, &listed.name)?,
             uniques: Vec::new(),
             partly_unique: Vec::new(),
-            settles_conflicts: false,
+            settles_conflicts: read_settles_conflicts(connection, &listed.name)?,
             strangers: Vec::new(),
+            name: listed.name,
         };
-        let by_row_number = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
-        let mut primary = table.columns.iter_mut().filter(|column| column.primary > 0);
-        if let (Some(row_number), None) = (primary.next(), primary.next())
-            && row_number.declared.eq_ignore_ascii_case("INTEGER")
-            && rows(connection, by_row_number, [&table.name], |_| Ok(()))?.is_empty()
-        {
-            // A row has a number, whatever is declared.
-            row_number.not_null = true;
-            row_number.row_number = true;
+        if !table.has_primary_index(connection)? {
+            table.find_row_number();
+            // What is the number of a row has no index of its own; the other keys are judged by theirs.
+            let primary = table.primary_key();
+            table.uniques.extend((!primary.is_empty()).then_some(primary));
         }
-        let sql = r#"SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq"#;
-        let mut last = None;
-        for (id, parent, from, to, on_delete) in
-            rows(connection, sql, [&table.name], |row| <(i64, String, String, Option<String>, String)>::try_from(row))?
-        {
-            if last != Some(id) {
-                table.keys.push(ForeignKey { columns: Vec::new(), parent, parent_columns: Vec::new(), on_delete });
-                last = Some(id);
-            }
-            let key = table.keys.last_mut().expect("pushed with its first column");
-            key.columns.push(from);
-            key.parent_columns.extend(to);
-        }
-        let primary = table.primary_key();
-        // Only a row number has no index of its own; the others are judged by theirs.
-        let indexed = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
-        let indexed = !rows(connection, indexed, [&table.name], |row| row.get::<_, i64>(0))?.is_empty();
-        table.uniques.extend((!primary.is_empty() && !indexed).then_some(primary));
         table.read_uniques(connection)?;
-        let sql = "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1";
-        table.settles_conflicts = settles_conflicts(&rows(connection, sql, [&table.name], |row| row.get::<_, String>(0))?.concat());
         table.strangers = table.strangers(connection)?;
         Ok(table)
+    }
+
+    /// Whether an index keeps its primary key: none does where it has none, or where that is the number of the row.
+    fn has_primary_index(&self, connection: &Connection) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM pragma_index_list(?1, 'main') WHERE origin = 'pk'";
+        Ok(!rows(connection, sql, [&self.name], |_| Ok(()))?.is_empty())
+    }
+
+    /// Marks the column that is the number of its row: a primary key of one INTEGER column without an index. It is never null, whatever
+    /// is declared.
+    fn find_row_number(&mut self) {
+        let mut primary = self.columns.iter_mut().filter(|column| column.primary > 0);
+        if let (Some(column), None) = (primary.next(), primary.next())
+            && column.declared.eq_ignore_ascii_case("INTEGER")
+        {
+            column.not_null = true;
+            column.row_number = true;
+        }
     }
 
     /// Where two say different things of what becomes of a row, the schema does not say.
@@ -339,6 +329,50 @@ impl Table {
     pub(super) fn is_unique(&self, columns: &[String]) -> bool {
         self.uniques.iter().any(|unique| unique.iter().all(|one| columns.iter().any(|column| same(column, one))))
     }
+}
+
+fn read_columns(connection: &Connection, table: &TableListed) -> Result<Vec<Column>, StoreError> {
+    let TableListed { name, without_rowid, strict } = table;
+    let sql = r#"SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid"#;
+    rows(connection, sql, [name], |row| {
+        let (column, declared) = (row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+        let primary: u32 = row.get(3)?;
+        let collation = connection.column_metadata(Some("main"), name.as_str(), column.as_str())?.1;
+        let collation = collation.map_or_else(String::new, |collation| collation.to_string_lossy().to_ascii_uppercase());
+        Ok(Column {
+            name: column,
+            not_null: row.get(2)? || (primary > 0 && *without_rowid),
+            likeness: Likeness { kind: Kind::of(&declared, *strict), collation },
+            declared,
+            primary,
+            generated: row.get::<_, i64>(4)? > 0,
+            row_number: false,
+            strict: *strict,
+        })
+    })
+}
+
+fn read_keys(connection: &Connection, table: &str) -> Result<Vec<ForeignKey>, StoreError> {
+    let sql = r#"SELECT id, "table", "from", "to", on_delete FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq"#;
+    let mut keys = Vec::new();
+    let mut last = None;
+    for (id, parent, from, to, on_delete) in
+        rows(connection, sql, [table], |row| <(i64, String, String, Option<String>, String)>::try_from(row))?
+    {
+        if last != Some(id) {
+            keys.push(ForeignKey { columns: Vec::new(), parent, parent_columns: Vec::new(), on_delete });
+            last = Some(id);
+        }
+        let key = keys.last_mut().expect("pushed with its first column");
+        key.columns.push(from);
+        key.parent_columns.extend(to);
+    }
+    Ok(keys)
+}
+
+fn read_settles_conflicts(connection: &Connection, table: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT sql FROM main.sqlite_schema WHERE type = 'table' AND name = ?1";
+    Ok(settles_conflicts(&rows(connection, sql, [table], |row| row.get::<_, String>(0))?.concat()))
 }
 
 impl ForeignKey {
