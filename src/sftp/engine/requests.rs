@@ -28,7 +28,9 @@ const EXTENSIONS: [(&str, &str); 5] = [
 
 /// Why a packet has no ordinary reply.
 enum Fault {
+    /// It ends before its fields do: the connection is out of step.
     Fields,
+    /// Its reply is a STATUS that says why not.
     Refused(Refusal),
 }
 
@@ -48,6 +50,14 @@ impl From<Refusal> for Fault {
 pub(super) fn status(out: &mut Vec<u8>, id: u32, result: Result<(), Refusal>) {
     let refusal = result.err().unwrap_or(Refusal { code: Code::Ok, text: "".into() });
     Writer::new(out, wire::STATUS).u32(id).u32(refusal.code as u32).string(refusal.text.as_bytes()).string(b"").end();
+}
+
+fn reply_handle(out: &mut Vec<u8>, id: u32, handle: u32) {
+    Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();
+}
+
+fn reply_attributes(out: &mut Vec<u8>, id: u32, attributes: &Attributes) {
+    Writer::new(out, wire::ATTRS).u32(id).attributes(attributes).end();
 }
 
 impl<T: Tree> Engine<T> {
@@ -84,77 +94,54 @@ impl<T: Tree> Engine<T> {
         Ok(())
     }
 
+    /// Appends the reply of one request, unless it is refused.
     fn carry_out(&mut self, kind: u8, id: u32, mut fields: Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         match kind {
-            wire::OPEN => {
-                let (path, flags, attributes) = (fields.path()?, OpenFlags::from_bits(fields.u32()?), fields.attributes()?);
-                let room = short(path).and_then(|_| self.check_room());
-                room.inspect_err(|refusal| self.tree.refused("open", path, refusal))?;
-                let file = self.tree.open(path, flags, &attributes)?;
-                let handle = self.enter(Open::File(file));
-                Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();
-            }
-            wire::CLOSE => {
-                let handle = fields.string()?;
-                let open = number_of(handle).and_then(|handle| self.open.remove(&handle)).ok_or_else(no_handle)?;
-                let result = match open {
-                    Open::File(file) => self.tree.close(file),
-                    Open::Listing(..) => Ok(()),
-                };
-                status(out, id, result);
-            }
+            wire::OPEN => self.open_file(id, fields, out)?,
+            wire::CLOSE => status(out, id, self.close(fields.string()?)),
             wire::READ => {
                 let (handle, offset, length) = (fields.string()?, fields.u64()?, fields.u32()?);
                 self.read(id, handle, offset, length, out)?;
             }
             wire::STAT | wire::LSTAT => {
                 let path = fields.path()?;
-                let attributes = self.tree.attributes(short(path)?)?;
-                Writer::new(out, wire::ATTRS).u32(id).attributes(&attributes).end();
+                reply_attributes(out, id, &self.tree.attributes(within_limit(path)?)?);
             }
             wire::FSTAT => {
                 let (tree, file) = self.file(fields.string()?)?;
-                let attributes = tree.file_attributes(file)?;
-                Writer::new(out, wire::ATTRS).u32(id).attributes(&attributes).end();
+                reply_attributes(out, id, &tree.file_attributes(file)?);
             }
             wire::SETSTAT => {
                 let (path, attributes) = (fields.path()?, fields.attributes()?);
-                status(out, id, self.tree.set_attributes(short(path)?, &attributes));
+                status(out, id, self.tree.set_attributes(within_limit(path)?, &attributes));
             }
             wire::FSETSTAT => {
                 let (handle, attributes) = (fields.string()?, fields.attributes()?);
                 let (tree, file) = self.file(handle)?;
                 status(out, id, tree.set_file_attributes(file, &attributes));
             }
-            wire::OPENDIR => {
-                let path = short(fields.path()?)?;
-                self.check_room_to_list().inspect_err(|refusal| self.tree.refused("listing", path, refusal))?;
-                let listing = self.tree.list(path)?;
-                let names = listing.len();
-                let handle = self.enter(Open::Listing(listing, names));
-                Writer::new(out, wire::HANDLE).u32(id).string(&handle.to_be_bytes()).end();
-            }
+            wire::OPENDIR => self.open_listing(id, fields.path()?, out)?,
             wire::READDIR => self.read_listing(id, fields.string()?, out)?,
             wire::REMOVE => {
                 let path = fields.path()?;
-                status(out, id, self.tree.remove(short(path)?));
+                status(out, id, self.tree.remove(within_limit(path)?));
             }
             wire::MKDIR => {
                 let (path, _) = (fields.path()?, fields.attributes()?);
-                status(out, id, self.tree.make_folder(short(path)?));
+                status(out, id, self.tree.make_folder(within_limit(path)?));
             }
             wire::RMDIR => {
                 let path = fields.path()?;
-                status(out, id, self.tree.remove_folder(short(path)?));
+                status(out, id, self.tree.remove_folder(within_limit(path)?));
             }
             wire::REALPATH => {
                 let path = fields.path()?;
-                let path = self.tree.real_path(short(path)?)?;
+                let path = self.tree.real_path(within_limit(path)?)?;
                 Writer::new(out, wire::NAME).u32(id).u32(1).string(&path).string(&path).attributes(&Attributes::default()).end();
             }
             wire::RENAME => {
                 let (from, to) = (fields.path()?, fields.path()?);
-                status(out, id, self.tree.rename(short(from)?, short(to)?, Overwrite::Refused));
+                status(out, id, self.tree.rename(within_limit(from)?, within_limit(to)?, Overwrite::Refused));
             }
             wire::READLINK => {
                 fields.path()?;
@@ -171,6 +158,32 @@ impl<T: Tree> Engine<T> {
         Ok(())
     }
 
+    fn open_file(&mut self, id: u32, mut fields: Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+        let (path, flags, attributes) = (fields.path()?, OpenFlags::from_bits(fields.u32()?), fields.attributes()?);
+        let room = within_limit(path).and_then(|_| self.check_room());
+        room.inspect_err(|refusal| self.tree.refused("open", path, refusal))?;
+        let file = self.tree.open(path, flags, &attributes)?;
+        reply_handle(out, id, self.enter(Open::File(file)));
+        Ok(())
+    }
+
+    fn open_listing(&mut self, id: u32, path: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+        let path = within_limit(path)?;
+        self.check_room_to_list().inspect_err(|refusal| self.tree.refused("listing", path, refusal))?;
+        let listing = self.tree.list(path)?;
+        let names = listing.len();
+        reply_handle(out, id, self.enter(Open::Listing(listing, names)));
+        Ok(())
+    }
+
+    fn close(&mut self, handle: &[u8]) -> Result<(), Refusal> {
+        match number_of(handle).and_then(|handle| self.open.remove(&handle)) {
+            Some(Open::File(file)) => self.tree.close(file),
+            Some(Open::Listing(..)) => Ok(()),
+            None => Err(no_handle()),
+        }
+    }
+
     fn extended(&mut self, id: u32, mut fields: Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
         match fields.string()? {
             b"limits@openssh.com" => {
@@ -184,7 +197,7 @@ impl<T: Tree> Engine<T> {
             }
             b"posix-rename@openssh.com" => {
                 let (from, to) = (fields.path()?, fields.path()?);
-                status(out, id, self.tree.rename(short(from)?, short(to)?, Overwrite::Asked));
+                status(out, id, self.tree.rename(within_limit(from)?, within_limit(to)?, Overwrite::Asked));
             }
             b"fsync@openssh.com" => {
                 let (tree, file) = self.file(fields.string()?)?;
@@ -192,7 +205,7 @@ impl<T: Tree> Engine<T> {
             }
             b"statvfs@openssh.com" => {
                 let path = fields.path()?;
-                self.room(id, short(path)?, out)?;
+                self.room(id, within_limit(path)?, out)?;
             }
             b"fstatvfs@openssh.com" => {
                 self.file(fields.string()?)?;
@@ -280,6 +293,7 @@ impl<T: Tree> Engine<T> {
     }
 }
 
-fn short(path: &[u8]) -> Result<&[u8], Refusal> {
+/// A path that is not too long to be looked at.
+fn within_limit(path: &[u8]) -> Result<&[u8], Refusal> {
     if path.len() <= PATH_BYTES_MAX { Ok(path) } else { Err(Refusal::failure("the path is longer than 4096 bytes")) }
 }
