@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tracing::{debug, error, info, warn};
 
@@ -17,8 +18,8 @@ use super::reported::{bad_rows_message, report, warnings};
 use super::unpack::{Unpacked, distrusted, whose_fault};
 use super::vouch::OVERTAKEN;
 use super::{Fault, Pipeline};
-use crate::domain::{FileName, FileState, Identity, ImportId, Mode, NameKind, Outcome, Rejection, State};
-use crate::purge::{Ended, Ending, InputRow, MatchError, Matched, PurgeError};
+use crate::domain::{Dialect, FileName, FileState, Identity, ImportId, Mode, NameKind, Outcome, Rejection, State};
+use crate::purge::{Ended, Ending, Held, InputRow, MatchError, Matched, PurgeError};
 use crate::records::{self, ReadError, Reading};
 use crate::report::{Report, ReportError, ResultsRow, ResultsWriter, RowCounts, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, DropFolder, End, Folders};
@@ -55,6 +56,23 @@ impl Running {
 pub(super) enum Step {
     More,
     Over,
+}
+
+/// Why the rows of a file were not matched.
+enum Unmatched {
+    /// The file is rejected, its dialect told where it was known by then.
+    Refused(Option<Dialect>, Rejection),
+    /// Something of ours failed.
+    Failed(Fault),
+}
+
+impl Unmatched {
+    fn unread(dialect: Option<Dialect>, error: ReadError) -> Self {
+        match error {
+            ReadError::Rejected(rejection) => Self::Refused(dialect, rejection),
+            ReadError::Medium(error) => Self::Failed(error.into()),
+        }
+    }
 }
 
 impl Pipeline {
@@ -95,34 +113,10 @@ impl Pipeline {
             None => distrusted(reading, &file, claimed.name(), self.rules(&row.tenant).unpacked_bytes_max)?,
         };
         file.rewind()?;
-        let mut rows = match records::read(Unpacked::new(file, claimed.name(), self.rules(&row.tenant).unpacked_bytes_max), reading.clone())
-            .map_err(whose_fault)
-        {
-            Ok(rows) => rows,
-            Err(ReadError::Rejected(rejection)) => return self.reject(row, &facts, &rejection),
-            Err(ReadError::Medium(error)) => return Err(error.into()),
-        };
-        let dialect = rows.dialect();
-        let input = rows
-            .by_ref()
-            .map(|row| row.map_err(whose_fault).map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
-        let matched = match self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, started_at, input) {
+        let (dialect, matched) = match self.match_file(row, (file, claimed.name()), &reading, started_at) {
             Ok(matched) => matched,
-            Err(MatchError::Input(ReadError::Rejected(rejection))) => {
-                return self.reject(row, &FileFacts { dialect, ..facts }, &rejection);
-            }
-            Err(MatchError::Input(ReadError::Medium(error))) => return Err(error.into()),
-            // No other try would serve it.
-            Err(MatchError::Purge(PurgeError::CannotServe(why))) => {
-                return self.reject(row, &FileFacts { dialect, ..facts }, &Rejection::new("plan_cannot_serve", why));
-            }
-            Err(MatchError::Purge(error @ PurgeError::AnotherTenants { .. })) => {
-                // Whose it is, is not this tenant's business.
-                error!(tenant = %row.tenant, import = row.id.0, cause = %error, "import cannot be served");
-                let told = self.with_contact(&row.tenant, "the operator's erasure plan does not serve this tenant");
-                return self.reject(row, &FileFacts { dialect, ..facts }, &Rejection::new("plan_cannot_serve", told));
-            }
-            Err(MatchError::Purge(error)) => return Err(error.into()),
+            Err(Unmatched::Refused(dialect, rejection)) => return self.reject(row, &FileFacts { dialect, ..facts }, &rejection),
+            Err(Unmatched::Failed(fault)) => return Err(fault),
         };
         let held = self.judge(row, &matched)?;
         let warnings: Vec<String> =
@@ -134,22 +128,57 @@ impl Pipeline {
             return self.refuse_rows(row, &matched);
         }
         match row.mode {
-            Mode::Check => {
-                let checked = self.engine.check(self.store.connection(), &matched)?;
-                let (at, keep) = (Self::now(), self.options.originals_days);
-                let ended = self.engine.finish_check(&mut self.store, row.id, &matched, &checked, at, |ended| {
-                    Report { would_hold: Some(!held.is_empty()), ..report(ended, keep) }.to_json()
-                })?;
-                self.tell_end(&ended);
-            }
-            Mode::Purge if !held.is_empty() => return self.hold(row, &matched, &held),
-            Mode::Purge => {
-                self.engine.begin(&mut self.store, row.id, &matched)?;
-                info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
-                self.running.insert(row.id, Running::new(self.fitting.reach()));
-                self.publish(&folders, row, State::Purging, None)?;
-            }
+            Mode::Check => self.end_check(row, &matched, &held),
+            Mode::Purge if !held.is_empty() => self.hold(row, &matched, &held),
+            Mode::Purge => self.begin_purge(row, &matched, &folders),
         }
+    }
+
+    /// Reads and matches the rows of a claimed file, whose dialect is known with them.
+    fn match_file(
+        &self,
+        row: &ImportRow,
+        (file, name): (File, &FileName),
+        reading: &Reading,
+        started_at: Timestamp,
+    ) -> Result<(Option<Dialect>, Matched), Unmatched> {
+        let unpacked = Unpacked::new(file, name, self.rules(&row.tenant).unpacked_bytes_max);
+        let rows = records::read(unpacked, reading.clone()).map_err(|error| Unmatched::unread(None, whose_fault(error)))?;
+        let dialect = rows.dialect();
+        let input = rows.map(|row| row.map_err(whose_fault).map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
+        let cannot_serve = |why: &str| Unmatched::Refused(dialect, Rejection::new("plan_cannot_serve", why));
+        let matched = self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, started_at, input);
+        let matched = matched.map_err(|error| match error {
+            MatchError::Input(error) => Unmatched::unread(dialect, error),
+            // No other try would serve it.
+            MatchError::Purge(PurgeError::CannotServe(why)) => cannot_serve(why),
+            MatchError::Purge(error @ PurgeError::AnotherTenants { .. }) => {
+                // Whose it is, is not this tenant's business.
+                error!(tenant = %row.tenant, import = row.id.0, cause = %error, "import cannot be served");
+                cannot_serve(&self.with_contact(&row.tenant, "the operator's erasure plan does not serve this tenant"))
+            }
+            MatchError::Purge(error) => Unmatched::Failed(error.into()),
+        })?;
+        Ok((dialect, matched))
+    }
+
+    /// The end of a rehearsal that was uploaded: its report says what a purge would do.
+    fn end_check(&mut self, row: &ImportRow, matched: &Matched, held: &[Held]) -> Result<Step, Fault> {
+        let checked = self.engine.check(self.store.connection(), matched)?;
+        let (at, keep) = (Self::now(), self.options.originals_days);
+        let ended = self.engine.finish_check(&mut self.store, row.id, matched, &checked, at, |ended| {
+            Report { would_hold: Some(!held.is_empty()), ..report(ended, keep) }.to_json()
+        })?;
+        self.tell_end(&ended);
+        Ok(Step::More)
+    }
+
+    /// Notes the targets in the ledger: from here on the import deletes.
+    fn begin_purge(&mut self, row: &ImportRow, matched: &Matched, folders: &Folders) -> Result<Step, Fault> {
+        self.engine.begin(&mut self.store, row.id, matched)?;
+        info!(tenant = %row.tenant, import = row.id.0, rows = matched.rows_read(), customers = matched.customers(), "file checked");
+        self.running.insert(row.id, Running::new(self.fitting.reach()));
+        self.publish(folders, row, State::Purging, None)?;
         Ok(Step::More)
     }
 
