@@ -11,7 +11,7 @@ use memchr::{memchr, memchr_iter, memchr2};
 use crate::domain::{Reason, Rejection};
 
 use super::scan::{Cell, Scan, Step};
-use super::window::Window;
+use super::window::{Sight, Window};
 use super::{Limits, ReadError};
 
 /// The records of a file.
@@ -19,7 +19,9 @@ pub(super) struct Frames<R> {
     window: Window<R>,
     delimiter: Option<u8>,
     limits: Limits,
+    /// The line on which the next record starts.
     line: u64,
+    /// Bytes of the record that was given last: dropped when the next is asked for.
     passed: usize,
     cells: Vec<Cell>,
 }
@@ -53,12 +55,12 @@ impl<R: Read> Frames<R> {
         self.delimiter = Some(delimiter);
     }
 
-    /// The first `len` bytes from the next record on, fewer where the input ends, and whether it ends with them.
-    pub(super) fn peek(&mut self, len: usize) -> io::Result<(&[u8], bool)> {
+    /// The first `len` bytes from the next record on, fewer where the input ends.
+    pub(super) fn peek(&mut self, len: usize) -> io::Result<Sight<'_>> {
         self.pass();
         self.window.fill_to(len)?;
-        let bytes = self.window.bytes();
-        Ok((&bytes[..bytes.len().min(len)], self.window.ended() && bytes.len() <= len))
+        let Sight { bytes, ended } = self.window.sight();
+        Ok(Sight { bytes: &bytes[..bytes.len().min(len)], ended: ended && bytes.len() <= len })
     }
 
     pub(super) fn window(&self) -> &Window<R> {
@@ -91,16 +93,16 @@ impl<R: Read> Frames<R> {
         self.cells.clear();
         let mut seen = 0;
         loop {
-            let bytes = self.window.bytes();
+            let Sight { bytes, ended } = self.window.sight();
             let Some(len) = memchr2(b'\n', b'\r', &bytes[seen..]).map(|found| seen + found) else {
-                if !self.window.ended() && bytes.len() <= self.limits.row_bytes_max {
+                if !ended && bytes.len() <= self.limits.row_bytes_max {
                     seen = bytes.len();
                     self.window.fill()?;
                     continue;
                 }
                 return if bytes.is_empty() { Ok(None) } else { self.scan().map(Some) };
             };
-            if bytes[len] == b'\r' && len + 1 == bytes.len() && !self.window.ended() {
+            if bytes[len] == b'\r' && len + 1 == bytes.len() && !ended {
                 seen = len;
                 self.window.fill()?;
                 continue;
@@ -122,7 +124,7 @@ impl<R: Read> Frames<R> {
         let start = self.window.offset();
         let mut scan = Scan::new(self.delimiter, &self.limits);
         loop {
-            match scan.advance(self.window.bytes(), self.window.ended(), &mut self.cells) {
+            match scan.advance(self.window.sight(), &mut self.cells) {
                 Step::More => {
                     let len = scan.take_droppable();
                     self.window.drop_front(len);

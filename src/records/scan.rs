@@ -6,6 +6,7 @@
 use memchr::{memchr, memchr2, memchr3};
 
 use super::Limits;
+use super::window::Sight;
 
 /// A cell's bytes within its record, its quotes not included.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -114,8 +115,9 @@ impl Scan {
         std::mem::take(&mut self.at)
     }
 
-    /// Goes on over the record's bytes in sight; `ended` says that no more will come.
-    pub(super) fn advance(&mut self, bytes: &[u8], ended: bool, cells: &mut Vec<Cell>) -> Step {
+    /// Goes on over the record's bytes in sight.
+    pub(super) fn advance(&mut self, sight: Sight<'_>, cells: &mut Vec<Cell>) -> Step {
+        let Sight { bytes, ended } = sight;
         loop {
             if self.at == bytes.len() {
                 self.check_length(cells);
@@ -145,7 +147,7 @@ impl Scan {
                     self.stray |= self.delimiter.is_some() && memchr(b'"', &bytes[self.at..end]).is_some();
                     self.at = end;
                     if let Some(&byte) = bytes.get(self.at)
-                        && let Some(step) = self.end_plain(byte, bytes, ended, cells)
+                        && let Some(step) = self.end_plain(byte, sight, cells)
                     {
                         return step;
                     }
@@ -176,7 +178,7 @@ impl Scan {
                         self.at += 1;
                     }
                     byte if Some(byte) == self.delimiter || matches!(byte, b'\n' | b'\r') => {
-                        if let Some(step) = self.end_plain(byte, bytes, ended, cells) {
+                        if let Some(step) = self.end_plain(byte, sight, cells) {
                             return step;
                         }
                     }
@@ -197,7 +199,7 @@ impl Scan {
     }
 
     /// At a delimiter or a line end behind a cell. `None`: the record goes on.
-    fn end_plain(&mut self, byte: u8, bytes: &[u8], ended: bool, cells: &mut Vec<Cell>) -> Option<Step> {
+    fn end_plain(&mut self, byte: u8, Sight { bytes, ended }: Sight<'_>, cells: &mut Vec<Cell>) -> Option<Step> {
         let line_end = match byte {
             b'\n' => 1,
             b'\r' if self.at + 1 < bytes.len() => 1 + usize::from(bytes[self.at + 1] == b'\n'),

@@ -13,7 +13,7 @@ use super::cut::{Cut, resumed_in_header};
 use super::frames::{Frame, Frames, quote_not_closed, text};
 use super::names::{Kind, Names, Noun, Present};
 use super::scan::{Cell, Scan, Step};
-use super::window::Window;
+use super::window::{Sight, Window};
 use super::{Limits, ReadError};
 
 /// In order of preference where a header says nothing.
@@ -53,8 +53,8 @@ impl<R: Read> Sheet<R> {
         let told = take_separator_line(&mut frames)?;
         skip_blank(&mut frames, &limits)?;
         let line = frames.line();
-        let (bytes, ended) = frames.peek(limits.row_bytes_max + 2)?;
-        let delimiter = choose(bytes, ended, told, names, &limits).map_err(|rejection| at(rejection, line))?;
+        let sight = frames.peek(limits.row_bytes_max + 2)?;
+        let delimiter = choose(sight, told, names, &limits).map_err(|rejection| at(rejection, line))?;
         frames.split_at(delimiter);
         let Some(frame) = frames.next()? else {
             return Err(empty_file().into());
@@ -217,7 +217,7 @@ fn blank_text(bytes: &[u8]) -> bool {
 /// Passes over Excel's `sep=;`, which may stand as the first line, and takes it at its word.
 fn take_separator_line<R: Read>(frames: &mut Frames<R>) -> Result<Option<u8>, ReadError> {
     const LINE_BYTES_MAX: usize = 16;
-    let (bytes, ended) = frames.peek(LINE_BYTES_MAX)?;
+    let Sight { bytes, ended } = frames.peek(LINE_BYTES_MAX)?;
     let len = memchr::memchr2(b'\n', b'\r', bytes);
     if len.is_none() && !ended {
         return Ok(None);
@@ -241,7 +241,7 @@ fn take_separator_line<R: Read>(frames: &mut Frames<R>) -> Result<Option<u8>, Re
 /// Passes over blank lines before the header.
 fn skip_blank<R: Read>(frames: &mut Frames<R>, limits: &Limits) -> Result<(), ReadError> {
     loop {
-        let (bytes, ended) = frames.peek(limits.row_bytes_max + 2)?;
+        let Sight { bytes, ended } = frames.peek(limits.row_bytes_max + 2)?;
         if bytes.is_empty() {
             return Err(empty_file().into());
         }
@@ -255,7 +255,8 @@ fn skip_blank<R: Read>(frames: &mut Frames<R>, limits: &Limits) -> Result<(), Re
 }
 
 /// The separator of the header that these bytes begin with, unless the file told it.
-fn choose(bytes: &[u8], ended: bool, told: Option<u8>, names: &Names, limits: &Limits) -> Result<u8, Rejection> {
+fn choose(sight: Sight<'_>, told: Option<u8>, names: &Names, limits: &Limits) -> Result<u8, Rejection> {
+    let bytes = sight.bytes;
     let line = &bytes[..memchr::memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len())];
     if line.contains(&0) {
         return Err(not_text("its first line holds NUL bytes"));
@@ -265,7 +266,7 @@ fn choose(bytes: &[u8], ended: bool, told: Option<u8>, names: &Names, limits: &L
     for delimiter in DELIMITERS.into_iter().filter(|delimiter| told.is_none_or(|told| told == *delimiter)) {
         let mut cells = Vec::new();
         let mut scan = Scan::new(Some(delimiter), limits);
-        match scan.advance(bytes, ended, &mut cells) {
+        match scan.advance(sight, &mut cells) {
             Step::Done { .. } if !scan.too_long() => {
                 cells.truncate(limits.columns_max + 1);
                 let rank = rank(bytes, &cells, names, scan.malformed());

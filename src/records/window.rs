@@ -14,12 +14,22 @@ const WINDOW_BYTES: usize = 256 * 1024;
 pub(super) struct Window<R> {
     input: DecodeReaderBytes<io::Chain<io::Cursor<Vec<u8>>, R>, Vec<u8>>,
     buffer: Vec<u8>,
+    /// Where in the buffer the bytes in sight begin and end.
     start: usize,
     end: usize,
     ended: bool,
     encoding: Encoding,
+    /// Where in the stored file the first byte in sight stands.
     offset: u64,
     binary: Option<&'static str>,
+}
+
+/// What of a file is in sight.
+#[derive(Clone, Copy)]
+pub(super) struct Sight<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Nothing comes after these bytes.
+    pub(super) ended: bool,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -54,9 +64,8 @@ impl<R: Read> Window<R> {
         &self.buffer[self.start..self.end]
     }
 
-    /// Whether nothing comes after the bytes in sight.
-    pub(super) fn ended(&self) -> bool {
-        self.ended
+    pub(super) fn sight(&self) -> Sight<'_> {
+        Sight { bytes: self.bytes(), ended: self.ended }
     }
 
     /// Where in the stored file the first byte in sight stands.
@@ -86,7 +95,7 @@ impl<R: Read> Window<R> {
         self.start += len;
     }
 
-    /// Reads more behind the bytes in sight. At the end of input nothing changes but [`Self::ended`].
+    /// Reads more behind the bytes in sight. At the end of input nothing changes but [`Sight::ended`].
     pub(super) fn fill(&mut self) -> io::Result<()> {
         if self.ended {
             return Ok(());
