@@ -23,16 +23,26 @@ pub(super) struct Scan {
     bytes_max: u64,
     lines_max: u64,
     state: State,
+    /// The next byte in sight.
     at: usize,
+    /// Bytes of the record that were dropped before those in sight.
     dropped: u64,
+    /// Where in sight the cell begins, behind its quote.
     cell_start: usize,
+    /// The cell holds doubled quotes.
     doubled: bool,
+    /// Where in the record the last quoted cell opened: in bytes, and in line ends before it.
     opened: u64,
     opened_after: u64,
+    /// Line ends inside the record so far.
     line_ends: u64,
+    /// The byte before this one, inside quotes, is a CR.
     after_cr: bool,
+    /// Text stood behind a closing quote.
     malformed: bool,
+    /// A quote stood inside a cell that does not begin with one.
     stray: bool,
+    /// The record is longer than a row may be.
     too_long: bool,
 }
 
@@ -117,76 +127,88 @@ impl Scan {
 
     /// Goes on over the record's bytes in sight.
     pub(super) fn advance(&mut self, sight: Sight<'_>, cells: &mut Vec<Cell>) -> Step {
-        let Sight { bytes, ended } = sight;
-        loop {
-            if self.at == bytes.len() {
-                self.check_length(cells);
-                return match (ended, self.state) {
-                    (false, _) => Step::More,
-                    (true, State::Quoted) => Step::Open { after: self.opened_after },
-                    (true, _) => {
-                        self.end_cell(cells);
-                        Step::Done { len: self.at, line_end: 0 }
-                    }
-                };
+        while self.at < sight.bytes.len() {
+            let step = match self.state {
+                State::Start => self.start(sight.bytes[self.at]),
+                State::Plain => self.plain(sight, cells),
+                State::Quoted => self.quoted(sight.bytes),
+                State::Quote => self.behind_quote(sight, cells),
+            };
+            if let Some(step) = step {
+                return step;
             }
-            match self.state {
-                State::Start if self.delimiter.is_some() && bytes[self.at] == b'"' => {
-                    self.opened = self.dropped + self.at as u64;
-                    self.opened_after = self.line_ends;
-                    self.at += 1;
-                    self.begin_cell(State::Quoted);
-                }
-                State::Start => self.begin_cell(State::Plain),
-                State::Plain => {
-                    let found = match self.delimiter {
-                        Some(delimiter) => memchr3(delimiter, b'\n', b'\r', &bytes[self.at..]),
-                        None => memchr2(b'\n', b'\r', &bytes[self.at..]),
-                    };
-                    let end = found.map_or(bytes.len(), |found| self.at + found);
-                    self.stray |= self.delimiter.is_some() && memchr(b'"', &bytes[self.at..end]).is_some();
-                    self.at = end;
-                    if let Some(&byte) = bytes.get(self.at)
-                        && let Some(step) = self.end_plain(byte, sight, cells)
-                    {
-                        return step;
-                    }
-                }
-                State::Quoted => {
-                    let found = memchr3(b'"', b'\n', b'\r', &bytes[self.at..]);
-                    let end = found.map_or(bytes.len(), |found| self.at + found);
-                    if self.dropped + end as u64 - self.opened - 1 > self.bytes_max {
-                        return Step::Open { after: self.opened_after };
-                    }
-                    self.after_cr &= end == self.at;
-                    self.at = end;
-                    match bytes.get(end) {
-                        None => continue,
-                        Some(b'"') => self.state = State::Quote,
-                        Some(byte) => self.count_line_end(*byte),
-                    }
-                    self.at += 1;
-                    if self.line_ends - self.opened_after >= self.lines_max {
-                        return Step::Open { after: self.opened_after };
-                    }
-                }
-                State::Quote => match bytes[self.at] {
-                    b'"' => {
-                        self.doubled = true;
-                        self.state = State::Quoted;
-                        self.after_cr = false;
-                        self.at += 1;
-                    }
-                    byte if Some(byte) == self.delimiter || matches!(byte, b'\n' | b'\r') => {
-                        if let Some(step) = self.end_plain(byte, sight, cells) {
-                            return step;
-                        }
-                    }
-                    _ => {
-                        self.malformed = true;
-                        self.state = State::Plain;
-                    }
-                },
+        }
+        self.check_length(cells);
+        match (sight.ended, self.state) {
+            (false, _) => Step::More,
+            (true, State::Quoted) => Step::Open { after: self.opened_after },
+            (true, _) => {
+                self.end_cell(cells);
+                Step::Done { len: self.at, line_end: 0 }
+            }
+        }
+    }
+
+    /// At the first byte of a cell. Like the states below, `None` where the scan goes on behind it.
+    fn start(&mut self, byte: u8) -> Option<Step> {
+        if self.delimiter.is_some() && byte == b'"' {
+            self.opened = self.dropped + self.at as u64;
+            self.opened_after = self.line_ends;
+            self.at += 1;
+            self.begin_cell(State::Quoted);
+        } else {
+            self.begin_cell(State::Plain);
+        }
+        None
+    }
+
+    /// In a cell without quotes: goes to its end.
+    fn plain(&mut self, sight: Sight<'_>, cells: &mut Vec<Cell>) -> Option<Step> {
+        let rest = &sight.bytes[self.at..];
+        let found = match self.delimiter {
+            Some(delimiter) => memchr3(delimiter, b'\n', b'\r', rest),
+            None => memchr2(b'\n', b'\r', rest),
+        };
+        let cell = &rest[..found.unwrap_or(rest.len())];
+        self.stray |= self.delimiter.is_some() && memchr(b'"', cell).is_some();
+        self.at += cell.len();
+        let byte = *sight.bytes.get(self.at)?;
+        self.end_plain(byte, sight, cells)
+    }
+
+    /// Inside quotes: goes behind the next quote or line end.
+    fn quoted(&mut self, bytes: &[u8]) -> Option<Step> {
+        let found = memchr3(b'"', b'\n', b'\r', &bytes[self.at..]);
+        let end = found.map_or(bytes.len(), |found| self.at + found);
+        if self.dropped + end as u64 - self.opened - 1 > self.bytes_max {
+            return Some(Step::Open { after: self.opened_after });
+        }
+        self.after_cr &= end == self.at;
+        self.at = end;
+        match *bytes.get(end)? {
+            b'"' => self.state = State::Quote,
+            line_end => self.count_line_end(line_end),
+        }
+        self.at += 1;
+        (self.line_ends - self.opened_after >= self.lines_max).then_some(Step::Open { after: self.opened_after })
+    }
+
+    /// Behind a quote inside quotes: a second one stands for itself, a delimiter or a line end closes the cell, and after anything
+    /// else the cell is malformed and goes on as one without quotes.
+    fn behind_quote(&mut self, sight: Sight<'_>, cells: &mut Vec<Cell>) -> Option<Step> {
+        match sight.bytes[self.at] {
+            b'"' => {
+                self.doubled = true;
+                self.state = State::Quoted;
+                self.after_cr = false;
+                self.at += 1;
+                None
+            }
+            byte if Some(byte) == self.delimiter || matches!(byte, b'\n' | b'\r') => self.end_plain(byte, sight, cells),
+            _ => {
+                self.malformed = true;
+                self.state = State::Plain;
+                None
             }
         }
     }
