@@ -3,12 +3,15 @@
 //! The one place that knows every part. Receiving and processing meet only on disk; the hint that a file was delivered
 //! passes through here. Signals, the service manager and changed tenants' files are heard here and nowhere else.
 
+mod by_hand;
+mod error;
 mod expiry;
 mod guide;
 mod lock;
 mod logins;
 mod options;
 mod plan;
+mod reload;
 mod served;
 mod signing;
 
@@ -17,7 +20,6 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
+pub use by_hand::ByHand;
+pub use error::StartError;
 pub use guide::guide;
 pub use lock::DataLock;
 pub use options::{limits, rules};
@@ -35,16 +39,15 @@ pub use signing::{AllowedSigners, BadSignature, SignersError};
 
 use self::logins::Logins;
 use self::options::{pipeline_options, sftp_options, store_options, tenants};
+use self::reload::Reload;
 use self::served::Served;
-use crate::config::{Config, SecretError, TenantsFingerprint, read_host_key, read_identity_key, read_seal_key, tenants_fingerprint};
-use crate::domain::TenantName;
+use crate::config::{Config, SecretError, read_host_key, read_identity_key, read_seal_key, tenants_fingerprint};
 use crate::pipeline::{self, Parts, Pipeline, Wake};
-use crate::purge::{PlanError, PlanFaults};
 use crate::scrub::{Scrubber, Vault};
-use crate::sftp::{self, BindError, Bound, Hint, Server};
+use crate::sftp::{self, Bound, Hint, Server};
 use crate::shutdown;
-use crate::spool::{Spool, SpoolError};
-use crate::store::{Store, StoreError, ledger};
+use crate::spool::Spool;
+use crate::store::{Store, ledger};
 
 /// How often the tenants' files are looked at.
 const TENANTS_EVERY: Duration = Duration::from_secs(1);
@@ -57,73 +60,6 @@ const EXPIRY_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Time between two tries of a start that waits for the store's lock.
 const START_AGAIN: Duration = Duration::from_millis(200);
-
-/// Why a daemon, or a command that works in its place, cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Another one works in this data folder.
-    #[error("another expunged works in \"{}\"", .0.display())]
-    Locked(PathBuf),
-    /// A file that `init` makes cannot be read.
-    #[error("cannot read \"{}\"", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The plan's file cannot be read.
-    #[error("cannot read the plan \"{}\"", path.display())]
-    PlanFile {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A key that `init` makes cannot be used.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// The key that vouches for reports.
-    #[error("cannot sign reports")]
-    Signer(#[source] SecretError),
-    /// The same, and its halves do not belong together.
-    #[error("cannot sign reports with the host key \"{}\"", .0.display())]
-    HostKey(PathBuf, #[source] io::Error),
-    /// The store.
-    #[error("cannot open the store")]
-    Store(#[from] StoreError),
-    /// The store does not fit the plan.
-    #[error("the store does not fit the erasure plan")]
-    Plan(#[from] PlanError),
-    /// The plan's text.
-    #[error("the erasure plan \"{}\" is wrong", path.display())]
-    PlanText {
-        /// Which.
-        path: PathBuf,
-        /// Where, and why.
-        #[source]
-        faults: PlanFaults,
-    },
-    /// The folders.
-    #[error("cannot use the tenants' folders")]
-    Spool(#[from] SpoolError),
-    /// The pipeline.
-    #[error("cannot bring folders and ledger into agreement")]
-    Recover(#[from] pipeline::Fault),
-    /// The network.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The system.
-    #[error("cannot start")]
-    System(#[from] io::Error),
-}
-
-impl StartError {
-    /// Whether another program holds the store's lock: trying again may help.
-    fn busy(&self) -> bool {
-        matches!(self, Self::Store(error) if error.busy())
-    }
-}
 
 /// Everything built and recovered; nothing runs yet.
 pub struct Daemon {
@@ -236,53 +172,6 @@ impl Daemon {
         failed |= tokio::task::spawn_blocking(move || working.join()).await.map_or(true, |ended| ended.is_err());
         info!("daemon stopped");
         if failed { Err(StartError::System(io::Error::other("a part of the daemon ended; the log says why"))) } else { Ok(()) }
-    }
-}
-
-/// The pipeline of a command that works in the daemon's place. It holds the lock.
-pub struct ByHand {
-    /// Recovered, at rest.
-    pub pipeline: Pipeline,
-    _lock: DataLock,
-}
-
-impl ByHand {
-    /// Looks whether reports can be signed, where no daemon runs that would sign them. For before a command asks for something: what
-    /// it has asked for stays in the ledger, and the next daemon does it.
-    ///
-    /// # Errors
-    /// [`StartError::Signer`] and [`StartError::HostKey`].
-    pub fn look(config: &Config) -> Result<(), StartError> {
-        match take_lock(config) {
-            Err(StartError::Locked(_)) => Ok(()),
-            lock => lock.and_then(|_lock| signer(config).map(drop)),
-        }
-    }
-
-    /// Whether nobody works on the data folder: no daemon, and no command in its place.
-    ///
-    /// # Errors
-    /// [`StartError::File`]: the lock.
-    pub fn is_free(config: &Config) -> Result<bool, StartError> {
-        match take_lock(config) {
-            Err(StartError::Locked(_)) => Ok(false),
-            lock => lock.map(|_lock| true),
-        }
-    }
-
-    /// Takes the lock and recovers. `None`: a daemon runs, ask it.
-    ///
-    /// # Errors
-    /// [`StartError`], as [`Daemon::build`].
-    pub fn build(config: &Config) -> Result<Option<Self>, StartError> {
-        let lock = match take_lock(config) {
-            Err(StartError::Locked(_)) => return Ok(None),
-            lock => lock?,
-        };
-        let mut pipeline = pipeline(config, open_store(config)?, Spool::new(config.tenant_folders_dir()), signer(config)?)?;
-        pipeline.fit()?;
-        pipeline.recover()?;
-        Ok(Some(Self { pipeline, _lock: lock }))
     }
 }
 
@@ -409,74 +298,6 @@ fn allow_descriptors(options: &sftp::Options) {
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(cause) = sd_notify::notify(states) {
         debug!(%cause, "service manager not told");
-    }
-}
-
-/// What a reload changes: tenants, their logins and rules.
-struct Reload {
-    seen: Option<TenantsFingerprint>,
-    /// What the last look found. A file that is being written is not read: half of it may be a sound tenant without its rules.
-    settling: Option<TenantsFingerprint>,
-    config: Config,
-    spool: Spool,
-    logins: Logins,
-    served: Served,
-    plan_digest: String,
-    wakes: Sender<Wake>,
-}
-
-impl Reload {
-    fn if_changed(&mut self) {
-        let found = tenants_fingerprint(&self.config.tenants_dir).ok();
-        if found != self.seen && found == self.settling {
-            self.now();
-        }
-        self.settling = found;
-    }
-
-    fn look_for_unserved(&mut self) {
-        self.served.look(&self.config.tenant_folders_dir());
-    }
-
-    /// Beside the daemon's other work: folders may be large.
-    fn expire_partials(&self) {
-        let (spool, days) = (self.spool.clone(), self.config.sftp.partials_days);
-        let tenants: Vec<TenantName> = self.config.tenants.by_name.keys().cloned().collect();
-        tokio::task::spawn_blocking(move || expiry::expire_partials(&spool, &tenants, days, jiff::Timestamp::now()));
-    }
-
-    /// A bad reload keeps the old settings and names the line.
-    fn now(&mut self) {
-        let found = tenants_fingerprint(&self.config.tenants_dir);
-        self.seen = found.as_ref().ok().copied();
-        if let Err(cause) = found {
-            // Taken for empty, it would end every session.
-            let hint = "the tenants stay as they were; bring the folder back";
-            error!(folder = %self.config.tenants_dir.display(), %cause, hint, "tenants not reloaded");
-            return;
-        }
-        let fresh = match Config::load(&self.config.file) {
-            Ok(fresh) => fresh,
-            Err(faults) => {
-                for fault in faults.as_slice() {
-                    error!(%fault, "config not reloaded");
-                }
-                return;
-            }
-        };
-        tell_faults(&fresh);
-        if !self.config.same_but_for_tenants(&fresh) {
-            warn!("config changed beyond its tenants: restart the daemon to use it");
-        }
-        self.config.tenants = fresh.tenants;
-        self.config.tenant_defaults = fresh.tenant_defaults;
-        self.logins.replace(&self.config, &self.spool);
-        self.plan();
-        let tenants = tenants(&self.config);
-        info!(tenants = tenants.len(), "tenants reloaded");
-        self.served.reloaded(&self.config);
-        self.look_for_unserved();
-        let _ = self.wakes.send(Wake::Tenants(tenants));
     }
 }
 

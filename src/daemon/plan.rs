@@ -1,16 +1,11 @@
 //! Which database people are erased from, and by which plan, as the config says.
 
 use std::path::Path;
-use std::sync::Arc;
 
-use tracing::{error, info};
-
-use super::{Reload, StartError};
+use super::StartError;
 use crate::config::{Config, read_identity_key};
-use crate::pipeline::Wake;
 use crate::purge::{Engine, Plan};
 use crate::store::Create;
-use crate::telemetry::chain;
 
 /// What may be added to the store, which must be there: all tables of the embedded one, the ledger alone in a user's own database.
 #[must_use]
@@ -41,19 +36,4 @@ pub fn plan(config: &Config) -> Result<Plan, StartError> {
 pub fn read_plan(path: &Path) -> Result<Plan, StartError> {
     let text = std::fs::read_to_string(path).map_err(|source| StartError::PlanFile { path: path.to_owned(), source })?;
     Plan::parse(&text).map_err(|faults| StartError::PlanText { path: path.to_owned(), faults })
-}
-
-impl Reload {
-    /// Takes up a plan that was edited: the way to mend one that no longer fits. Targets stay those that were matched.
-    pub(super) fn plan(&mut self) {
-        match engine(&self.config) {
-            Ok(engine) if engine.plan_digest() != self.plan_digest => {
-                info!(plan = engine.plan_digest(), "erasure plan reloaded");
-                engine.plan_digest().clone_into(&mut self.plan_digest);
-                let _ = self.wakes.send(Wake::Plan(Arc::new(engine)));
-            }
-            Ok(_) => {}
-            Err(error) => error!(cause = %chain(&error).replace('\n', "; "), "erasure plan not reloaded"),
-        }
-    }
 }
