@@ -32,7 +32,7 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     let row = ledger::get(store.connection(), import).map_err(failed)?;
     let list = || scene.typed(scene.config.as_deref(), &["imports", "list"]);
     let row = row.ok_or_else(|| Failure::not_found(format!("no import {import}")).hint(format!("list them with: {}", list())))?;
-    ByHand::look(&config).map_err(serve::failure)?;
+    ByHand::can_sign(&config).map_err(serve::failure)?;
     let request = DecideRequest { import, verdict, why: why.map(str::to_owned) };
     let asked = Asked::ask(&config, &mut store, "ask for a decision", &request.to_row(asked_by())).map_err(failed)?;
     asked.wait(&Deciding { scene, tenant: &row.tenant, import })?;

@@ -87,7 +87,7 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     if !args.json {
         summary::print(&scene.terminal, &rehearsed)?;
     }
-    ByHand::look(&config).map_err(serve::failure)?;
+    ByHand::can_sign(&config).map_err(serve::failure)?;
     confirm(scene, args.yes, people)?;
     let mut store = store::open(&config)?;
     // Before the list is laid out for the daemon: what is refused leaves nothing behind.

@@ -32,7 +32,7 @@ pub struct ScrubArgs {
 pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     scene.guard_owner(&config)?;
-    ByHand::look(&config).map_err(serve::failure)?;
+    ByHand::can_sign(&config).map_err(serve::failure)?;
     let mut store = store::open(&config)?;
     let new = pipeline::scrub_request(asked_by());
     let asked = Asked::ask(&config, &mut store, "ask for a scrub", &new).map_err(|error| store::failure(&error))?;

@@ -19,7 +19,7 @@ impl ByHand {
     ///
     /// # Errors
     /// [`StartError::Signer`] and [`StartError::HostKey`].
-    pub fn look(config: &Config) -> Result<(), StartError> {
+    pub fn can_sign(config: &Config) -> Result<(), StartError> {
         match take_lock(config) {
             Err(StartError::Locked(_)) => Ok(()),
             lock => lock.and_then(|_lock| signer(config).map(drop)),

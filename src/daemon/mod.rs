@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use russh::keys::{HashAlg, PrivateKey};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
@@ -112,15 +112,18 @@ impl Daemon {
         runtime.block_on(self.run_async(stop, ready))
     }
 
-    async fn run_async(self, mut stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-        let Self { config, spool, pipeline, server, logins, mut hints, fingerprints, _lock } = self;
-        let (mut term, mut int, mut hup) =
-            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?);
+    async fn run_async(self, stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        let Self { config, spool, pipeline, server, logins, hints, fingerprints, _lock } = self;
+        let signals = Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        };
         let wakes = pipeline.waker();
         let served = Served::at_start(&config);
         let plan_digest = pipeline.plan_digest().to_owned();
         let (scanned, first_scan) = oneshot::channel();
-        let (alive, mut pipeline_ended) = oneshot::channel();
+        let (alive, pipeline_ended) = oneshot::channel();
         let working = start_pipeline(pipeline, scanned, alive)?;
         // A pipeline that panics before its first scan drops the sender.
         if first_scan.await.is_err() {
@@ -135,30 +138,7 @@ impl Daemon {
         let receiving = tokio::spawn(server.run(lowered));
         let seen = tenants_fingerprint(&config.tenants_dir).ok();
         let mut reload = Reload { settling: seen, seen, config, spool, logins, served, plan_digest, wakes: wakes.clone() };
-        let mut look = tokio::time::interval(TENANTS_EVERY);
-        let mut unserved = tokio::time::interval(UNSERVED_EVERY);
-        let mut expiry = tokio::time::interval(EXPIRY_EVERY);
-        let mut failed = false;
-        loop {
-            tokio::select! {
-                Some((tenant, delivered)) = hints.recv() => {
-                    // The pipeline is gone only at the end; the scan finds the file at the next start.
-                    let _ = wakes.send(Wake::Delivered(tenant, delivered));
-                }
-                _ = look.tick() => reload.if_changed(),
-                _ = unserved.tick() => reload.look_for_unserved(),
-                _ = expiry.tick() => reload.expire_partials(),
-                _ = hup.recv() => reload.now(),
-                _ = term.recv() => break,
-                _ = int.recv() => break,
-                () = stop.raised() => break,
-                _ = &mut pipeline_ended => {
-                    error!("pipeline gone: the daemon ends so that it is started anew");
-                    failed = true;
-                    break;
-                }
-            }
-        }
+        let mut failed = until_stopped(&mut reload, signals, stop, hints, pipeline_ended).await == Stopped::PipelineGone;
         info!("daemon stopping");
         notify(&[sd_notify::NotifyState::Stopping]);
         raise.raise();
@@ -172,6 +152,52 @@ impl Daemon {
         failed |= tokio::task::spawn_blocking(move || working.join()).await.map_or(true, |ended| ended.is_err());
         info!("daemon stopped");
         if failed { Err(StartError::System(io::Error::other("a part of the daemon ended; the log says why"))) } else { Ok(()) }
+    }
+}
+
+/// The signals of the system that the daemon heeds.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+/// Why the daemon's work is over.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Stopped {
+    AsAsked,
+    PipelineGone,
+}
+
+/// Passes hints to the pipeline and keeps the tenants up to date, until somebody asks for the end or the pipeline is gone.
+async fn until_stopped(
+    reload: &mut Reload,
+    mut signals: Signals,
+    mut stop: shutdown::Signal,
+    mut hints: mpsc::UnboundedReceiver<Hint>,
+    mut pipeline_ended: oneshot::Receiver<()>,
+) -> Stopped {
+    let mut look = tokio::time::interval(TENANTS_EVERY);
+    let mut unserved = tokio::time::interval(UNSERVED_EVERY);
+    let mut expiry = tokio::time::interval(EXPIRY_EVERY);
+    loop {
+        tokio::select! {
+            Some((tenant, delivered)) = hints.recv() => {
+                // The pipeline is gone only at the end; the scan finds the file at the next start.
+                let _ = reload.wakes.send(Wake::Delivered(tenant, delivered));
+            }
+            _ = look.tick() => reload.if_changed(),
+            _ = unserved.tick() => reload.look_for_unserved(),
+            _ = expiry.tick() => reload.expire_partials(),
+            _ = signals.hangup.recv() => reload.now(),
+            _ = signals.terminate.recv() => return Stopped::AsAsked,
+            _ = signals.interrupt.recv() => return Stopped::AsAsked,
+            () = stop.raised() => return Stopped::AsAsked,
+            _ = &mut pipeline_ended => {
+                error!("pipeline gone: the daemon ends so that it is started anew");
+                return Stopped::PipelineGone;
+            }
+        }
     }
 }
 

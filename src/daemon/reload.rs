@@ -17,18 +17,21 @@ use crate::telemetry::chain;
 
 /// What a reload changes: tenants, their logins and rules.
 pub(super) struct Reload {
+    /// Of the tenants' files as they were read last.
     pub(super) seen: Option<TenantsFingerprint>,
-    /// What the last look found. A file that is being written is not read: half of it may be a sound tenant without its rules.
+    /// Of the files as the last look found them. A file that is being written is not read: half of it may be a sound tenant without its rules.
     pub(super) settling: Option<TenantsFingerprint>,
     pub(super) config: Config,
     pub(super) spool: Spool,
     pub(super) logins: Logins,
     pub(super) served: Served,
+    /// Of the plan that the pipeline works by.
     pub(super) plan_digest: String,
     pub(super) wakes: Sender<Wake>,
 }
 
 impl Reload {
+    /// Reloads where the tenants' files have changed, and have stayed the same since the last look.
     pub(super) fn if_changed(&mut self) {
         let found = tenants_fingerprint(&self.config.tenants_dir).ok();
         if found != self.seen && found == self.settling {
@@ -37,18 +40,19 @@ impl Reload {
         self.settling = found;
     }
 
+    /// Tells of files that wait in folders of tenants who are not served.
     pub(super) fn look_for_unserved(&mut self) {
         self.served.look(&self.config.tenant_folders_dir());
     }
 
-    /// Beside the daemon's other work: folders may be large.
+    /// Removes partials that were kept for long enough, beside the daemon's other work: folders may be large.
     pub(super) fn expire_partials(&self) {
         let (spool, days) = (self.spool.clone(), self.config.sftp.partials_days);
         let tenants: Vec<TenantName> = self.config.tenants.by_name.keys().cloned().collect();
         tokio::task::spawn_blocking(move || expiry::expire_partials(&spool, &tenants, days, jiff::Timestamp::now()));
     }
 
-    /// A bad reload keeps the old settings and names the line.
+    /// Reads the config and the tenants' files again, whether they changed or not. A bad reload keeps the old settings and names the line.
     pub(super) fn now(&mut self) {
         let found = tenants_fingerprint(&self.config.tenants_dir);
         self.seen = found.as_ref().ok().copied();
