@@ -27,20 +27,20 @@ mod vouch;
 mod waiting;
 mod warned;
 mod watch;
+mod work;
 
 #[cfg(test)]
 mod testing;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
-use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 pub use decide::{DecideRequest, Verdict, WHY_BYTES_MAX, may_be_kept};
 pub use fault::Fault;
@@ -57,7 +57,7 @@ use crate::scrub::Scrubber;
 use crate::spool::{Delivered, DropFolder, Spool};
 use crate::store::Store;
 
-use self::fit::{Fitting, MISFIT_REST_MAX};
+use self::fit::Fitting;
 use self::import::{Running, Step};
 use self::rush::Rush;
 use self::scrubbing::Scrubbing;
@@ -407,66 +407,6 @@ impl Pipeline {
                     // The store is held by another writer: each further tenant would wait for it as long, and a stop would too.
                     self.ripe_at.extend(std::mem::take(&mut self.changed).into_iter().map(|tenant| (tenant, again)));
                     return;
-                }
-            }
-        }
-    }
-
-    /// One slice of one import, or of a scrub where none has work. A fault, a panic included, makes its tenant rest; nobody else.
-    fn work(&mut self) {
-        let now = Instant::now();
-        if self.turns.ready(now) && self.scrubbing.passed_over(now) {
-            self.scrub_slices();
-        }
-        let Some((tenant, import)) = self.turns.next(now) else {
-            if self.scrubbing.ready(Instant::now()) {
-                self.scrub_slices();
-            }
-            return;
-        };
-        let step = std::panic::catch_unwind(AssertUnwindSafe(|| self.step(import))).unwrap_or(Err(Fault::Panic));
-        match step {
-            Ok(Step::More) => {
-                if self.turns.well(&tenant) {
-                    self.forget_attempts(import);
-                }
-            }
-            Ok(Step::Over) => {
-                self.running.remove(&import);
-                self.turns.done(&tenant);
-                self.import_over(import);
-            }
-            Err(fault) => {
-                match self.running.get_mut(&import) {
-                    Some(running) if fault.passing() => running.fault(),
-                    // What a chunk is too large for does not pass.
-                    _ => drop(self.running.remove(&import)),
-                }
-                match self.give_up(import, &fault) {
-                    Ok(true) => {
-                        error!(%tenant, import = import.0, cause = %fault.chain(), "import given up");
-                        self.turns.well(&tenant);
-                        return;
-                    }
-                    Ok(false) => {}
-                    Err(cause) => warn!(%tenant, import = import.0, cause = %cause.chain(), "attempt not counted"),
-                }
-                let longest = if fault.misfit() { self.options.rest_max.min(MISFIT_REST_MAX) } else { self.options.rest_max };
-                let mut rest = Duration::ZERO;
-                self.turns.rest(&tenant, |faults| {
-                    rest = Duration::from_millis(250).saturating_mul(1 << faults.min(20)).min(longest);
-                    Instant::now() + rest
-                });
-                let cause = fault.chain();
-                if fault.passing() {
-                    self.fitting.saw_others(Instant::now());
-                }
-                if fault.misfit() {
-                    debug!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import paused");
-                } else if fault.passing() {
-                    warn!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
-                } else {
-                    error!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
                 }
             }
         }
