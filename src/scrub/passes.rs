@@ -22,16 +22,21 @@ const SAVE_EVERY_PAGES: u32 = 65_536;
 /// One time through the file.
 #[derive(Debug, Default)]
 pub(super) struct Walking {
-    /// Found dirty and to be mended, and those that were mended.
+    /// Pages that were found dirty and are to be mended.
     pub(super) dirty: PageSet,
+    /// Pages that were mended, to be looked at again.
     pub(super) mended: PageSet,
-    /// The last page was passed; the first of the mended ones that is to be looked at again; all of them were.
+    /// The last page was looked at.
     pub(super) passed: bool,
+    /// The first of the mended pages that was not looked at again yet.
     again_from: u32,
+    /// All mended pages were looked at again.
     pub(super) verified: bool,
+    /// The next page as it was noted in the ledger last.
     saved_page: u32,
-    /// What the last look found dirty, as it is to be; and the state that was looked at, in which alone they may be written.
+    /// The dirty pages as they are to be.
     images: Images,
+    /// The state of the database that the images are of. In it alone they may be written.
     images_of: Option<Moment>,
     /// Whose the pages are, until someone else writes.
     owners: Option<Owners>,
@@ -92,11 +97,11 @@ impl Scrubber {
             running.walking.owners = Some(Owners::read(&tx, file)?);
         }
         let mut search = Search::new(&running.needles, running.walking.owners.as_ref());
-        let (tell, mended) = (Tell::BySize, &mut running.walking.images);
+        let (tell, images) = (Tell::BySize, &mut running.walking.images);
         let walked = if searching {
-            Slice { connection: &tx, tell, file, rows: &mut search, mended }.run(progress.next_page, go_on)?
+            Slice { connection: &tx, tell, file, rows: &mut search, images }.run(progress.next_page, go_on)?
         } else {
-            Slice { connection: &tx, tell, file, rows: &mut NoRows, mended }.run(progress.next_page, go_on)?
+            Slice { connection: &tx, tell, file, rows: &mut NoRows, images }.run(progress.next_page, go_on)?
         };
         search.settle(&tx, file, &self.living, &mut progress.found)?;
         tx.rollback().doing("look at pages")?;
@@ -135,8 +140,8 @@ impl Scrubber {
             progress.meet(now, walking.left);
             let mut stop = Stop::End;
             if images_of != Some(now) || images.is_empty() {
-                let (file, mended) = (self.beside(walking, now), &mut images);
-                let slice = Slice { connection: tx, tell: Tell::BySize, file, rows: &mut NoRows, mended };
+                let (file, images) = (self.beside(walking, now), &mut images);
+                let slice = Slice { connection: tx, tell: Tell::BySize, file, rows: &mut NoRows, images };
                 stop = slice.run_over(&walking.dirty, 1, go_on)?.stop;
             }
             images.write(tx)?;
@@ -168,10 +173,10 @@ impl Scrubber {
     /// Looks at the next pages while another thread brings the log back, which waits for the disk. Nothing is mended before that has
     /// ended, so that the log begins anew, if no one else needs it.
     fn look_and_bring_back(&self, store: &mut Store, running: &mut Running, go_on: &mut dyn FnMut() -> bool) -> Result<(), StoreError> {
-        let mended = running.walking.left;
+        let state = running.walking.left;
         let Some(mut keeper) = running.log_keeper.take().or_else(|| store.log_keeper()) else {
             let brought = store.bring_back()?;
-            running.walking.in_file = mended.filter(|_| brought.is_whole());
+            running.walking.in_file = state.filter(|_| brought.is_whole());
             return self.look(store, running, go_on);
         };
         let keeping = &mut keeper;
@@ -186,7 +191,7 @@ impl Scrubber {
             // No thread is to be had.
             Err(_) => store.bring_back(),
         };
-        running.walking.in_file = mended.filter(|_| brought.as_ref().is_ok_and(Checkpoint::is_whole));
+        running.walking.in_file = state.filter(|_| brought.as_ref().is_ok_and(Checkpoint::is_whole));
         brought.and(looked)
     }
 
@@ -197,7 +202,7 @@ impl Scrubber {
         let now = Moment::of(&tx)?;
         progress.meet(now, walking.left);
         let mut none = Images::default();
-        let slice = Slice { connection: &tx, tell: Tell::BySize, file: self.beside(walking, now), rows: &mut NoRows, mended: &mut none };
+        let slice = Slice { connection: &tx, tell: Tell::BySize, file: self.beside(walking, now), rows: &mut NoRows, images: &mut none };
         let walked = slice.run_over(&walking.mended, walking.again_from, go_on)?;
         tx.rollback().doing("look at pages")?;
         progress.nonzero_bytes += walked.tally.dirty_bytes;

@@ -121,7 +121,7 @@ pub(super) struct Slice<'a, 'c, R> {
     pub(super) file: Option<Beside<'c>>,
     pub(super) rows: &'a mut R,
     /// Where the pages that are to be mended are put, as they are to be.
-    pub(super) mended: &'a mut Images,
+    pub(super) images: &'a mut Images,
 }
 
 /// What a slice came to.
@@ -195,9 +195,9 @@ impl<R: Rows> Slice<'_, '_, R> {
             Tell::BySize if pages.count < AMBIGUOUS_PAGES => None,
             _ => Some(btree_pages(self.connection, &mut pages)?),
         };
-        self.mended.clear();
+        self.images.clear();
         let mut work =
-            Work { tally: Tally::default(), dirty: Vec::new(), mended: self.mended, parts: Parts::default(), chained: HashSet::new() };
+            Work { tally: Tally::default(), dirty: Vec::new(), images: self.images, parts: Parts::default(), chained: HashSet::new() };
         let free = work.free_list(&mut pages)?;
         let lock_page = pages.header.lock_page();
         let (mut page, mut expected) = (Vec::new(), from);
@@ -234,7 +234,7 @@ impl<R: Rows> Slice<'_, '_, R> {
                 work.dirty.push(number);
             }
             at = next(expected);
-            let full = || work.mended.bytes.len() >= IMAGES_BYTES_MAX;
+            let full = || work.images.bytes.len() >= IMAGES_BYTES_MAX;
             let late = work.tally.pages.is_multiple_of(PAGES_BETWEEN) && (full() || !go_on());
             if late && at.is_some_and(|at| at <= pages.count) {
                 return Ok(work.end(Stop::At(expected)));
@@ -269,7 +269,7 @@ impl FreeList {
 struct Work<'a> {
     tally: Tally,
     dirty: Vec<u32>,
-    mended: &'a mut Images,
+    images: &'a mut Images,
     parts: Parts,
     /// Overflow pages that their rows led to, and that the walk has yet to pass.
     chained: HashSet<u32>,
@@ -403,7 +403,7 @@ impl Work<'_> {
         if dirty > 0 {
             self.tally.dirty_pages += 1;
             self.tally.dirty_bytes += dirty as u64;
-            self.mended.add(number, page, dirty);
+            self.images.add(number, page, dirty);
         }
     }
 }

@@ -145,8 +145,8 @@ fn notes_of_its_own_progress_leave_nothing_behind_in_the_file() {
             let mut other = Connection::open(world.path()).unwrap();
             let tx = other.transaction().unwrap();
             let (tell, rows) = (crate::scrub::walk::Tell::BySize, &mut crate::scrub::walk::NoRows);
-            let mended = &mut crate::scrub::walk::Images::default();
-            let slice = crate::scrub::walk::Slice { connection: &tx, tell, file: None, rows, mended };
+            let images = &mut crate::scrub::walk::Images::default();
+            let slice = crate::scrub::walk::Slice { connection: &tx, tell, file: None, rows, images };
             dirty = Some(slice.run(1, &mut || true).unwrap().tally.dirty_bytes);
         }
     });

@@ -113,7 +113,7 @@ fn walk(db: &mut Connection, tell: Tell, file: Option<Beside<'_>>) -> (Tally, Pa
     loop {
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
         let walked =
-            Slice { connection: &tx, tell, file, rows: &mut NoRows, mended: &mut Images::default() }.run(from, &mut || false).unwrap();
+            Slice { connection: &tx, tell, file, rows: &mut NoRows, images: &mut Images::default() }.run(from, &mut || false).unwrap();
         tx.commit().unwrap();
         total.add(&walked.tally);
         walked.dirty.iter().for_each(|page| dirty.insert(*page));
@@ -129,10 +129,10 @@ fn mend(db: &mut Connection, tell: Tell, dirty: &PageSet, file: Option<Beside<'_
     let (mut from, mut total) = (1, Tally::default());
     loop {
         let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).unwrap();
-        let mut mended = Images::default();
-        let slice = Slice { connection: &tx, tell, file, rows: &mut NoRows, mended: &mut mended };
+        let mut images = Images::default();
+        let slice = Slice { connection: &tx, tell, file, rows: &mut NoRows, images: &mut images };
         let walked = slice.run_over(dirty, from, &mut || false).unwrap();
-        mended.write(&tx).unwrap();
+        images.write(&tx).unwrap();
         tx.commit().unwrap();
         total.add(&walked.tally);
         match walked.stop {
