@@ -13,10 +13,6 @@ impl Look<'_> {
     /// Whether columns hold what their comparison finds, by sample.
     pub(super) fn comparisons(&mut self) -> Result<(), StoreError> {
         let (plan, subject) = (self.plan, &self.plan.subject);
-        let address = subject.address.iter().map(|address| {
-            let column = of(&subject.table, &address.column);
-            (&subject.table, &address.column, address.compare, column)
-        });
         if let Some(address) = &subject.address {
             self.found_by_lists(&subject.table, &address.column)?;
         }
@@ -25,45 +21,62 @@ impl Look<'_> {
         for (rule, m) in matches().filter(|(rule, _)| rule.action != Action::Keep) {
             self.whole_addresses(rule, m)?;
         }
-        let matches = matches().map(|(rule, m)| (&rule.table, &m.column, m.compare, place(rule, m)));
-        for (table, column, compare, value) in address.chain(matches) {
-            let (as_written, word): (fn(&str, &str) -> bool, _) = match compare {
-                Compare::Normalised => continue,
-                Compare::Nocase => (str::eq_ignore_ascii_case, "nocase"),
-                Compare::Exact => (|normal, written| normal == written, "exact"),
-            };
-            let Some(found) = self.readable(table, column) else { continue };
-            let texts = texts(self.connection, found, &value)?;
-            let addresses: Vec<_> = texts.iter().filter_map(|text| Some((Email::parse(text).ok()?, text))).collect();
-            let missed = addresses.iter().filter(|(email, text)| !as_written(email.as_str(), text)).count();
-            if missed > 0 {
-                self.found.push(Finding {
-                    kind: FindingKind::Undecided,
-                    what: format!(
-                        "\"{table}\".\"{column}\" is compared as \"{word}\", which misses {missed} of {} addresses looked at, as they are written",
-                        addresses.len()
-                    ),
-                    mend: Some("write compare = \"normalised\"".to_owned()),
-                });
-            }
+        if let Some(address) = &subject.address {
+            let value = of(&subject.table, &address.column);
+            self.written_as_compared(&subject.table, &address.column, address.compare, &value)?;
         }
-        let ids = [&subject.account, &subject.id].into_iter().flatten().map(|column| (&subject.table, column, "a list's texts do"));
+        for (rule, m) in matches() {
+            self.written_as_compared(&rule.table, &m.column, m.compare, &place(rule, m))?;
+        }
+        for column in [&subject.account, &subject.id].into_iter().flatten() {
+            self.untyped_numbers(&subject.table, column, "a list's texts do")?;
+        }
         let tenants = match &subject.tenancy {
             Tenancy::Column(column) => Some((&subject.table, column)),
             Tenancy::Sole(_) => None,
         };
         let of_matches = plan.rules.iter().filter(|rule| !rule.matches.is_empty());
-        let tenants = tenants.into_iter().chain(of_matches.filter_map(|rule| Some((&rule.table, rule.tenant.as_ref()?))));
-        for (table, column, who) in ids.chain(tenants.map(|(table, column)| (table, column, "a tenant's name does"))) {
-            let Some(found) = self.readable(table, column) else { continue };
-            let untyped = found.column(column).is_some_and(|column| column.kind() == Kind::Any);
-            if untyped && holds_numbers(self.connection, found, column)? {
-                self.found.push(Finding {
-                    kind: FindingKind::Undecided,
-                    what: format!("\"{table}\".\"{column}\" has no type and holds numbers, which {who} not find"),
-                    mend: Some("give the column a type: INTEGER or TEXT".to_owned()),
-                });
-            }
+        for (table, column) in tenants.into_iter().chain(of_matches.filter_map(|rule| Some((&rule.table, rule.tenant.as_ref()?)))) {
+            self.untyped_numbers(table, column, "a tenant's name does")?;
+        }
+        Ok(())
+    }
+
+    /// Addresses that are compared as they stand must be written in the form that they are compared with. `value`: where they stand, as
+    /// SQL.
+    fn written_as_compared(&mut self, table: &str, column: &str, compare: Compare, value: &str) -> Result<(), StoreError> {
+        let (as_written, word): (fn(&str, &str) -> bool, _) = match compare {
+            Compare::Normalised => return Ok(()),
+            Compare::Nocase => (str::eq_ignore_ascii_case, "nocase"),
+            Compare::Exact => (|normal, written| normal == written, "exact"),
+        };
+        let Some(found) = self.readable(table, column) else { return Ok(()) };
+        let texts = texts(self.connection, found, value)?;
+        let addresses: Vec<_> = texts.iter().filter_map(|text| Some((Email::parse(text).ok()?, text))).collect();
+        let missed = addresses.iter().filter(|(email, text)| !as_written(email.as_str(), text)).count();
+        if missed > 0 {
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!(
+                    "\"{table}\".\"{column}\" is compared as \"{word}\", which misses {missed} of {} addresses looked at, as they are written",
+                    addresses.len()
+                ),
+                mend: Some("write compare = \"normalised\"".to_owned()),
+            });
+        }
+        Ok(())
+    }
+
+    /// A column without a type keeps numbers as numbers, which no text finds. `who`: what looks for them, with its verb.
+    fn untyped_numbers(&mut self, table: &str, column: &str, who: &str) -> Result<(), StoreError> {
+        let Some(found) = self.readable(table, column) else { return Ok(()) };
+        let untyped = found.column(column).is_some_and(|column| column.kind() == Kind::Any);
+        if untyped && holds_numbers(self.connection, found, column)? {
+            self.found.push(Finding {
+                kind: FindingKind::Undecided,
+                what: format!("\"{table}\".\"{column}\" has no type and holds numbers, which {who} not find"),
+                mend: Some("give the column a type: INTEGER or TEXT".to_owned()),
+            });
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::Engine;
 use super::plan::{Action, Compare, Edge, Plan, PlanError, Rule, Tenancy};
-use super::sample::address_columns;
+use super::sample::{AddressColumn, address_columns};
 use super::shape::{Shape, Sought, count_rows, rows, same, scans};
 use crate::store::{StoreError, ledger};
 
@@ -300,19 +300,7 @@ impl<'a> Look<'a> {
     }
 
     fn what_nobody_decided(&mut self) -> Result<(), StoreError> {
-        let accepted = &self.plan.accepted;
-        for table in &self.shape.virtual_tables {
-            if !accepted.virtual_tables.iter().any(|known| same(known, table)) {
-                self.found.push(Finding {
-                    kind: FindingKind::Undecided,
-                    what: format!("\"{table}\" is a virtual table, which a plan cannot erase from"),
-                    mend: Some(format!(
-                        "see that it holds nothing of a person, or that triggers keep it{}; then name it in accepted.virtual_tables",
-                        self.shape.forgetting(table)
-                    )),
-                });
-            }
-        }
+        self.virtual_tables();
         for rule in &self.plan.rules {
             self.may_be_the_same(rule);
         }
@@ -325,33 +313,53 @@ impl<'a> Look<'a> {
         self.undeclared()?;
         self.comparisons()?;
         for found in address_columns(self.connection, &self.shape)? {
-            if accepted.has_column(&found.table, &found.column) {
+            if self.plan.accepted.has_column(&found.table, &found.column) {
                 continue;
             }
             if covered(self.plan, &found.table, &found.column) {
                 self.unreached(&found)?;
                 self.another_address(&found)?;
-                continue;
+            } else {
+                self.uncovered(&found);
             }
-            self.found.push(Finding {
-                kind: FindingKind::Undecided,
-                what: format!(
-                    "\"{}\".\"{}\" looks like addresses ({} of {} rows looked at), and nothing is said of it",
-                    found.table, found.column, found.like, found.looked_at
-                ),
-                mend: Some(match self.plan.rule(&found.table) {
-                    None => "give its table a rule with a match, or name it in accepted.columns".to_owned(),
-                    // Its rows stay, and what stays can be written over.
-                    Some(rule) => {
-                        let how = self.how_to_write_over(rule);
-                        format!(
-                            "its table has a rule by which rows stay: write the column over, with {how}; or name it in accepted.columns"
-                        )
-                    }
-                }),
-            });
         }
         Ok(())
+    }
+
+    /// Virtual tables that nobody has accepted: SQLite tells nothing of what they hold.
+    fn virtual_tables(&mut self) {
+        let accepted = &self.plan.accepted.virtual_tables;
+        for table in &self.shape.virtual_tables {
+            if !accepted.iter().any(|known| same(known, table)) {
+                self.found.push(Finding {
+                    kind: FindingKind::Undecided,
+                    what: format!("\"{table}\" is a virtual table, which a plan cannot erase from"),
+                    mend: Some(format!(
+                        "see that it holds nothing of a person, or that triggers keep it{}; then name it in accepted.virtual_tables",
+                        self.shape.forgetting(table)
+                    )),
+                });
+            }
+        }
+    }
+
+    /// A column that looks like addresses, and of which the plan says nothing.
+    fn uncovered(&mut self, found: &AddressColumn) {
+        self.found.push(Finding {
+            kind: FindingKind::Undecided,
+            what: format!(
+                "\"{}\".\"{}\" looks like addresses ({} of {} rows looked at), and nothing is said of it",
+                found.table, found.column, found.like, found.looked_at
+            ),
+            mend: Some(match self.plan.rule(&found.table) {
+                None => "give its table a rule with a match, or name it in accepted.columns".to_owned(),
+                // Its rows stay, and what stays can be written over.
+                Some(rule) => {
+                    let how = self.how_to_write_over(rule);
+                    format!("its table has a rule by which rows stay: write the column over, with {how}; or name it in accepted.columns")
+                }
+            }),
+        });
     }
 }
 
