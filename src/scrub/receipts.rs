@@ -8,7 +8,7 @@ use super::progress::{Progress, Stage};
 use super::{Method, Running, ScrubError, Step};
 use crate::domain::ImportId;
 use crate::report::{ContentEvidence, ScrubReceipt, StructureEvidence};
-use crate::store::ledger::{self, Again, Found, ScrubRow};
+use crate::store::ledger::{self, Again, Found, ImportRow, ScrubRow};
 use crate::store::{Checkpoint, Doing, Store, StoreError};
 
 /// What a scrub came to.
@@ -52,6 +52,8 @@ const AGAIN_MAX: SignedDuration = SignedDuration::from_hours(24);
 /// After that long it is given up, and its identifiers go.
 const GIVEN_UP_AFTER: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// The last step of a scrub: empties the log and writes the receipts of all covered imports into the ledger. What the caller has to file
+/// is in the answer.
 pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Result<Step, ScrubError> {
     let emptied = store.checkpoint()?;
     if emptied.busy {
@@ -73,29 +75,7 @@ pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Re
             kept: found.kept,
             residue: found.residue,
         };
-        let unclean = unclean(&structure, &content);
-        let before = ledger::again(store.connection(), import.id)?;
-        // Identifiers that are gone do not come back.
-        let again = if unclean.is_empty() || !content.searched { None } else { next_try(before, at) };
-        let receipt = ScrubReceipt {
-            version: 1,
-            import: import.id,
-            tenant: import.tenant,
-            file: import.file,
-            report: import.report_sha256.unwrap_or_default(),
-            scrub: running.row.id,
-            started_at: running.row.started_at,
-            finished_at: at,
-            method: running.progress.method.as_str().to_owned(),
-            clean: unclean.is_empty(),
-            unclean: unclean.into_iter().map(str::to_owned).collect(),
-            tries: before.map_or(0, |before| before.tries) + 1,
-            supersedes: earlier(store, import.id)?,
-            again_at: again.map(|again| again.at),
-            structure: structure.clone(),
-            content,
-            secure_delete: PROMISE.to_owned(),
-        };
+        let (receipt, again) = receipt_of(store, running, import, (structure.clone(), content), at)?;
         founds.push(Found { import: receipt.import, receipt: receipt.to_json(), again });
         receipts.push(receipt);
     }
@@ -114,7 +94,41 @@ pub(super) fn end(store: &mut Store, running: &mut Running, at: Timestamp) -> Re
     Ok(Step::Ended(Box::new(ended)))
 }
 
-/// `None`: it was tried long enough.
+/// The receipt of one covered import; and when it is looked at again, unless it is clean or that would be to no end.
+fn receipt_of(
+    store: &Store,
+    running: &Running,
+    import: ImportRow,
+    (structure, content): (StructureEvidence, ContentEvidence),
+    at: Timestamp,
+) -> Result<(ScrubReceipt, Option<Again>), StoreError> {
+    let unclean = unclean(&structure, &content);
+    let before = ledger::again(store.connection(), import.id)?;
+    // Identifiers that are gone do not come back.
+    let again = if unclean.is_empty() || !content.searched { None } else { next_try(before, at) };
+    let receipt = ScrubReceipt {
+        version: 1,
+        import: import.id,
+        tenant: import.tenant,
+        file: import.file,
+        report: import.report_sha256.unwrap_or_default(),
+        scrub: running.row.id,
+        started_at: running.row.started_at,
+        finished_at: at,
+        method: running.progress.method.as_str().to_owned(),
+        clean: unclean.is_empty(),
+        unclean: unclean.into_iter().map(str::to_owned).collect(),
+        tries: before.map_or(0, |before| before.tries) + 1,
+        supersedes: earlier(store, import.id)?,
+        again_at: again.map(|again| again.at),
+        structure,
+        content,
+        secure_delete: PROMISE.to_owned(),
+    };
+    Ok((receipt, again))
+}
+
+/// When an import that is not clean is looked at again at the latest. `None`: it was tried long enough.
 fn next_try(before: Option<Again>, at: Timestamp) -> Option<Again> {
     let (tries, since) = before.map_or((0, at), |before| (before.tries, before.since));
     let rest = AGAIN_MIN.checked_mul(1 << tries.min(8)).map_or(AGAIN_MAX, |rest| rest.min(AGAIN_MAX));
