@@ -9,6 +9,7 @@ mod sender;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 
 use clap::Args;
 use russh::keys::PrivateKey;
@@ -18,7 +19,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use self::sender::Sender;
 use super::{Exit, Failure, Scene, files, init, serve, store, summary, tenant};
 use crate::config::{Config, read_keys};
-use crate::daemon::{self, Daemon};
+use crate::daemon::{self, Daemon, StartError};
 use crate::domain::{Format, TenantName};
 use crate::load::{self, Kind, Load};
 use crate::report::Report;
@@ -41,7 +42,7 @@ pub struct DemoArgs {
 
 pub(super) fn run(scene: &Scene, args: &DemoArgs) -> Result<Exit, Failure> {
     let scratch = Scratch::new()?;
-    let shown = show(scene, &scratch, args.once);
+    let shown = show(scene, &scratch, args);
     if shown.is_ok() && args.once {
         scratch.remove()?;
     } else {
@@ -50,7 +51,7 @@ pub(super) fn run(scene: &Scene, args: &DemoArgs) -> Result<Exit, Failure> {
     shown
 }
 
-fn show(scene: &Scene, scratch: &Scratch, once: bool) -> Result<Exit, Failure> {
+fn show(scene: &Scene, scratch: &Scratch, args: &DemoArgs) -> Result<Exit, Failure> {
     let say = |text: String| scene.terminal.say(text);
     let acme = TenantName::parse("acme").expect("a valid name");
     let config_file = scratch.0.join("expunged.toml");
@@ -65,38 +66,18 @@ fn show(scene: &Scene, scratch: &Scratch, once: bool) -> Result<Exit, Failure> {
 
     let config = Config::load(&config_file)?;
     telemetry::init(config.log.format, telemetry::Level::Warn).map_err(|error| Failure::failed("cannot start the log").because(&error))?;
-    let daemon = Daemon::build(config.clone()).map_err(serve::failure)?;
-    let address = *daemon.addresses().first().ok_or_else(|| Failure::failed("the daemon listens nowhere"))?;
-    let (raise, stop) = shutdown::channel();
-    let (ready, is_ready) = mpsc::channel();
-    let serving = std::thread::spawn(move || {
-        daemon.run(stop, move || {
-            // Nobody waits any more when the demo has failed meanwhile.
-            let _ = ready.send(());
-        })
-    });
-    let ended = |serving: std::thread::JoinHandle<Result<(), _>>| {
-        serving
-            .join()
-            .unwrap_or_else(|_| Err(crate::daemon::StartError::System(std::io::Error::other("the daemon panicked"))))
-            .map_err(serve::failure)
-    };
-    if is_ready.recv().is_err() {
-        ended(serving)?;
-        return Err(Failure::failed("the daemon ended before it was ready"));
-    }
+    let serving = Serving::start(config)?;
+    let address = serving.address;
     say(format!("3. the daemon listens on {address}; host key {fingerprint}"))?;
 
     let list = people::list(CUSTOMERS);
     files::create(&scratch.0.join("june.csv"), list.as_bytes(), 0o600)
         .map_err(|error| Failure::failed("cannot write june.csv").because(&error))?;
     say(format!("4. june.csv, {} rows, one of them not an address, goes up by SFTP …", list.lines().count() - 1))?;
-    let sent = Sender { address, login: acme.as_str().to_owned(), key }.send("june.csv", list.as_bytes());
-    let sent = match sent {
+    let sent = match (Sender { address, login: acme.as_str().to_owned(), key }).send("june.csv", list.as_bytes()) {
         Ok(sent) => sent,
         Err(failure) => {
-            raise.raise();
-            ended(serving)?;
+            serving.stop()?;
             return Err(failure);
         }
     };
@@ -106,14 +87,56 @@ fn show(scene: &Scene, scratch: &Scratch, once: bool) -> Result<Exit, Failure> {
     say(String::new())?;
     summary::print(&scene.terminal, &report)?;
 
-    if once {
-        raise.raise();
-        ended(serving)?;
+    if args.once {
+        serving.stop()?;
         return Ok(Exit::Done);
     }
     say(by_hand(scene, scratch, &config_file, address))?;
-    ended(serving)?;
+    serving.wait()?;
     Ok(Exit::Done)
+}
+
+/// The demo's daemon, on a thread of its own.
+struct Serving {
+    address: SocketAddr,
+    trigger: shutdown::Trigger,
+    thread: JoinHandle<Result<(), StartError>>,
+}
+
+impl Serving {
+    /// Starts the daemon and waits until it is ready.
+    fn start(config: Config) -> Result<Self, Failure> {
+        let daemon = Daemon::build(config).map_err(serve::failure)?;
+        let address = *daemon.addresses().first().ok_or_else(|| Failure::failed("the daemon listens nowhere"))?;
+        let (trigger, stop) = shutdown::channel();
+        let (ready, is_ready) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            daemon.run(stop, move || {
+                // Nobody waits any more when the demo has failed meanwhile.
+                let _ = ready.send(());
+            })
+        });
+        let serving = Self { address, trigger, thread };
+        if is_ready.recv().is_err() {
+            serving.wait()?;
+            return Err(Failure::failed("the daemon ended before it was ready"));
+        }
+        Ok(serving)
+    }
+
+    /// Has the daemon end, and waits until it has.
+    fn stop(self) -> Result<(), Failure> {
+        self.trigger.raise();
+        self.wait()
+    }
+
+    /// Waits until the daemon has ended by itself or by Ctrl-C.
+    fn wait(self) -> Result<(), Failure> {
+        // A trigger that is dropped would end it.
+        let Self { trigger: _kept, thread, .. } = self;
+        let ended = thread.join().unwrap_or_else(|_| Err(StartError::System(std::io::Error::other("the daemon panicked"))));
+        ended.map_err(serve::failure)
+    }
 }
 
 /// The commands to try, as they can be pasted.
