@@ -65,28 +65,38 @@ pub(super) fn undeclared(connection: &Connection, shape: &Shape, parents: &[(Str
             if named.is_empty() && names_somebody(column) {
                 named.extend(parents.first().and_then(|(people, _)| Some((shape.table(people)?, Evidence::ManyValues))));
             }
-            let mut best: Option<Undeclared> = None;
-            for (parent, key) in parents {
-                let Some((parent, sure)) = named.iter().find(|(named, _)| same(&named.name, parent)) else { continue };
-                // A table's own key is another's only where it says so: `meta_id` can be that of several.
-                if (same(&table.name, &parent.name) && same(column, key)) || (*sure != Evidence::Name && key_of(table) == Some(column)) {
-                    continue;
-                }
-                let others = other_keys(parent, key, column).filter(|_| *sure == Evidence::Name);
-                let mut one = None;
-                for key in others.chain([key.as_str()]) {
-                    one = if one.is_none() { look(connection, shape, (table, column), (&parent.name, key), *sure)? } else { one };
-                }
-                // Of two tables that it may be named after, the one that more of its values are in; but the people, who come first, as long
-                // as half of the values are theirs: what refers to nobody any more is of those who went.
-                let is_better =
-                    |one: &Undeclared| best.as_ref().is_none_or(|best| best.there * 2 < best.looked_at && best.there < one.there);
-                best = if one.as_ref().is_some_and(is_better) { one } else { best };
-            }
-            found.extend(best);
+            found.extend(best_parent(connection, shape, (table, column), &named, parents)?);
         }
     }
     Ok(found)
+}
+
+/// Of the tables that a column may be named after, the one that more of its values are in; but the people, who come first, as long as half
+/// of the values are theirs: what refers to nobody any more is of those who went.
+fn best_parent(
+    connection: &Connection,
+    shape: &Shape,
+    (table, column): (&Table, &String),
+    named: &[(&Table, Evidence)],
+    parents: &[(String, String)],
+) -> Result<Option<Undeclared>, StoreError> {
+    let mut best: Option<Undeclared> = None;
+    for (parent, key) in parents {
+        let Some((parent, evidence)) = named.iter().find(|(named, _)| same(&named.name, parent)) else { continue };
+        let is_its_own_key = same(&table.name, &parent.name) && same(column, key);
+        // A table's own key is another's only where it says so: `meta_id` can be that of several.
+        if is_its_own_key || (*evidence != Evidence::Name && key_of(table) == Some(column)) {
+            continue;
+        }
+        let others = other_keys(parent, key, column).filter(|_| *evidence == Evidence::Name);
+        let mut one = None;
+        for key in others.chain([key.as_str()]) {
+            one = if one.is_none() { look(connection, shape, (table, column), (&parent.name, key), *evidence)? } else { one };
+        }
+        let is_better = |one: &Undeclared| best.as_ref().is_none_or(|best| best.there * 2 < best.looked_at && best.there < one.there);
+        best = if one.as_ref().is_some_and(is_better) { one } else { best };
+    }
+    Ok(best)
 }
 
 /// Takes columns that look like keys for keys, as far as an edge can follow them, until no more tables are reached. Gives all of them.
@@ -110,9 +120,9 @@ pub(super) fn add(
             // answer is given to all keys of a table: a guess does not stand among those that are declared, and small numbers are
             // always there. Such columns are told of, and a person gives them an edge.
             let asks = !same(&found.table, &people.0) && account.is_none_or(|account| !same(&found.table, account));
-            let sure = found.by_name && found.by_another.is_none();
+            let is_sure = found.by_name && found.by_another.is_none();
             let is_free = |table: &Table| !table.keys.iter().any(|key| key.on_delete != UNDECLARED && reached.contains(&key.parent));
-            if let Some(table) = shape.tables.iter_mut().find(|table| table.name == found.table && asks && sure && is_free(table)) {
+            if let Some(table) = shape.tables.iter_mut().find(|table| table.name == found.table && asks && is_sure && is_free(table)) {
                 table.keys.push(ForeignKey {
                     columns: vec![found.column.clone()],
                     parent: found.parent.clone(),
@@ -154,13 +164,13 @@ enum Evidence {
 /// Different values of a column that is named after no table, from which on they say something.
 const MANY_VALUES: i64 = 20;
 
-/// Looks at some values of a column.
+/// Looks at some values of a column, and answers what was seen where it is enough to take the column for a key.
 fn look(
     connection: &Connection,
     shape: &Shape,
     (table, column): (&Table, &str),
     (parent, key): (&str, &str),
-    sure: Evidence,
+    evidence: Evidence,
 ) -> Result<Option<Undeclared>, StoreError> {
     let (Some(one), Some(other)) = (table.column(column), shape.table(parent).and_then(|parent| parent.column(key))) else {
         return Ok(None);
@@ -178,7 +188,7 @@ fn look(
     let Some((looked_at, there)) = rows(connection, &sql, [], |row| <(i64, i64)>::try_from(row))?.into_iter().next() else {
         return Ok(None);
     };
-    let is_one = match sure {
+    let is_enough = match evidence {
         Evidence::Name => there > 0 || (looked_at == 0 && alike),
         Evidence::Values => there > 0 && there * 2 >= looked_at,
         Evidence::ManyValues => looked_at >= MANY_VALUES && there * 2 >= looked_at,
@@ -187,14 +197,14 @@ fn look(
         why: format!("compares otherwise ({}, {})", one.compares_as(), other.compares_as()),
         make: generated((table, column), (parent, key), other, &format!("CAST({} AS {})", name(column), other.declared)),
     };
-    Ok(is_one.then(|| Undeclared {
+    Ok(is_enough.then(|| Undeclared {
         table: table.name.clone(),
         column: column.to_owned(),
         parent: parent.to_owned(),
         parent_column: key.to_owned(),
         looked_at: looked_at.unsigned_abs(),
         there: there.unsigned_abs(),
-        by_name: sure == Evidence::Name,
+        by_name: evidence == Evidence::Name,
         by_another: (!alike).then(another),
     }))
 }
@@ -276,18 +286,21 @@ fn named<'t>(tables: &[(&'t Table, Vec<Noun>)], column: &str) -> Vec<(&'t Table,
     let fits: Vec<_> = all
         .filter_map(|(table, noun)| {
             let key = key_of(table).map(|key| self::words(key).concat()).unwrap_or_default();
-            let by_name = ["id", "key", "uuid", "guid"].into_iter().chain([key.as_str()]).any(|key| is(&endings, &noun.text, key));
+            let by_name =
+                ["id", "key", "uuid", "guid"].into_iter().chain([key.as_str()]).any(|key| is_named_after(&endings, &noun.text, key));
             // `emp_no` of `employees`: the key's own name, where it says more than that it is one.
-            let by_values = is(&endings, &noun.text, "") || (key.len() > 2 && key != "uuid" && key != "guid" && endings.contains(&key));
-            let sure = if by_name { Evidence::Name } else { Evidence::Values };
-            (by_name || by_values).then_some((table, (sure == Evidence::Name, noun.text.len(), noun.whole), sure))
+            let by_values =
+                is_named_after(&endings, &noun.text, "") || (key.len() > 2 && key != "uuid" && key != "guid" && endings.contains(&key));
+            let evidence = if by_name { Evidence::Name } else { Evidence::Values };
+            (by_name || by_values).then_some((table, (evidence == Evidence::Name, noun.text.len(), noun.whole), evidence))
         })
         .collect();
     let best = fits.iter().map(|(_, rank, _)| *rank).max();
-    fits.into_iter().filter(|(_, rank, _)| Some(*rank) == best).map(|(table, _, sure)| (table, sure)).collect()
+    fits.into_iter().filter(|(_, rank, _)| Some(*rank) == best).map(|(table, _, evidence)| (table, evidence)).collect()
 }
 
-fn is(endings: &[String], noun: &str, key: &str) -> bool {
+/// Whether a column whose name ends so is named after a noun and its key: `user`, `id`.
+fn is_named_after(endings: &[String], noun: &str, key: &str) -> bool {
     endings.iter().any(|ending| ending.strip_prefix(noun).is_some_and(|rest| rest == key))
 }
 
