@@ -62,6 +62,7 @@ impl Engine {
         })
     }
 
+    /// Deletes the targets with all that the plan says, and notes it: `last` is the key of the last of them.
     fn purge(
         &self,
         transaction: &Transaction<'_>,
@@ -71,17 +72,7 @@ impl Engine {
         at: Timestamp,
     ) -> Result<u64, PurgeError> {
         let people = People::of(&self.plan, &row.tenant)?;
-        let heeding = self.heed_new_exemptions(transaction, row, at)?;
-        let exemptions = Exemptions::at(transaction, people, &self.key, at)?;
-        let survivors = self.survivors(&people, transaction, targets.iter().cloned(), |target, person| {
-            Ok(heeding && (exemptions.cover_person(person)? || ledger::is_marked_exempt(transaction, row.id, &target.key)?))
-        })?;
-        for key in &survivors.exempt {
-            ledger::mark_exempt(transaction, row.id, key)?;
-        }
-        for key in &survivors.gone {
-            ledger::mark_gone(transaction, row.id, key)?;
-        }
+        let survivors = self.settle_targets(&people, transaction, row, targets, at)?;
         let mut total = row.progress.clone();
         let account_rule = self.plan.account.as_ref();
         let accounts = account_rule.map(|rule| Accounts { people, rule, key: &self.key, connection: transaction });
@@ -127,6 +118,29 @@ impl Engine {
         }
         ledger::progress(transaction, row.id, last, &total)?;
         Ok(survivors.customers)
+    }
+
+    /// Which of the targets go now. Those that do not are noted in the ledger: whom an exemption keeps by now, and who is gone.
+    fn settle_targets(
+        &self,
+        people: &People<'_>,
+        transaction: &Transaction<'_>,
+        row: &ImportRow,
+        targets: &[Target],
+        at: Timestamp,
+    ) -> Result<Survivors, PurgeError> {
+        let heeding = self.heed_new_exemptions(transaction, row, at)?;
+        let exemptions = Exemptions::at(transaction, *people, &self.key, at)?;
+        let survivors = self.survivors(people, transaction, targets.iter().cloned(), |target, person| {
+            Ok(heeding && (exemptions.cover_person(person)? || ledger::is_marked_exempt(transaction, row.id, &target.key)?))
+        })?;
+        for key in &survivors.exempt {
+            ledger::mark_exempt(transaction, row.id, key)?;
+        }
+        for key in &survivors.gone {
+            ledger::mark_gone(transaction, row.id, key)?;
+        }
+        Ok(survivors)
     }
 
     /// What the rules say, children first.
