@@ -93,10 +93,7 @@ impl Slot<'_> {
             Self::Text(slot) => **slot = text(value, 255)?.to_owned(),
             Self::Path(slot) => **slot = path(value)?,
             Self::Paths(slot) => {
-                let items = value.as_array().ok_or_else(|| expected(value, "a list of files"))?;
-                if items.len() > PATHS_MAX {
-                    return Err(format!("found {} files, at most {PATHS_MAX} are allowed", items.len()));
-                }
+                let items = items(value, "a list of files", (PATHS_MAX, "files"))?;
                 **slot = items.iter().map(|item| path(item.get_ref())).collect::<Result<_, _>>()?;
             }
             Self::File(slot) => {
@@ -107,10 +104,7 @@ impl Slot<'_> {
                 **slot = if name.is_empty() { None } else { Some(column(name)?) };
             }
             Self::Columns(slot) => {
-                let items = value.as_array().ok_or_else(|| expected(value, "a list of column names"))?;
-                if items.len() > COLUMNS_LISTED_MAX {
-                    return Err(format!("found {} names, at most {COLUMNS_LISTED_MAX} are allowed", items.len()));
-                }
+                let items = items(value, "a list of column names", (COLUMNS_LISTED_MAX, "names"))?;
                 **slot = items.iter().map(|item| text(item.get_ref(), COLUMN_BYTES_MAX).and_then(column)).collect::<Result<_, _>>()?;
             }
             Self::Addresses(slot) => {
@@ -125,10 +119,7 @@ impl Slot<'_> {
                 **slot = listed;
             }
             Self::Networks(slot) => {
-                let items = value.as_array().ok_or_else(|| expected(value, "a list such as [\"192.0.2.0/24\"]"))?;
-                if items.len() > NETWORKS_MAX {
-                    return Err(format!("found {} networks, at most {NETWORKS_MAX} are allowed", items.len()));
-                }
+                let items = items(value, "a list such as [\"192.0.2.0/24\"]", (NETWORKS_MAX, "networks"))?;
                 **slot = items.iter().map(|item| read_network(text(item.get_ref(), 64)?)).collect::<Result<_, _>>()?;
             }
             Self::Choice { words, set, .. } => {
@@ -303,6 +294,15 @@ fn distance(a: &str, b: &str) -> usize {
 
 fn dotted(prefix: &str, key: &str) -> String {
     if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
+}
+
+/// The items of a list; `what` is the word for several of them.
+fn items<'v, 'a>(value: &'v DeValue<'a>, allowed: &str, (most, what): (usize, &str)) -> Result<&'v [Spanned<DeValue<'a>>], String> {
+    let items = value.as_array().ok_or_else(|| expected(value, allowed))?;
+    if items.len() > most {
+        return Err(format!("found {} {what}, at most {most} are allowed", items.len()));
+    }
+    Ok(items)
 }
 
 fn text<'v>(value: &'v DeValue<'_>, bytes_max: usize) -> Result<&'v str, String> {
