@@ -269,8 +269,8 @@ fn choose(sight: Sight<'_>, told: Option<u8>, names: &Names, limits: &Limits) ->
         match scan.advance(sight, &mut cells) {
             Step::Done { .. } if !scan.too_long() => {
                 cells.truncate(limits.columns_max + 1);
-                let rank = rank(bytes, &cells, names, scan.malformed());
-                if best.is_none_or(|(most, _)| rank > most) {
+                let rank = Rank::of(bytes, &cells, &scan, names);
+                if best.as_ref().is_none_or(|(most, _)| rank > *most) {
                     best = Some((rank, delimiter));
                 }
             }
@@ -284,24 +284,36 @@ fn choose(sight: Sight<'_>, told: Option<u8>, names: &Names, limits: &Limits) ->
     }
     match (best, refused) {
         // Under the separator that was meant, a quote stays open.
-        (Some(((0, 0, ..), _)), Some(rejection)) => Err(rejection),
+        (Some((Rank { known_names: 0, near_misses: 0, .. }, _)), Some(rejection)) => Err(rejection),
         (Some((_, delimiter)), _) => Ok(delimiter),
         (None, Some(rejection)) => Err(rejection),
         (None, None) => Err(empty_file()),
     }
 }
 
-/// How well a separator fits: by known names, near misses, sound quotes, columns.
-fn rank(record: &[u8], cells: &[Cell], names: &Names, malformed: bool) -> (usize, usize, bool, usize) {
-    let (mut known, mut near) = (0, 0);
-    for cell in cells {
-        match names.kind(&String::from_utf8_lossy(&text(record, *cell))) {
-            Kind::Known(_) => known += 1,
-            Kind::Near(_) => near += 1,
-            Kind::Extra => {}
+/// How well a separator fits. Of two the greater is better, by the first field in which they differ.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Rank {
+    known_names: usize,
+    near_misses: usize,
+    /// No text stands behind a closing quote.
+    sound_quotes: bool,
+    columns: usize,
+}
+
+impl Rank {
+    /// That of a header which this scan took apart into these cells.
+    fn of(header: &[u8], cells: &[Cell], scan: &Scan, names: &Names) -> Self {
+        let mut rank = Self { known_names: 0, near_misses: 0, sound_quotes: !scan.malformed(), columns: cells.len() };
+        for cell in cells {
+            match names.kind(&String::from_utf8_lossy(&text(header, *cell))) {
+                Kind::Known(_) => rank.known_names += 1,
+                Kind::Near(_) => rank.near_misses += 1,
+                Kind::Extra => {}
+            }
         }
+        rank
     }
-    (known, near, !malformed, cells.len())
 }
 
 /// A refusal in the header; what counted from its first line counts from the file's.
