@@ -150,7 +150,7 @@ impl Pipeline {
         import: ImportId,
     ) -> Result<(), Fault> {
         if let Some(vouching) = vouching {
-            // Under the same import; gone by now is as good as here.
+            // Under the same import. Where it is gone by now nothing is lost: what it said is in the ledger.
             folders.claim(&vouching.sidecar.file, import)?;
         }
         let claimed = match folders.claim(file, import) {
@@ -158,7 +158,7 @@ impl Pipeline {
             claimed => claimed?,
         };
         let Some(claimed) = claimed else {
-            // It is gone: its row goes too, and a checksum that was claimed for it back.
+            // The file is gone: its row is taken back, and a checksum that was claimed for it is put back.
             return self.take_up(import);
         };
         if vouching.is_none() && self.give_back(tenant, folders, file, claimed)? {
@@ -169,7 +169,7 @@ impl Pipeline {
             self.waiting.get_mut(tenant).map(|names| names.remove(&taken.name));
         }
         if let Some(vouching) = vouching {
-            // What becomes of it, its file's status tells.
+            // What becomes of the checksum file is told by the status of the list that it vouches for.
             folders.remove_status_of_claimed(&vouching.sidecar.file.name)?;
         }
         let vouched = vouching.map(|_| true);

@@ -44,8 +44,8 @@ pub(super) struct PartlyUnique {
     pub(super) name: String,
     /// Columns that it is made of.
     pub(super) columns: Vec<String>,
-    /// Columns whose nulls it does not keep apart as it does those of its own: they stand in an expression, or in what says which rows
-    /// it is of.
+    /// Columns that decide by their values which rows the index has, or what it compares: they stand in an expression, or in its WHERE.
+    /// Rows that are null there may still be the same to the index, where rows that are null in a column of its own are not.
     pub(super) weighed: Vec<String>,
 }
 

@@ -118,8 +118,8 @@ impl Sessions {
         &self.limits
     }
 
-    /// Lets a connection in, or says by its limit why not. When too many wait to log in, one of the source that has most of
-    /// them goes, the one that waits longest: silent connections cannot keep a good sender out.
+    /// Lets a connection in; or says why not, by the name of the limit. When too many wait to log in, one of them is ended: of the
+    /// source address with most of them, the one that waits longest. So silent connections cannot keep a good sender out.
     pub(crate) fn admit(self: &Arc<Self>, source: IpAddr) -> Result<Admission, &'static str> {
         let mut table = self.lock();
         if table.by_id.len() >= self.limits.sessions_max + self.limits.logins_pending_max {
@@ -152,7 +152,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the sessions of which the login, or what opened it, is not there any more.
+    /// Ends the sessions whose login is gone, or whose key or password is not taken any more.
     pub(crate) fn end_revoked(&self, holds: impl Fn(&str, &Proof) -> bool) {
         let sessions: Vec<_> = self.lock().by_id.values().filter(|session| session.doing() != Doing::Login).cloned().collect();
         for session in sessions {

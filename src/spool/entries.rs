@@ -163,8 +163,11 @@ impl Folders {
         Ok(entries)
     }
 
-    /// Removes a partial, else a pending file, of which its status tells until a scan sees that it is gone. Durable on return: a file that was withdrawn does not come
-    /// back. Clients that clean up after an upload that was refused mean that one, and not the file that was delivered before.
+    /// Removes the partial of this name, or where there is none the pending file. Durable on return: a file that was withdrawn does
+    /// not come back. Its status still tells of it until a scan sees that it is gone.
+    ///
+    /// The partial goes first because clients clean up after an upload that was refused: they mean that one, and not the file that was
+    /// delivered before.
     ///
     /// # Errors
     /// [`SpoolError::NotFound`] if there is neither; claimed files are out of reach.

@@ -21,8 +21,8 @@ impl Folders {
         Ok(self.folder("status")?.replace(&status_name(name), json, Durable::No)?)
     }
 
-    /// The same for an import, of which the file is claimed: unless another file of that name waits by now in one of these
-    /// folders, of which the status speaks then. Whether it was written.
+    /// The same for an import, whose file is claimed; unless another file of that name waits by now in one of these folders: then the
+    /// status is that file's. Answers whether it was written.
     ///
     /// # Errors
     /// The medium's.
@@ -30,7 +30,8 @@ impl Folders {
         self.unless_one_waits(name, covered_by, || self.publish_status(name, json))
     }
 
-    /// The same for a file that is arriving; if it does not arrive, the status says again what it said. `None` says nothing of it.
+    /// Writes the status of a file that is arriving, then has it arrive. If it does not, the status is again what it was before. `None`:
+    /// the status is left alone.
     pub(super) fn publish_arrival<T>(
         &self,
         name: &FileName,
@@ -41,7 +42,7 @@ impl Folders {
         let before = self.read_status(name)?;
         self.publish_status(name, json)?;
         arrive().inspect_err(|_| {
-            // That this may fail as well takes nothing from the answer.
+            // If this fails as well, the first failure is still the answer.
             let _ = before.map_or_else(|| self.remove_status(name), |before| self.publish_status(name, &before));
         })
     }
@@ -54,6 +55,7 @@ impl Folders {
         Ok(self.drop_folder(drop)?.stat(name.as_str())?.is_some())
     }
 
+    /// Does `tell` unless a delivered file of this name waits in one of these folders. Answers whether it did.
     pub(super) fn unless_one_waits(
         &self,
         name: &FileName,
@@ -73,8 +75,8 @@ impl Folders {
         })
     }
 
-    /// Removes the status of a file that was withdrawn, or claimed for another's sake, a checksum: unless one of that name waits by
-    /// now.
+    /// Removes the status of a file that was withdrawn, or of a checksum file that was claimed with its list; unless another file of
+    /// that name waits by now.
     ///
     /// # Errors
     /// The medium's.

@@ -293,8 +293,8 @@ impl Upload {
         self.in_turn(Self::sync_file)
     }
 
-    /// Ends the upload: delivers it, or keeps it if its name is temporary. `waiting_status`, if there is
-    /// one, becomes `status/NAME.json` right before delivery, so that who polls never sees an earlier file's end as this one's.
+    /// Ends the upload: delivers it, or keeps it if its name is temporary. `waiting_status`, if there is one, becomes
+    /// `status/NAME.json` right before delivery: whoever polls the status never takes the end of an earlier file for that of this one.
     ///
     /// After [`SpoolError::Pending`] it may be called again once the earlier file is claimed; after any other error, drop
     /// the upload.

@@ -50,8 +50,9 @@ impl Store {
     }
 
     /// As [`Self::write`], but what it did is durable only once the log is brought back ([`Self::bring_back`], [`LogKeeper::bring_back`])
-    /// or something else is written: until then a power cut takes all of it back, though the death of this process does not. For what is
-    /// done again where it did not happen. Without a log it is as [`Self::write`]: a rollback journal would be in danger.
+    /// or something else is written. Until then a power cut takes all of it back; the death of this process does not. It is for work that
+    /// is simply done again if it was taken back. A store without a write-ahead log is written as by [`Self::write`]: there, a power cut
+    /// could damage it.
     ///
     /// # Errors
     /// As [`Self::write`].
@@ -71,7 +72,7 @@ impl Store {
         done.unwrap_or_else(|panic| resume_unwind(panic))
     }
 
-    /// Brings back into the database what the log holds and no reader is in the way of. Keeps nobody out, and empties no log.
+    /// Copies from the log into the database what no reader still needs the log for. Keeps nobody out, and does not empty the log.
     ///
     /// # Errors
     /// [`StoreError::Sqlite`].

@@ -69,11 +69,11 @@ pub(super) fn check_version(transaction: &Transaction<'_>, name: &str, known: i6
     }
 }
 
-/// Customers with neighbouring keys whose referrals stand together. A row that outlives its parties keeps its key: it must not
-/// say whose it was, but for one of so many.
+/// How many customers with neighbouring keys have their referrals together, in one range of row keys. A referral that outlives its
+/// parties keeps its key, which so says no more than that one of this many was a party.
 pub const REFERRAL_PARTIES_TOGETHER: i64 = 256;
 
-/// Row keys that so many customers have for their referrals: more of them lie elsewhere.
+/// Row keys in the range of [`REFERRAL_PARTIES_TOGETHER`] customers. Referrals beyond that many stand elsewhere.
 pub const REFERRALS_TOGETHER: i64 = 1 << 28;
 
 /// Where a referral stands, or where it would be put.

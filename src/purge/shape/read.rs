@@ -38,7 +38,7 @@ impl Shape {
             shape.full_text.extend(module.map(|module| (name, module.chars().take(4).collect())));
         }
         shape.name_parents();
-        // Those of views stand in for what is done to the view, which nobody does here.
+        // A trigger of a view fires when the view is written, which nobody does here.
         let sql = "SELECT name, tbl_name, sql FROM main.sqlite_schema t WHERE type = 'trigger' AND NOT EXISTS
             (SELECT 1 FROM main.sqlite_schema v WHERE v.type = 'view' AND v.name = t.tbl_name COLLATE NOCASE) ORDER BY name";
         for (name, table, sql) in rows(connection, sql, [], |row| <(String, String, String)>::try_from(row))? {
@@ -49,7 +49,8 @@ impl Shape {
         Ok(shape)
     }
 
-    /// Tables as they are written where they are made; a key without columns means the other's primary key, and one declared twice is one.
+    /// Writes the table that a key leads to as it is written where it is made, and its primary key where the key names no columns. Then
+    /// makes one of keys that are declared twice.
     fn name_parents(&mut self) {
         let primary: Vec<(String, Vec<String>)> = self.tables.iter().map(|table| (table.name.clone(), table.primary_key())).collect();
         for key in self.tables.iter_mut().chain(&mut self.reserved).flat_map(|table| &mut table.keys) {
@@ -104,7 +105,7 @@ impl Table {
         }
     }
 
-    /// Where two say different things of what becomes of a row, the schema does not say.
+    /// Makes one of keys that are declared twice. Where the two say different things of a delete, the schema says nothing of it.
     fn merge_keys(&mut self) {
         let mut keys: Vec<ForeignKey> = Vec::new();
         for key in self.keys.drain(..) {
@@ -145,19 +146,20 @@ impl Table {
         Ok(())
     }
 
-    /// The columns that an index's text names: of those in an expression SQLite tells nothing else.
+    /// The columns that an index's text names. SQLite does not tell by other means which columns an expression is made of.
     fn said_in(&self, text: &str) -> Vec<String> {
         let names = self.columns.iter().map(|column| &column.name);
         names.filter(|name| says(text, &name.to_ascii_lowercase())).cloned().collect()
     }
 
+    /// Columns that are compared or indexed by a collation which only the application has, each with its name.
     fn strangers(&self, connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
         let sql =
             "SELECT DISTINCT coalesce(x.name, i.name), x.coll FROM pragma_index_list(?1, 'main') i, pragma_index_xinfo(i.name, 'main') x
             WHERE x.key";
         let indexed = rows(connection, sql, [&self.name], |row| <(String, String)>::try_from(row))?;
         let own = self.columns.iter().map(|column| (column.name.clone(), column.likeness.collation.clone()));
-        // SQLite lists those too that it has only read of.
+        // SQLite's list of collations has those too that it only knows by a schema: each is tried.
         let compares = |collation: &String| connection.prepare(&format!("SELECT '' = '' COLLATE {}", name(collation))).is_ok();
         let is_known =
             |collation: &String| ["", "BINARY", "NOCASE", "RTRIM"].iter().any(|known| same(known, collation)) || compares(collation);

@@ -132,7 +132,7 @@ impl<T: Tree> Engine<T> {
         }
     }
 
-    /// Adds to the packet held just what it lacks, and takes it when that was all.
+    /// Adds to the packet that is held the bytes that it still lacks, no more, and carries it out once it is whole.
     fn complete_held(&mut self, rest: &[u8], out: &mut Vec<u8>) -> Result<usize, Framing> {
         let mut held = std::mem::take(&mut self.held);
         let mut taken = 0;
@@ -158,7 +158,7 @@ impl<T: Tree> Engine<T> {
         if let Some(&kind) = bytes.get(4)
             && (kind == wire::INIT) == self.greeted
         {
-            // A wrong length is told first, as it would be if the type had not come yet.
+            // Where the length is wrong too, that is what is told: so the answer does not depend on whether the type came with it.
             frame::next(&bytes[..4])?;
             return Err(Framing::Turn(kind));
         }

@@ -1,5 +1,5 @@
-//! An upload under a name that waits already: the same list once more, of a sender who was cut before all was sent or heard no
-//! answer, or another list, which has to give way.
+//! An upload under a name under which a file waits already. It is the same list once more, from a sender who was cut off or heard no
+//! answer; or it is another list, which cannot be delivered as long as that file waits.
 
 use std::fs::File;
 use std::io;

@@ -1,9 +1,10 @@
 //! What of a partial counts for who resumes it.
 //!
 //! A partial under a final name was never closed, even where all of its bytes have come: the connection was lost before its CLOSE, or
-//! with it. Clients that resume compare sizes and send nothing where they are equal, OpenSSH's not even a CLOSE. So its last byte is
-//! held back: it is not told of, and there is always something to send. Sent again, it is the same piece; a seam is where new bytes
-//! begin. One under a temporary name may have been closed, and counts as it is.
+//! with it. Clients that resume compare sizes and send nothing where they are equal; OpenSSH's does not even send a CLOSE. So the last
+//! byte is held back: the size that is told is less by one, and there is always something to send. That byte, sent again, makes no seam;
+//! a seam is where bytes begin that were not there before. A partial under a temporary name may have been closed: nothing of it is held
+//! back.
 
 use std::fs::File;
 use std::io;
