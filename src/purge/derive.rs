@@ -195,7 +195,7 @@ fn key_of(connection: &Connection, table: &Table, addresses: &[AddressColumn]) -
     for key in alone {
         let null = format!("SELECT 1 FROM {} WHERE {} IS NULL LIMIT 1", in_main(&table.name), of(&table.name, key));
         // A primary key can be null, where it is not the number of its row.
-        let names_each = match table.strangers.as_slice() {
+        let names_each = match table.unknown_collations.as_slice() {
             [] => rows(connection, &null, [], |_| Ok(()))?.is_empty(),
             _ => is_fixed(key),
         };

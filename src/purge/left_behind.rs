@@ -37,7 +37,7 @@ pub(super) fn left_behind(connection: &Connection, shape: &Shape, plan: &Plan) -
     let mut found = Vec::new();
     let planned = |name: &str| plan.removed_tables().any(|table| same(table, name));
     for name in plan.removed_tables().filter(|name| plan.deletes_from(name)) {
-        let Some(table) = shape.table(name).filter(|table| table.strangers.is_empty()) else { continue };
+        let Some(table) = shape.table(name).filter(|table| table.is_readable()) else { continue };
         for key in table.keys.iter().filter(|key| key.on_delete != UNDECLARED && !planned(&key.parent) && shape.can_follow(key)) {
             if is_own(connection, table, key)? {
                 found.push(LeftBehind { table: table.name.clone(), columns: key.columns.clone(), parent: key.parent.clone() });

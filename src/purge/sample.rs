@@ -38,7 +38,7 @@ const SPACES: &str = "' ' || char(9, 10, 13)";
 pub(super) fn address_columns(connection: &Connection, shape: &Shape) -> Result<Vec<AddressColumn>, StoreError> {
     let mut found = Vec::new();
     // Whatever their declared type: SQLite keeps a text anywhere.
-    let readable = shape.tables.iter().filter(|table| table.strangers.is_empty());
+    let readable = shape.tables.iter().filter(|table| table.is_readable());
     for (table, texts) in readable.flat_map(|table| table.columns.chunks(COLUMNS_TOGETHER).map(move |columns| (table, columns))) {
         let texts: Vec<_> = texts.iter().map(|column| &column.name).collect();
         // Named anew: rows are read in the order of columns, not of what is made of them.

@@ -16,7 +16,7 @@ pub(super) struct Shape {
     pub(super) reserved: Vec<Table>,
     pub(super) virtual_tables: Vec<String>,
     /// Those of them whose module only the application has.
-    strange: Vec<String>,
+    unreadable_virtual_tables: Vec<String>,
     /// Those of them that are full-text indexes, each with its module.
     pub(super) full_text: Vec<(String, String)>,
     pub(super) triggers: Vec<Trigger>,
@@ -34,8 +34,8 @@ pub(super) struct Table {
     pub(super) partly_unique: Vec<PartlyUnique>,
     /// Some constraint of it says that SQLite takes another row away, or leaves one as it is, where it is broken.
     pub(super) settles_conflicts: bool,
-    /// Columns that are compared or indexed by a collation which only the application has, with its name.
-    pub(super) strangers: Vec<(String, String)>,
+    /// Columns that are compared or indexed by a collation which only the application has, each with the collation's name.
+    pub(super) unknown_collations: Vec<(String, String)>,
 }
 
 /// A unique index that is partial, on an expression, or compares otherwise than its columns do.
@@ -125,7 +125,7 @@ impl Shape {
     /// The virtual table that a table is by its name a part of. Of modules that SQLite has here, it tells itself which tables are theirs.
     pub(super) fn may_be_part_of(&self, name: &str) -> Option<&String> {
         let begins = |with: &String| name.get(..with.len()).is_some_and(|start| same(start, with)) && name[with.len()..].starts_with('_');
-        self.strange.iter().find(|found| begins(found))
+        self.unreadable_virtual_tables.iter().find(|found| begins(found))
     }
 
     pub(super) fn table(&self, name: &str) -> Option<&Table> {
@@ -161,6 +161,11 @@ impl Table {
         let mut key: Vec<_> = self.columns.iter().filter(|column| column.primary > 0).collect();
         key.sort_by_key(|column| column.primary);
         key.into_iter().map(|column| column.name.clone()).collect()
+    }
+
+    /// Whether its rows can be compared here: no column needs a collation that only the application has.
+    pub(super) fn is_readable(&self) -> bool {
+        self.unknown_collations.is_empty()
     }
 
     /// Whether a column is made from others, so that it can be read and not written.

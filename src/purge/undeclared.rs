@@ -50,7 +50,7 @@ impl Undeclared {
 pub(super) fn undeclared(connection: &Connection, shape: &Shape, parents: &[(String, String)]) -> Result<Vec<Undeclared>, StoreError> {
     let nouns: Vec<_> = shape.tables.iter().map(|table| (table, nouns(&table.name))).collect();
     let mut found = Vec::new();
-    for table in shape.tables.iter().filter(|table| table.strangers.is_empty()) {
+    for table in shape.tables.iter().filter(|table| table.is_readable()) {
         let declared = |column: &str| table.keys.iter().any(|key| key.columns.iter().any(|one| same(one, column)));
         // `is_default_site` says yes or no of a row: 1 and 0, of which one is always there.
         let columns = table.columns.iter().filter(|column| !column.says_yes_or_no() && !declared(&column.name));
@@ -175,7 +175,7 @@ fn look(
     let (Some(one), Some(other)) = (table.column(column), shape.table(parent).and_then(|parent| parent.column(key))) else {
         return Ok(None);
     };
-    if shape.table(parent).is_some_and(|parent| !parent.strangers.is_empty()) {
+    if shape.table(parent).is_some_and(|parent| !parent.is_readable()) {
         return Ok(None);
     }
     let alike = one.likeness == other.likeness;

@@ -151,7 +151,7 @@ fn say_triggers(shape: &Shape, plan: &Plan, lines: &mut Vec<String>) {
 fn say_scans(connection: &Connection, shape: &Shape, plan: &Plan, lines: &mut Vec<String>) -> Result<(), DeriveError> {
     let edges = plan.rules.iter().flat_map(|rule| rule.edges.iter().map(|edge| (&rule.table, edge)));
     for (child, edge) in edges {
-        let unreadable = shape.table(child).is_some_and(|table| !table.strangers.is_empty());
+        let unreadable = shape.table(child).is_some_and(|table| !table.is_readable());
         let columns: Vec<_> = edge.columns.iter().map(Sought::as_declared).collect();
         if !unreadable && scans(connection, child, &columns)? {
             lines.push(format!("No index leads to \"{child}\" ({}): each chunk will read it whole.", edge.columns.join(", ")));

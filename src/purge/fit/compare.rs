@@ -178,7 +178,7 @@ impl Look<'_> {
     /// Rows of a table that goes or is written over by its keys may hold an address and no such key: a guest's order, say.
     pub(super) fn unreached(&mut self, found: &AddressColumn) -> Result<(), StoreError> {
         let Some(rule) = self.plan.rule(&found.table) else { return Ok(()) };
-        let there = |edge: &Edge| self.shape.table(&edge.parent).is_some_and(|parent| parent.strangers.is_empty());
+        let there = |edge: &Edge| self.shape.table(&edge.parent).is_some_and(Table::is_readable);
         // A row that only loses a reference keeps its addresses.
         let (detached, edges): (Vec<_>, Vec<_>) = rule.edges.iter().partition(|edge| rule.action_of(edge) == Action::Detach);
         let matched = rule.matches.iter().any(|m| same(&m.column, &found.column));
@@ -250,7 +250,7 @@ impl Look<'_> {
 
     /// A table whose column is there and can be read.
     fn readable(&self, table: &str, column: &str) -> Option<&Table> {
-        self.shape.table(table).filter(|table| table.strangers.is_empty() && table.column(column).is_some())
+        self.shape.table(table).filter(|table| table.is_readable() && table.column(column).is_some())
     }
 }
 

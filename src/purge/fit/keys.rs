@@ -106,8 +106,8 @@ impl Look<'_> {
         for (rule, set) in sets.filter(|(_, set)| set.path.is_none()) {
             for ForeignKey { columns, parent, parent_columns, .. } in self.keys_with(rule, set) {
                 // Only the application could compare there.
-                let strange = |name: &str| self.shape.table(name).is_none_or(|table| !table.strangers.is_empty());
-                if strange(&rule.table) || strange(&parent) {
+                let is_readable = |name: &str| self.shape.table(name).is_some_and(Table::is_readable);
+                if !is_readable(&rule.table) || !is_readable(&parent) {
                     continue;
                 }
                 let pairs = || std::iter::zip(&columns, &parent_columns).filter(|(column, _)| !same(column, &set.column));

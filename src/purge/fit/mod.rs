@@ -129,7 +129,7 @@ impl<'a> Look<'a> {
         for (table, columns) in named(self.plan) {
             self.has(table, &columns);
         }
-        self.strangers();
+        self.unknown_collations();
         // What is not there, or cannot be looked at, need not be looked at any closer.
         if !self.found.is_empty() {
             return Ok(());

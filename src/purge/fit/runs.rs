@@ -13,9 +13,10 @@ use crate::store::{Doing, Refusal, StoreError};
 
 impl Look<'_> {
     /// Rows with a collation that is not SQLite's own cannot be deleted. Whether others can be changed, SQLite says itself.
-    pub(super) fn strangers(&mut self) {
+    pub(super) fn unknown_collations(&mut self) {
         let planned = self.shape.tables.iter().filter(|table| self.plan.deletes_from(&table.name));
-        let found = planned.flat_map(|table| table.strangers.iter().map(move |(column, collation)| (&table.name, column, collation)));
+        let found =
+            planned.flat_map(|table| table.unknown_collations.iter().map(move |(column, collation)| (&table.name, column, collation)));
         let found = found.map(|(table, column, collation)| Finding {
             kind: FindingKind::Misfit,
             what: format!("\"{table}\".\"{column}\" is compared or indexed by \"{collation}\", which only the application has"),
@@ -36,7 +37,8 @@ impl Look<'_> {
     /// The same of tables whose rows stay: nobody has looked whether they hold addresses.
     pub(super) fn unread(&mut self) {
         let others = self.shape.tables.iter().filter(|table| !self.plan.deletes_from(&table.name));
-        let found = others.flat_map(|table| table.strangers.iter().map(move |(column, collation)| (&table.name, column, collation)));
+        let found =
+            others.flat_map(|table| table.unknown_collations.iter().map(move |(column, collation)| (&table.name, column, collation)));
         let found = found.filter(|(table, column, _)| !self.plan.accepted.has_column(table, column)).map(|(table, column, collation)| Finding {
             kind: FindingKind::Undecided,
             what: format!(

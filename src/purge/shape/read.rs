@@ -27,7 +27,7 @@ impl Shape {
                 if reserved { &mut shape.reserved } else { &mut shape.tables }.push(table);
             } else if !reserved {
                 let readable = connection.prepare(&format!("SELECT 1 FROM {}", in_main(&name))).is_ok();
-                shape.strange.extend((!readable).then(|| name.clone()));
+                shape.unreadable_virtual_tables.extend((!readable).then(|| name.clone()));
                 shape.virtual_tables.push(name);
             }
         }
@@ -73,7 +73,7 @@ impl Table {
             uniques: Vec::new(),
             partly_unique: Vec::new(),
             settles_conflicts: read_settles_conflicts(connection, &listed.name)?,
-            strangers: Vec::new(),
+            unknown_collations: Vec::new(),
             name: listed.name,
         };
         if !table.has_primary_index(connection)? {
@@ -83,7 +83,7 @@ impl Table {
             table.uniques.extend((!primary.is_empty()).then_some(primary));
         }
         table.read_uniques(connection)?;
-        table.strangers = table.strangers(connection)?;
+        table.unknown_collations = table.read_unknown_collations(connection)?;
         Ok(table)
     }
 
@@ -152,8 +152,7 @@ impl Table {
         names.filter(|name| says(text, &name.to_ascii_lowercase())).cloned().collect()
     }
 
-    /// Columns that are compared or indexed by a collation which only the application has, each with its name.
-    fn strangers(&self, connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
+    fn read_unknown_collations(&self, connection: &Connection) -> Result<Vec<(String, String)>, StoreError> {
         let sql =
             "SELECT DISTINCT coalesce(x.name, i.name), x.coll FROM pragma_index_list(?1, 'main') i, pragma_index_xinfo(i.name, 'main') x
             WHERE x.key";
