@@ -10,7 +10,7 @@ use rusqlite::{Connection, Row, Transaction, params};
 use super::people::People;
 use super::plan::AccountRule;
 use super::shape::row_key;
-use super::steps::{DetachSteps, Doomed};
+use super::steps::{DetachSteps, DetachUpdate, Doomed};
 use super::terms::name;
 use super::{Engine, PurgeError};
 use crate::domain::{Identity, IdentityKey, ImportId, TenantName};
@@ -21,6 +21,7 @@ use crate::store::{Doing, Key};
 pub(super) struct Detaching<'a> {
     transaction: &'a Transaction<'a>,
     import: ImportId,
+    /// The key of the chunk's last target.
     last: &'a Key,
     key: &'a IdentityKey,
     tenant: &'a TenantName,
@@ -60,26 +61,29 @@ impl<'a> Detaching<'a> {
         self.run((&rule.table, &key.join(", ")), steps, "?3 IS NOT NULL", total)
     }
 
+    /// Runs the updates of a table's rows, for those for which `condition` holds, and counts each row once. `key`: what names a row, as SQL.
     fn run(&mut self, (table, key): (&str, &str), steps: &DetachSteps, condition: &str, total: &mut Progress) -> Result<(), PurgeError> {
         for step in &steps.updates {
-            let sql = format!("{} AND {condition} RETURNING {}, {}, {}, {key}", step.update, step.last, step.again, step.before);
+            let DetachUpdate { update, is_last_touch, may_come_again, may_be_noted, .. } = step;
+            let sql = format!("{update} AND {condition} RETURNING {is_last_touch}, {may_come_again}, {may_be_noted}, {key}");
             let mut statement = self.transaction.prepare_cached(&sql).doing(DOING)?;
             let mut touched = statement.query(params![self.import.0, self.last, self.tenant.as_str(), self.bytewise]).doing(DOING)?;
             let mut counted = 0;
             // All rows are changed before the first is returned.
             while let Some(row) = touched.next().doing(DOING)? {
-                let again: bool = row.get(1).doing(DOING)?;
-                if !row.get::<_, bool>(0).doing(DOING)? {
+                let may_come_again: bool = row.get(1).doing(DOING)?;
+                let is_last_touch: bool = row.get(0).doing(DOING)?;
+                if !is_last_touch {
                     continue;
                 }
-                let before = self.any_noted && row.get::<_, Option<bool>>(2).doing(DOING)?.unwrap_or(false);
-                if !before && !again {
+                let may_be_noted = self.any_noted && row.get::<_, Option<bool>>(2).doing(DOING)?.unwrap_or(false);
+                if !may_be_noted && !may_come_again {
                     counted += 1;
                     continue;
                 }
                 let row = self.identity(table, row, 3)?;
-                counted += u64::from(!(before && ledger::is_detached(self.transaction, self.import, &row)?));
-                if again {
+                counted += u64::from(!(may_be_noted && ledger::is_detached(self.transaction, self.import, &row)?));
+                if may_come_again {
                     ledger::note_detached(self.transaction, self.import, &row)?;
                     self.any_noted = true;
                 }
@@ -95,7 +99,7 @@ impl<'a> Detaching<'a> {
         if !self.any_noted {
             return Ok(self.transaction.prepare_cached(&doomed.delete).doing(doing)?.execute([]).doing(doing)? as u64);
         }
-        let sql = format!("{} RETURNING {}, {}", doomed.delete, doomed.before, row_key(self.transaction, table)?);
+        let sql = format!("{} RETURNING {}, {}", doomed.delete, doomed.may_be_noted, row_key(self.transaction, table)?);
         let mut deleted = 0;
         self.forget_each(table, &sql, &mut deleted, total)?;
         Ok(deleted)

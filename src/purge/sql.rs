@@ -141,7 +141,7 @@ impl Sql<'_> {
             doomed: doomed.map(|doomed| Doomed {
                 count: format!("SELECT count(*) FROM {table} WHERE {doomed}"),
                 delete: format!("DELETE FROM {table} WHERE {doomed}"),
-                before: or_never(&detached.iter().map(|edge| null(&rule.table, edge)).collect::<Vec<_>>()),
+                may_be_noted: or_never(&detached.iter().map(|edge| null(&rule.table, edge)).collect::<Vec<_>>()),
             }),
             overwrite,
             detach,
@@ -235,9 +235,9 @@ impl Sql<'_> {
         DetachUpdate {
             table: table.to_owned(),
             update: format!("{} {} SET {own} WHERE {}", self.update(), in_main(table), self.reaches(table, edge)),
-            last: format!("NOT coalesce(({behind}), 0)"),
-            before: or_never(&edges.iter().filter(|other| **other != edge).map(|other| null(table, other)).collect::<Vec<_>>()),
-            again: format!("coalesce(({}), 0) AND ?1 IS NOT NULL AND ?2 IS NOT NULL AND ?4 IS NOT NULL", or_never(&again)),
+            is_last_touch: format!("NOT coalesce(({behind}), 0)"),
+            may_be_noted: or_never(&edges.iter().filter(|other| **other != edge).map(|other| null(table, other)).collect::<Vec<_>>()),
+            may_come_again: format!("coalesce(({}), 0) AND ?1 IS NOT NULL AND ?2 IS NOT NULL AND ?4 IS NOT NULL", or_never(&again)),
         }
     }
 

@@ -74,7 +74,7 @@ pub(super) struct Doomed {
     pub(super) count: String,
     pub(super) delete: String,
     /// Whether a row that goes may have lost a reference in an earlier chunk: then the reference is null by now.
-    pub(super) before: String,
+    pub(super) may_be_noted: String,
 }
 
 /// Rows that are written over.
@@ -93,19 +93,19 @@ pub(super) struct DetachSteps {
     pub(super) updates: Vec<DetachUpdate>,
 }
 
-/// Sets what is one reference's own to null.
+/// Sets what is one reference's own to null. Beside the statement, SQL conditions on a row that it has changed.
 #[derive(Debug)]
 pub(super) struct DetachUpdate {
     pub(super) table: String,
     /// The statement, without what it returns.
     pub(super) update: String,
     /// Whether no later statement of this chunk touches the row again: it is counted once a chunk.
-    pub(super) last: String,
+    pub(super) is_last_touch: String,
     /// Whether a later chunk may touch the row again. `?1` is the import, `?2` the chunk's last key, `?4` whether keys compare byte
     /// for byte.
-    pub(super) again: String,
+    pub(super) may_come_again: String,
     /// Whether an earlier statement or chunk may have touched the row: then another reference is null by now.
-    pub(super) before: String,
+    pub(super) may_be_noted: String,
 }
 
 impl Steps {
@@ -141,7 +141,9 @@ impl Steps {
         for detach in self.rules.iter().filter_map(|rule| rule.detach.as_ref()).chain(&self.subject).chain(&self.account) {
             all.push(detach.count.clone());
             all.extend(
-                detach.updates.iter().map(|step| format!("{} RETURNING {}, {}, {}", step.update, step.last, step.again, step.before)),
+                detach.updates.iter().map(|step| {
+                    format!("{} RETURNING {}, {}, {}", step.update, step.is_last_touch, step.may_come_again, step.may_be_noted)
+                }),
             );
         }
         all
