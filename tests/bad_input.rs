@@ -158,6 +158,14 @@ fn bad_objects_are_told_by_line_and_the_others_are_purged() {
     assert_eq!(report["dialect"], "participant_jsonl");
 }
 
+#[test]
+fn json_lines_tell_their_dialect_though_the_first_of_them_is_a_bad_row() {
+    let world = world();
+    let text = format!("{{\"email\":\"{}\"}}\n{{\"email\":\"person1@acme.example\"}}\n", "a".repeat(70_000));
+    let report = reads(&world, "late.jsonl", text.as_bytes(), 1, &["1 - row_too_long"]);
+    assert_eq!(report["dialect"], "email_jsonl");
+}
+
 /// The most memory that the daemon ever had, in KiB.
 fn peak_kib(world: &World) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", world.pid())).expect("it runs");

@@ -143,11 +143,14 @@ impl Pipeline {
         started_at: Timestamp,
     ) -> Result<(Option<Dialect>, Matched), Unmatched> {
         let unpacked = Unpacked::new(file, name, self.rules(&row.tenant).unpacked_bytes_max);
-        let rows = records::read(unpacked, reading.clone()).map_err(|error| Unmatched::unread(None, whose_fault(error)))?;
-        let dialect = rows.dialect();
-        let input = rows.map(|row| row.map_err(whose_fault).map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
-        let cannot_serve = |why: &str| Unmatched::Refused(dialect, Rejection::new("plan_cannot_serve", why));
+        let mut rows = records::read(unpacked, reading.clone()).map_err(|error| Unmatched::unread(None, whose_fault(error)))?;
+        let input = rows
+            .by_ref()
+            .map(|row| row.map_err(whose_fault).map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
         let matched = self.engine.match_rows(self.store.connection(), &row.tenant, row.settings, started_at, input);
+        // JSON lines tell it with their first readable object, which may come late.
+        let dialect = rows.dialect();
+        let cannot_serve = |why: &str| Unmatched::Refused(dialect, Rejection::new("plan_cannot_serve", why));
         let matched = matched.map_err(|error| match error {
             MatchError::Input(error) => Unmatched::unread(dialect, error),
             // No other try would serve it.

@@ -91,7 +91,6 @@ impl Rehearsal<'_> {
         file.rewind().map_err(unpacking)?;
         let recommended = reading.limits.rows_recommended;
         let mut rows = records::read(Unpacked::new(file, &name, self.rules.unpacked_bytes_max), reading)?;
-        let dialect = rows.dialect();
         let input = rows.by_ref().map(|row| row.map(|row| InputRow { line: row.line, subject: row.subject, flags: row.flags }));
         let matched =
             self.engine.match_rows(self.store.connection(), self.tenant, self.settings, Timestamp::now(), input).map_err(|error| {
@@ -102,7 +101,7 @@ impl Rehearsal<'_> {
             })?;
         let held = self.engine.judge(self.store.connection(), &matched, &self.rules.brake).map_err(|error| Refused::Ours(error.into()))?;
         let errors = report_errors(matched.errors());
-        let (dialect, errors_omitted) = (rows.dialect().or(dialect), matched.errors_omitted());
+        let (dialect, errors_omitted) = (rows.dialect(), matched.errors_omitted());
         if matched.tally().invalid > 0 && self.rules.reject_bad_rows {
             let tally = matched.tally();
             let skipped = tally.read - tally.not_found - tally.duplicate - tally.invalid - tally.exempt;
