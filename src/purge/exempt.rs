@@ -23,7 +23,9 @@ pub(super) struct Exemptions<'a> {
     connection: &'a Connection,
     people: People<'a>,
     key: &'a IdentityKey,
+    /// Today.
     day: Date,
+    /// Whether any exemption of the tenant holds: without, nobody is looked up.
     any: bool,
 }
 
@@ -66,8 +68,8 @@ impl<'a> Exemptions<'a> {
 }
 
 impl Engine {
-    /// Looks at all targets that are left, where an exemption was added since they were looked at last. False: the tenant has
-    /// never had one.
+    /// Looks at all targets that are left, where an exemption was added since they were looked at last, and marks those in the ledger
+    /// that must not go. Answers whether exemptions are to be heeded at all: not where the tenant has never had one.
     pub(super) fn heed_new_exemptions(&self, transaction: &Transaction<'_>, row: &ImportRow, at: Timestamp) -> Result<bool, PurgeError> {
         let newest = ledger::newest_exemption(transaction, &row.tenant)?;
         if newest == ledger::exemptions_seen(transaction, row.id)? {
@@ -79,23 +81,24 @@ impl Engine {
         // Whoever shares an address counts, matched or come since.
         let by_index = matches!(people.compare(), Ok(Compare::Nocase | Compare::Exact));
         let by_address = if by_index { people.by_address(transaction, Look::Whole)? } else { String::new() };
-        let (mut addresses, mut named) = (HashSet::new(), HashSet::new());
-        self.each_left(transaction, row, |target| {
+        // Addresses that somebody has who is exempt, and those by which targets are named.
+        let (mut exempt_addresses, mut target_addresses) = (HashSet::new(), HashSet::new());
+        each_left(transaction, row, |target| {
             let mut exempt = false;
             people.each(transaction, &by_key, &[&target.key], |person| {
                 if exemptions.cover_person(&person)? {
                     exempt = true;
-                    addresses.extend(person.email_identity(&self.key, &row.tenant));
+                    exempt_addresses.extend(person.email_identity(&self.key, &row.tenant));
                 } else if !target.flags.by_pair
                     && person.email_identity(&self.key, &row.tenant) == Some(target.identity)
-                    && named.insert(target.identity)
+                    && target_addresses.insert(target.identity)
                     && by_index
                 {
                     let Some(email) = person.email() else { return Ok(()) };
                     people.each(transaction, &by_address, &[&email.as_str()], |other| {
                         let shares = other.email().as_ref() == Some(&email);
                         if shares && exemptions.cover_person(&other)? {
-                            addresses.insert(target.identity);
+                            exempt_addresses.insert(target.identity);
                         }
                         Ok(())
                     })?;
@@ -104,40 +107,39 @@ impl Engine {
             })?;
             if exempt { Ok(ledger::mark_exempt(transaction, row.id, &target.key)?) } else { Ok(()) }
         })?;
-        if !by_index && !named.is_empty() {
+        if !by_index && !target_addresses.is_empty() {
             people.each(transaction, &people.with_address()?, &[], |person| {
-                let identity = person.email_identity(&self.key, &row.tenant).filter(|identity| named.contains(identity));
+                let identity = person.email_identity(&self.key, &row.tenant).filter(|identity| target_addresses.contains(identity));
                 if let Some(identity) = identity
                     && exemptions.cover_person(&person)?
                 {
-                    addresses.insert(identity);
+                    exempt_addresses.insert(identity);
                 }
                 Ok(())
             })?;
         }
-        if !addresses.is_empty() {
-            self.each_left(transaction, row, |target| {
-                let shared = !target.flags.by_pair && addresses.contains(&target.identity);
+        if !exempt_addresses.is_empty() {
+            each_left(transaction, row, |target| {
+                let shared = !target.flags.by_pair && exempt_addresses.contains(&target.identity);
                 if shared { Ok(ledger::mark_exempt(transaction, row.id, &target.key)?) } else { Ok(()) }
             })?;
         }
         ledger::note_exemptions_seen(transaction, row.id, newest)?;
         Ok(true)
     }
+}
 
-    #[expect(clippy::unused_self, reason = "a part of the engine's work")]
-    fn each_left(
-        &self,
-        transaction: &Transaction<'_>,
-        row: &ImportRow,
-        mut with: impl FnMut(&ledger::Target) -> Result<(), PurgeError>,
-    ) -> Result<(), PurgeError> {
-        let mut after = row.cursor.clone();
-        loop {
-            let targets = ledger::next_targets(transaction, row.id, after.as_ref(), BATCH)?;
-            let Some(last) = targets.last() else { return Ok(()) };
-            after = Some(last.key.clone());
-            targets.iter().try_for_each(&mut with)?;
-        }
+/// Calls with each target that is left.
+fn each_left(
+    transaction: &Transaction<'_>,
+    row: &ImportRow,
+    mut with: impl FnMut(&ledger::Target) -> Result<(), PurgeError>,
+) -> Result<(), PurgeError> {
+    let mut after = row.cursor.clone();
+    loop {
+        let targets = ledger::next_targets(transaction, row.id, after.as_ref(), BATCH)?;
+        let Some(last) = targets.last() else { return Ok(()) };
+        after = Some(last.key.clone());
+        targets.iter().try_for_each(&mut with)?;
     }
 }
