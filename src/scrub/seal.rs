@@ -99,20 +99,20 @@ impl Vault {
         loop {
             let mut head = [0; 5];
             input.read_exact(&mut head)?;
-            let last = head[4] == 1;
+            let follows = if head[4] == Follows::Nothing as u8 { Follows::Nothing } else { Follows::Another };
             let bytes = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
             if bytes > PIECE_BYTES_MAX + AES_256_GCM.tag_len() {
                 return Err(damaged());
             }
             let mut piece = vec![0; bytes];
             input.read_exact(&mut piece)?;
-            let mut rest = pieces.open(&mut piece, last)?;
+            let mut rest = pieces.open(&mut piece, follows)?;
             while let Some((length, after)) = rest.split_first_chunk::<4>() {
                 let (text, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize).ok_or_else(damaged)?;
                 with(std::str::from_utf8(text).map_err(|_| damaged())?);
                 rest = after;
             }
-            if last {
+            if follows == Follows::Nothing {
                 return Ok(true);
             }
         }
@@ -167,7 +167,7 @@ impl Sealing {
             return Ok(());
         }
         if self.waiting.len() + identifier.len() + 4 > PIECE_BYTES_MAX {
-            self.piece(false)?;
+            self.write_piece(Follows::Another)?;
         }
         let length = u32::try_from(identifier.len()).map_err(io::Error::other)?;
         self.waiting.extend(length.to_le_bytes());
@@ -180,20 +180,27 @@ impl Sealing {
     /// # Errors
     /// The medium's.
     pub fn finish(mut self) -> io::Result<()> {
-        self.piece(true)?;
+        self.write_piece(Follows::Nothing)?;
         self.out.flush()?;
         self.out.get_ref().sync_all()?;
         sync_folder(&self.folder)
     }
 
-    fn piece(&mut self, last: bool) -> io::Result<()> {
+    fn write_piece(&mut self, follows: Follows) -> io::Result<()> {
         let mut piece = std::mem::take(&mut self.waiting);
-        self.pieces.seal(&mut piece, last)?;
+        self.pieces.seal(&mut piece, follows)?;
         let length = u32::try_from(piece.len()).map_err(io::Error::other)?;
         self.out.write_all(&length.to_le_bytes())?;
-        self.out.write_all(&[u8::from(last)])?;
+        self.out.write_all(&[follows as u8])?;
         self.out.write_all(&piece)
     }
+}
+
+/// What follows a piece of a file, as its byte says in the file and in the nonce.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Follows {
+    Another = 0,
+    Nothing = 1,
 }
 
 /// The pieces of one file, in order.
@@ -205,21 +212,23 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn seal(&mut self, piece: &mut Vec<u8>, last: bool) -> io::Result<()> {
-        let (nonce, aad) = self.name(last);
+    fn seal(&mut self, piece: &mut Vec<u8>, follows: Follows) -> io::Result<()> {
+        let (nonce, aad) = self.name(follows);
         self.cipher.seal_in_place_append_tag(nonce, aad, piece).map_err(|_| damaged())
     }
 
-    fn open<'p>(&mut self, piece: &'p mut [u8], last: bool) -> io::Result<&'p [u8]> {
-        let (nonce, aad) = self.name(last);
+    fn open<'p>(&mut self, piece: &'p mut [u8], follows: Follows) -> io::Result<&'p [u8]> {
+        let (nonce, aad) = self.name(follows);
         self.cipher.open_in_place(nonce, aad, piece).map(|plain| &*plain).map_err(|_| damaged())
     }
 
-    fn name(&mut self, last: bool) -> (Nonce, Aad<Vec<u8>>) {
+    /// The nonce of the next piece, which says what follows it, and the import that it belongs to: so no piece can be left out, put elsewhere
+    /// or cut off unnoticed.
+    fn name(&mut self, follows: Follows) -> (Nonce, Aad<Vec<u8>>) {
         let mut nonce = [0; 12];
         nonce[..7].copy_from_slice(&self.fresh);
         nonce[7..11].copy_from_slice(&self.next.to_be_bytes());
-        nonce[11] = u8::from(last);
+        nonce[11] = follows as u8;
         self.next += 1;
         (Nonce::assume_unique_for_key(nonce), Aad::from(format!("expunged scrub 1 {}", self.import).into_bytes()))
     }
