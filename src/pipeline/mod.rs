@@ -4,6 +4,15 @@
 //! each tenant's first import a slice of work in turn. Everything that can set it to work is one [`Wake`]; a thousand wakes
 //! make one scan. This module knows the time and waits; what to delete it leaves to `purge`, how to move files to `spool`.
 //! It has never heard of SFTP: a hint that a file was delivered whole reaches it through the wiring.
+//!
+//! ```text
+//! watch, rush         hints that files came, and came closely    settle, vouch, take   when a file is claimed, by which checksum
+//! turns, pace, work   whose slice is next, and how long it is    import                one import, from its first look to the archive
+//! reading, unpack     how its file is read                       reported              its report
+//! hold, decide        what waits for a person, and their word    requests, rehearse    what commands ask for; a rehearsal by hand
+//! waiting             what a name's status says                  scrubbing, expire     between imports
+//! recover             folders and ledger at the start            fault, fit, warned    what goes wrong, and how often it is told
+//! ```
 
 mod decide;
 mod expire;

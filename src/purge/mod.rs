@@ -3,6 +3,19 @@
 //! Two passes. [`Engine::match_rows`] reads and matches the whole file, read-only; [`Engine::begin`] writes what it found to
 //! the ledger; [`Engine::chunk`] deletes, ordered by key, each chunk and the record of it in one transaction;
 //! [`Engine::finish`] ends the import and stores its report. [`Engine::check`] is the other ending: the same steps, counted.
+//!
+//! ```text
+//! matching, matched       the first pass: rows → targets           people     statements on the subjects, by tenant
+//! exempt, brake           who must stay; when a person is asked    others     addresses of theirs elsewhere in their rows
+//! begin, chunk, finish    targets → deletions → report             check      the same steps, counted
+//! sql → steps             the plan as statements                   mark, detach, accounts, verify   run them in a chunk
+//! plan                    the erasure plan, and its text           work       what it does, for a person
+//! shape, schema_text      a database's tables and keys             fit        whether a plan fits it
+//! derive, undeclared, left_behind, circles   a plan from a database's own keys
+//! sample, places, terms   columns of addresses; where one may stand; SQL's names and texts
+//! holdings, participant   who is there, for a person who looks     traces     whom a scrub looks for, and whose rows are whose
+//! ```
+//!
 //! This module does not know where rows come from, and neither waits nor looks at a clock: the caller times chunks.
 
 pub mod plan;

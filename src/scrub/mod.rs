@@ -9,6 +9,14 @@
 //! One time through: every page is looked at and its rows searched; what is found dirty is mended after each slice; at the end
 //! the mended pages are looked at again, in the file. If nobody else wrote meanwhile, that is one state of the database, seen
 //! whole. If someone did, it is gone through again; and when that does not help, the receipt says so and another scrub follows.
+//!
+//! ```text
+//! passes, walk          through the file, a slice of pages at a time    progress      how far it is
+//! pages, page, record   a page's bytes: which a live cell uses          roots, tree   whose a page is, by its tree
+//! content, whose        what rows hold of whom                          needles       whom to look for
+//! sieve, edges, phrases, bloom, hash    the search, quick where nobody can be
+//! seal                  the identifiers, until they were looked for     receipts      the end
+//! ```
 
 mod bloom;
 mod content;
