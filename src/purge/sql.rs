@@ -21,7 +21,7 @@ impl Steps {
         let others = std::iter::once(&plan.subject.table).chain(plan.account.as_ref().map(|account| &account.table));
         let parents_first = others.map(|table| vec![table]).chain(of_rules).enumerate();
         for (group, table) in parents_first.flat_map(|(group, tables): (_, Vec<_>)| tables.into_iter().map(move |table| (group, table))) {
-            marks.extend(marked.0.iter().enumerate().filter(|(_, (marked, _))| marked == table).map(|(at, _)| sql.mark(at, group)));
+            marks.extend(marked.0.iter().enumerate().filter(|(_, marked)| marked.table == *table).map(|(at, _)| sql.mark(at, group)));
         }
         let values = plan.rules.iter().flat_map(|rule| &rule.sets).map(|set| &set.to);
         Ok(Self {
@@ -36,14 +36,21 @@ impl Steps {
     }
 }
 
-/// The columns that some edge refers to, by table. The subject's key is not among them: it is in the chunk's own table.
-struct Marked(Vec<(String, Vec<String>)>);
+/// The columns that edges refer to. The subject's key is not among them: it is in the chunk's own table.
+struct Marked(Vec<ReferredTo>);
+
+/// Columns of one table that some edge refers to.
+#[derive(Eq, PartialEq)]
+struct ReferredTo {
+    table: String,
+    columns: Vec<String>,
+}
 
 impl Marked {
     fn of(plan: &Plan) -> Self {
         let mut found = Self(Vec::new());
         for edge in plan.edges().filter(|edge| !by_key(plan, edge)) {
-            let marked = (edge.parent.clone(), edge.parent_columns.clone());
+            let marked = ReferredTo { table: edge.parent.clone(), columns: edge.parent_columns.clone() };
             if !found.0.contains(&marked) {
                 found.0.push(marked);
             }
@@ -52,7 +59,7 @@ impl Marked {
     }
 
     fn at(&self, edge: &Edge) -> usize {
-        let is = |(table, columns): &(String, Vec<String>)| *table == edge.parent && *columns == edge.parent_columns;
+        let is = |marked: &ReferredTo| marked.table == edge.parent && marked.columns == edge.parent_columns;
         self.0.iter().position(is).expect("every edge was collected")
     }
 }
@@ -70,8 +77,9 @@ struct Sql<'p> {
 }
 
 impl Sql<'_> {
+    /// How the rows are noted that go and are referred to by the columns of this number.
     fn mark(&self, at: usize, group: usize) -> Mark {
-        let (table, columns) = &self.marked.0[at];
+        let ReferredTo { table, columns } = &self.marked.0[at];
         let into = mark_name(at);
         let cells = cells(columns.len());
         let of_table: Vec<_> = columns.iter().map(|column| of(table, column)).collect();
@@ -182,7 +190,7 @@ impl Sql<'_> {
         }
     }
 
-    /// A look, for each table that may not refer to what is gone by now, at any tenant's rows of it.
+    /// For each table, a look for rows, of any tenant, that still refer to what is gone. After a chunk there must be none.
     fn verify(&self) -> Vec<Verify> {
         let plan = self.plan;
         let look = |table: &String, edges: Vec<&Edge>, by_trigger| {
@@ -227,7 +235,8 @@ impl Sql<'_> {
         }
     }
 
-    /// Sets what is one reference's own to null, after those before it.
+    /// Sets what is one reference's own to null: that at this place of `edges`, which are worked in their order. `again`: conditions on a
+    /// row, of which one holds where a later chunk may touch it again.
     fn detach(&self, table: &str, edges: &[&Edge], at: usize, again: Vec<String>) -> DetachUpdate {
         let edge = edges[at];
         let behind = self.any(table, &edges[at + 1..]);
@@ -241,13 +250,13 @@ impl Sql<'_> {
         }
     }
 
-    /// Rows of a rule that what refers to them takes for gone, or for done with.
+    /// The rows of a rule that take along the rows which refer to them: those that go, are written over, or are kept for somebody who goes.
     fn going(&self, rule: &Rule) -> String {
         let acted: Vec<_> = rule.edges.iter().filter(|edge| rule.action_of(edge) != Action::Detach).collect();
         if rule.deletes_orphans() { self.doomed(rule) } else { self.any_or_match(rule, &acted) }
     }
 
-    /// Rows that go.
+    /// The condition of rows that go.
     fn doomed(&self, rule: &Rule) -> String {
         if rule.deletes_orphans() {
             // An OR of ANDs: SQLite can answer each part by the index of its first term.
@@ -262,7 +271,7 @@ impl Sql<'_> {
         if rule.action == Action::Delete { self.any_or_match(rule, &edges) } else { self.any(&rule.table, &edges) }
     }
 
-    /// Rows that a rule writes over.
+    /// The condition of rows that a rule writes over.
     fn acted_on(&self, rule: &Rule) -> String {
         let edges: Vec<_> = rule.edges.iter().filter(|edge| edge.action.is_none()).collect();
         self.any_or_match(rule, &edges)
@@ -277,7 +286,7 @@ impl Sql<'_> {
         or_never(&edges.iter().map(|edge| self.reaches(table, edge)).collect::<Vec<_>>())
     }
 
-    /// Rows of a table that refer by this edge to what goes.
+    /// The condition of rows that refer by this edge to what goes.
     fn reaches(&self, table: &str, edge: &Edge) -> String {
         let columns: Vec<_> = edge.columns.iter().map(|column| of(table, column)).collect();
         if by_key(self.plan, edge) {
@@ -324,7 +333,7 @@ fn written(rule: &Rule, set: &Set) -> String {
     }
 }
 
-/// Rows that hold an address that goes.
+/// The condition of rows that hold an address that goes.
 fn matched(rule: &Rule, m: &Match) -> String {
     holds(rule, m, |value| {
         let value = match m.compare {
@@ -359,7 +368,7 @@ fn nulls(columns: &[&String]) -> String {
     columns.iter().map(|column| format!("{} = NULL", name(column))).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether a row has lost a reference: one column without a value is enough.
+/// The condition of a row that has lost a reference: one column without a value is enough.
 fn null(table: &str, edge: &Edge) -> String {
     edge.columns.iter().map(|column| format!("{} IS NULL", of(table, column))).collect::<Vec<_>>().join(" OR ")
 }
