@@ -269,26 +269,34 @@ fn imports_that_come_one_after_the_other_do_not_keep_a_scrub_from_its_evidence()
     }
 }
 
-#[test]
-fn a_held_list_keeps_nothing_of_people_whom_another_list_took() {
+/// An application's ten people, whose keys are texts, and a daemon that holds a list of six of them.
+fn six_of_ten_held(tenants: &[&str]) -> (World, rusqlite::Connection) {
     let mut world = World::new();
-    world.tenant("acme");
-    world.set_tenant("acme", "hold_customers_above", "2");
-    world.set_tenant("acme", "hold_customers_percent_above", "25");
+    for tenant in tenants {
+        world.tenant(tenant);
+        world.set_tenant(tenant, "hold_customers_above", "2");
+        world.set_tenant(tenant, "hold_customers_percent_above", "25");
+    }
     let app = rusqlite::Connection::open(world.outside("app.db")).expect("a database");
     app.execute_batch(
-        "CREATE TABLE people (id TEXT PRIMARY KEY NOT NULL, mail TEXT);
+        "CREATE TABLE people (id TEXT PRIMARY KEY NOT NULL, mail TEXT, team TEXT NOT NULL DEFAULT 'acme');
          WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
-         INSERT INTO people SELECT 'key-of-person-' || i, 'person' || i || '@acme.example' FROM n",
+         INSERT INTO people (id, mail) SELECT 'key-of-person-' || i, 'person' || i || '@acme.example' FROM n",
     )
     .expect("tables");
-    let plan = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { sole = 'acme' }\naddress = { column = 'mail' }\n";
+    let plan = "[subject]\ntable = 'people'\nkey = 'id'\ntenancy = { column = 'team' }\naddress = { column = 'mail' }\n";
     world.write("plan.toml", plan);
     world.set("store", "database", "\"../app.db\"");
     world.set("store", "plan", "\"../plan.toml\"");
     world.start();
     world.put("acme", "many.csv", people::email_csv("acme", 0..6));
     world.eventually("it is held", || world.status("acme", "many.csv").filter(|status| status["state"] == "held"));
+    (world, app)
+}
+
+#[test]
+fn a_held_list_keeps_nothing_of_people_whom_another_list_took() {
+    let (world, _) = six_of_ten_held(&["acme"]);
     world.put("acme", "two.csv", people::email_csv("acme", [1, 8]));
     assert_eq!(world.report("acme", "two.csv")["rows"]["deleted"], 2);
     world.run(&["scrub"]).exits(0);
@@ -298,6 +306,21 @@ fn a_held_list_keeps_nothing_of_people_whom_another_list_took() {
     world.run(&["imports", "approve", "1"]).exits(0);
     let rows = &world.report("acme", "many.csv")["rows"];
     assert_eq!((&rows["deleted"], &rows["not_found"]), (&5.into(), &1.into()), "whoever is left was approved: {rows}");
+}
+
+#[test]
+fn a_held_list_keeps_no_key_that_was_another_tenants_persons_when_they_were_taken() {
+    let (world, app) = six_of_ten_held(&["acme", "beta"]);
+    app.execute_batch("UPDATE people SET team = 'beta', mail = 'person1@beta.example' WHERE id = 'key-of-person-1'").expect("given on");
+    world.put("beta", "one.csv", people::email_csv("beta", [1]));
+    assert_eq!(world.report("beta", "one.csv")["rows"]["deleted"], 1);
+    world.run(&["scrub"]).exits(0);
+    let receipt = receipt(&world, "beta", "-one.csv.scrub.json");
+    assert_eq!(receipt["clean"], true, "{receipt}");
+
+    world.run(&["imports", "approve", "1"]).exits(0);
+    let rows = &world.report("acme", "many.csv")["rows"];
+    assert_eq!((&rows["deleted"], &rows["not_found"]), (&5.into(), &1.into()), "{rows}");
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl Engine {
         }
         delete_subjects(&people, transaction, &survivors, &mut total)?;
         // A key can be a text that says who it was.
-        ledger::forget_taken(transaction, &row.tenant, CHUNK)?;
+        ledger::forget_taken(transaction, CHUNK)?;
         if let Some(accounts) = &accounts {
             if let Some(steps) = &self.steps.account {
                 detaching.accounts(accounts.rule, steps, &mut total)?;

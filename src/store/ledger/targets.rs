@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, ToSql, Transaction};
 
-use crate::domain::{Identity, ImportId, Outcome, TenantName};
+use crate::domain::{Identity, ImportId, Outcome};
 use crate::store::ledger::SuppressionKind;
 use crate::store::{Doing, Key, StoreError};
 
@@ -151,16 +151,16 @@ pub fn mark_gone(transaction: &Transaction<'_>, import: ImportId, key: &Key) -> 
     Ok(())
 }
 
-/// Has the imports of a tenant that wait for a person, held or failed, forget the subjects whom another import has taken: whoever says that
-/// they go on says it of those who are left. `taken` is a table whose column "key" names them. A wish that they be never registered
-/// again stands.
+/// Has the imports that wait for a person, held or failed, forget the subjects whom another import has taken: whoever says that
+/// they go on says it of those who are left. `taken` is a table whose column "key" names them. Each key names one subject of all
+/// tenants: what another tenant's import has it for is someone who had it before. A wish that they be never registered again stands.
 ///
 /// # Errors
 /// [`StoreError::Sqlite`].
-pub fn forget_taken(transaction: &Transaction<'_>, tenant: &TenantName, taken: &str) -> Result<(), StoreError> {
+pub fn forget_taken(transaction: &Transaction<'_>, taken: &str) -> Result<(), StoreError> {
     let doing = "forget in imports that wait who was taken";
     for sql in [pending(taken), forgetting(taken)] {
-        transaction.prepare_cached(&sql).doing(doing)?.execute([tenant.as_str()]).doing(doing)?;
+        transaction.prepare_cached(&sql).doing(doing)?.execute([]).doing(doing)?;
     }
     Ok(())
 }
@@ -181,7 +181,7 @@ fn forgetting(taken: &str) -> String {
 /// Whom a failed import took itself it still counts. The unary plus keeps the affinity of a key that is a row number from hiding the targets' index:
 /// each chunk would read all of them.
 fn waiting(taken: &str) -> String {
-    let imports = "SELECT id FROM expunged_imports WHERE tenant = ?1 AND archived = 0 AND state IN ('held', 'failed')";
+    let imports = "SELECT id FROM expunged_imports WHERE archived = 0 AND state IN ('held', 'failed')";
     let done = r#"SELECT 1 FROM expunged_imports AS own WHERE own.id = import AND own.cursor >= "key""#;
     format!(r#"import IN ({imports}) AND "key" IN (SELECT +"key" FROM {taken}) AND NOT EXISTS ({done})"#)
 }
@@ -329,7 +329,7 @@ mod tests {
             connection.execute_batch(&format!("CREATE TEMP TABLE {name} {columns}")).unwrap();
             for sql in [pending(name), forgetting(name)] {
                 let sql = format!("EXPLAIN QUERY PLAN {sql}");
-                let first: String = connection.query_row(&sql, ["acme"], |row| row.get("detail")).unwrap();
+                let first: String = connection.query_row(&sql, [], |row| row.get("detail")).unwrap();
                 assert_eq!(first, "SEARCH expunged_targets USING PRIMARY KEY (import=? AND key=?)", "{name}");
             }
         }
