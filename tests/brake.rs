@@ -92,6 +92,29 @@ fn a_decision_whose_turn_comes_when_another_command_ends_is_carried_out_without_
 }
 
 #[test]
+fn a_decision_that_is_refused_says_what_was_carried_out_before_it() {
+    let mut world = prepared();
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", 0..4));
+    let june = until(&world, "june.csv", "held");
+    world.put("acme", "july.csv", people::email_csv("acme", 5..9));
+    let july = until(&world, "july.csv", "held");
+    assert!(world.stop().success());
+    // As commands that were ended while they waited leave it: one that can be done, and one that cannot.
+    let body = |verdict: &str| format!("'{{\"import\": {june}, \"verdict\": \"{verdict}\", \"why\": \"last year''s\"}}'");
+    let asked = |verdict| format!("('decide', {}, 'ann', '2026-11-23T08:00:00Z')", body(verdict));
+    let requests = "INSERT INTO expunged_requests (kind, body, \"by\", created_at) VALUES";
+    world.change(&format!("{requests} {}, {}", asked("reject"), asked("retry")));
+
+    let refused = decide(&world, "cancel", july, &[]).exits(1).warns("this request changed nothing");
+    let told = format!("import {june}, \"june.csv\" of acme, was rejected first, as ann had asked; it is rejected now");
+    assert_eq!(refused.stderr.matches("had asked").count(), 1, "{refused}");
+    refused.warns(&told);
+    let states = "SELECT group_concat(state) FROM (SELECT state FROM expunged_imports ORDER BY id)";
+    assert_eq!(world.sql::<String>(states), "rejected,held");
+}
+
+#[test]
 fn an_approval_covers_who_was_held_and_nobody_else() {
     let mut world = prepared();
     world.start();

@@ -9,10 +9,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Failure, serve, store};
+use super::{Failure, Scene, serve, store};
 use crate::config::Config;
 use crate::daemon::ByHand;
-use crate::store::ledger::{self, NewRequest};
+use crate::pipeline;
+use crate::store::ledger::{self, ImportRow, NewRequest, RequestRow};
 use crate::store::{Store, StoreError};
 
 /// One kind of request, from the side of the command that makes it.
@@ -40,6 +41,7 @@ pub(super) trait Errand {
 
 /// A request in the ledger.
 pub(super) struct Asked<'a> {
+    scene: &'a Scene,
     config: &'a Config,
     store: &'a Store,
     request: i64,
@@ -47,9 +49,14 @@ pub(super) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// Asks. `doing` is for the message where the store refuses it.
-    pub(super) fn ask(config: &'a Config, store: &'a mut Store, doing: &'static str, new: &NewRequest) -> Result<Self, StoreError> {
+    pub(super) fn ask(
+        scene: &'a Scene,
+        (config, store): (&'a Config, &'a mut Store),
+        doing: &'static str,
+        new: &NewRequest,
+    ) -> Result<Self, StoreError> {
         let request = store.write(doing, |tx| ledger::insert_request(tx, new, Timestamp::now()))?;
-        Ok(Self { config, store, request })
+        Ok(Self { scene, config, store, request })
     }
 
     /// Waits until it is over.
@@ -60,9 +67,12 @@ impl<'a> Asked<'a> {
                 && errand.may_work(self.store, waited)?
                 && let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)?
             {
-                errand.work(&mut by_hand, self.request, self.store)?;
+                let before = self.waiting_before()?;
+                let worked = errand.work(&mut by_hand, self.request, self.store);
+                let told = self.tell_carried_out(&before);
+                worked.and(told)?;
             }
-            let row = ledger::request(self.store.connection(), self.request).map_err(|error| store::failure(&error))?;
+            let row = self.look(self.request)?;
             let row = row.ok_or_else(|| Failure::failed("the request was lost"))?;
             if let Some(answer) = &row.result {
                 if let Some(why) = answer["error"].as_str() {
@@ -82,6 +92,33 @@ impl<'a> Asked<'a> {
                 errand.still_waiting();
             }
         }
+    }
+
+    /// What others asked for before, and nobody has taken up: who works in the daemon's place does that first.
+    fn waiting_before(&self) -> Result<Vec<RequestRow>, Failure> {
+        let mut open = ledger::open_requests(self.store.connection()).map_err(|error| store::failure(&error))?;
+        open.retain(|row| row.id < self.request && row.taken_at.is_none());
+        Ok(open)
+    }
+
+    /// Says what became of that, whatever became of the request itself.
+    fn tell_carried_out(&self, before: &[RequestRow]) -> Result<(), Failure> {
+        for asked in before {
+            let Some((import, done)) = self.look(asked.id)?.as_ref().and_then(pipeline::carried_out) else { continue };
+            // A list that was lost became none.
+            let row = ledger::get(self.store.connection(), import).map_err(|error| store::failure(&error))?;
+            if let Some(ImportRow { file, tenant, state, .. }) = row {
+                let (by, state) = (&asked.by, state.as_str());
+                self.scene
+                    .terminal
+                    .warn(format!("import {import}, \"{file}\" of {tenant}, was {done} first, as {by} had asked; it is {state} now"));
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&self, request: i64) -> Result<Option<RequestRow>, Failure> {
+        ledger::request(self.store.connection(), request).map_err(|error| store::failure(&error))
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     let row = row.ok_or_else(|| Failure::not_found(format!("no import {import}")).hint(format!("list them with: {}", list())))?;
     ByHand::can_sign(&config).map_err(serve::failure)?;
     let request = DecideRequest { import, verdict, why: why.map(str::to_owned) };
-    let asked = Asked::ask(&config, &mut store, "ask for a decision", &request.to_row(asked_by())).map_err(failed)?;
+    let asked = Asked::ask(scene, (&config, &mut store), "ask for a decision", &request.to_row(asked_by())).map_err(failed)?;
     asked.wait(&Deciding { scene, tenant: &row.tenant, import })?;
     let row = ledger::require(store.connection(), import).map_err(failed)?;
     if args.json {
@@ -42,7 +42,7 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
             &serde_json::json!({ "import": import, "decision": verdict.as_str(), "state": row.state.as_str(), "reason": row.reason }),
         )?;
     } else {
-        let (done, now) = (done(verdict), state(&row));
+        let (done, now) = (verdict.done(), state(&row));
         let now = if done == now { String::new() } else { format!(", now {now}") };
         scene.terminal.say(format!("import {import}: {done}{now}"))?;
     }
@@ -70,16 +70,7 @@ impl Errand for Deciding<'_> {
 
     fn refused(&self, why: &str) -> Failure {
         let look = self.scene.typed(self.scene.config.as_deref(), &["imports", "show", &self.import.to_string()]);
-        Failure::failed(why.to_owned()).hint(format!("nothing was changed; look with: {look}"))
-    }
-}
-
-fn done(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Approve => "approved",
-        Verdict::Reject => "rejected",
-        Verdict::Retry => "tried again",
-        Verdict::Cancel => "cancelled",
+        Failure::failed(why.to_owned()).hint(format!("this request changed nothing; look with: {look}"))
     }
 }
 

@@ -101,7 +101,7 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
         case: args.request.clone(),
         people: Some(people),
     };
-    let report = report_of(run_request(&config, &mut store, &request)?)?;
+    let report = report_of(run_request(scene, &config, &mut store, &request)?)?;
     if args.json {
         scene.terminal.json(&report)?;
     } else {
@@ -151,8 +151,8 @@ fn report_of(row: ImportRow) -> Result<Report, Failure> {
 }
 
 /// Hands the request to the running daemon, or does its work in its place.
-fn run_request(config: &Config, store: &mut Store, request: &PurgeRequest) -> Result<ImportRow, Failure> {
-    let asked = Asked::ask(config, store, "ask for a purge", &request.to_row(asked_by())).map_err(|error| {
+fn run_request(scene: &Scene, config: &Config, store: &mut Store, request: &PurgeRequest) -> Result<ImportRow, Failure> {
+    let asked = Asked::ask(scene, (config, store), "ask for a purge", &request.to_row(asked_by())).map_err(|error| {
         // Nobody knows of the list: it would lie there for good. If it cannot be removed, the first failure says more.
         let _ = std::fs::remove_file(daemon::requests_dir(config).join(&request.stored));
         store::failure(&error)

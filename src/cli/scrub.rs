@@ -35,7 +35,7 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     ByHand::can_sign(&config).map_err(serve::failure)?;
     let mut store = store::open(&config)?;
     let new = pipeline::scrub_request(asked_by());
-    let asked = Asked::ask(&config, &mut store, "ask for a scrub", &new).map_err(|error| store::failure(&error))?;
+    let asked = Asked::ask(scene, (&config, &mut store), "ask for a scrub", &new).map_err(|error| store::failure(&error))?;
     let result = asked.wait(&Scrubbing { scene })?;
     if args.json {
         scene.terminal.json(&result)?;

@@ -42,6 +42,17 @@ impl Verdict {
         }
     }
 
+    /// What an import is after it.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Approve => "approved",
+            Self::Reject => "rejected",
+            Self::Retry => "tried again",
+            Self::Cancel => "cancelled",
+        }
+    }
+
     /// Of which imports it can be said, for who said it of another.
     fn only(self) -> &'static str {
         match self {

@@ -57,7 +57,7 @@ pub use import::{OTHERS_TURN, REPORT};
 pub use reading::{ReadingOf, Rules, kind_by_hand, reading_of};
 pub use recover::Recovered;
 pub use rehearse::Rehearsal;
-pub use requests::{PurgeRequest, import_of, scrub_request};
+pub use requests::{PurgeRequest, carried_out, import_of, scrub_request};
 pub use scrubbing::{RECEIPT, ScrubOptions};
 
 use crate::domain::{FileName, IdentityKey, ImportId, TenantName};

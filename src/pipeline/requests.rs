@@ -74,7 +74,7 @@ impl Pipeline {
                 }
                 Taken::Refused(row, why) => {
                     let Told { asked, import, tenant } = told(&row);
-                    let hint = import.map(|import| format!("nothing was changed; look with: expunged imports show {import}"));
+                    let hint = import.map(|import| format!("this request changed nothing; look with: expunged imports show {import}"));
                     warn!(tenant, import, request = row.id, asked, by = row.by, why, hint, "command's request refused");
                     if let Some(list) = list_of(&row) {
                         // It is kept for nobody. What cannot be removed now, the next start sweeps.
@@ -216,6 +216,18 @@ pub(super) fn confirmed(connection: &rusqlite::Connection, import: ImportId) -> 
 pub fn import_of(connection: &rusqlite::Connection, request: i64) -> Result<Option<ImportId>, crate::store::StoreError> {
     let found = ledger::request(connection, request)?.and_then(|row| row.result);
     Ok(found.and_then(|result| result["import"].as_i64().or(result["decided"].as_i64())).map(ImportId))
+}
+
+/// The import that something was done with as a request asked, and what. `None`: nothing, or not yet.
+#[must_use]
+pub fn carried_out(row: &RequestRow) -> Option<(ImportId, &'static str)> {
+    let answer = row.result.as_ref()?;
+    let import = |name| answer[name].as_i64().map(ImportId);
+    match understood(row).ok()? {
+        Asked::Purge(_) => Some((import("import")?, "taken up")),
+        Asked::Decide(request) => Some((import("decided")?, request.verdict.done())),
+        Asked::Scrub => None,
+    }
 }
 
 /// Brings the bytes of a command's import where they belong, after a kill. False: they are gone.
