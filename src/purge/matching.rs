@@ -116,13 +116,13 @@ impl Pass<'_> {
     fn look_up(&mut self) -> Result<(), PurgeError> {
         let mut batch = std::mem::take(&mut self.batch);
         batch.sort_unstable_by(|a, b| order(&a.1, &b.1));
-        let (Matched { rows, found, .. }, exemptions) = (&mut self.matched, &self.exemptions);
+        let (Matched { rows, found, .. }, exemptions, plan) = (&mut self.matched, &self.exemptions, self.people.plan);
         let (mut by_address, mut by_pair) = (None, None);
         for (row, subject) in &batch {
             let mut note = |person: super::people::Person| {
                 if person.is(subject) {
                     rows[*row as usize].exempt |= exemptions.cover_person(&person)?;
-                    found.push(Found { key: person.key, row: *row, flags: TargetFlags::default() });
+                    found.push(Found { key: person.named(plan)?, row: *row, flags: TargetFlags::default() });
                 }
                 Ok(())
             };
@@ -171,7 +171,7 @@ impl Pass<'_> {
                 && let Ok(at) = firsts.binary_search_by_key(&identity, |row| rows[*row as usize].identity)
             {
                 rows[firsts[at] as usize].exempt |= exemptions.cover_person(&person)?;
-                found.push(Found { key: person.key, row: firsts[at], flags: TargetFlags::default() });
+                found.push(Found { key: person.named(people.plan)?, row: firsts[at], flags: TargetFlags::default() });
             }
             Ok(())
         })

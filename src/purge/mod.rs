@@ -92,6 +92,14 @@ pub enum PurgeError {
     /// The plan cannot serve this import.
     #[error("{0}")]
     CannotServe(&'static str),
+    /// Nothing names somebody whom the list names.
+    #[error("\"{table}\".\"{key}\" is null in the row of somebody on the list, and nothing else names them; give them a key")]
+    Keyless {
+        /// The people's table.
+        table: String,
+        /// Its key.
+        key: String,
+    },
     /// The plan's people are all another tenant's.
     #[error("the erasure plan serves the tenant \"{sole}\" only")]
     AnotherTenants {

@@ -130,10 +130,11 @@ impl<'a> Others<'a> {
     }
 
     fn stays(&self, person: &Person) -> Result<bool, PurgeError> {
+        let Some(named) = &person.key else { return Ok(true) };
         let (key, tenant) = (&self.engine.key, self.people.tenant);
         let identities = [person.email_identity(key, tenant), person.pair_identity(key, tenant)];
         for identity in identities.into_iter().flatten() {
-            let target = Target { key: person.key.clone(), row: 0, identity, flags: TargetFlags::default() };
+            let target = Target { key: named.clone(), row: 0, identity, flags: TargetFlags::default() };
             if ledger::is_target(self.connection, self.import, &target)? {
                 return Ok(false);
             }

@@ -40,7 +40,7 @@ impl Engine {
         Ok(Participant {
             pair_suppressed: is(SuppressionKind::Pair, self.key.pair(tenant, account, id))?,
             address_suppressed: email.map_or(Ok(false), |identity| is(SuppressionKind::Email, identity))?,
-            key: found.map(|person| person.key),
+            key: found.map(|person| person.named(&self.plan)).transpose()?,
         })
     }
 }

@@ -22,7 +22,8 @@ pub(super) struct People<'a> {
 
 /// One subject, as far as it identifies a person. No `Debug`: it holds an address.
 pub(super) struct Person {
-    pub(super) key: Key,
+    /// `None`: it came to be null, so that no list can take them.
+    pub(super) key: Option<Key>,
     address: Option<String>,
     account: Option<String>,
     id: Option<String>,
@@ -386,6 +387,11 @@ impl Person {
         Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)? })
     }
 
+    /// What names them. Who is to go, and whom nothing names, is not passed over: that would be told as not found.
+    pub(super) fn named(self, plan: &Plan) -> Result<Key, PurgeError> {
+        self.key.ok_or_else(|| PurgeError::Keyless { table: plan.subject.table.clone(), key: plan.subject.key.clone() })
+    }
+
     /// Whether this is whom a row names. Settles what SQL's comparison may have let through: affinity, collation.
     pub(super) fn is(&self, subject: &SubjectKey) -> bool {
         match subject {
@@ -398,8 +404,8 @@ impl Person {
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
         let address = self.address.as_deref().filter(|text| !holds_address(text));
         let key = match &self.key {
-            Key::Text(key) => std::str::from_utf8(key).ok().filter(|key| self.id.as_deref() != Some(key)),
-            Key::Integer(_) | Key::Blob(_) => None,
+            Some(Key::Text(key)) => std::str::from_utf8(key).ok().filter(|key| self.id.as_deref() != Some(key)),
+            Some(Key::Integer(_) | Key::Blob(_)) | None => None,
         };
         [address, self.account.as_deref(), self.id.as_deref()].into_iter().flatten().chain(key)
     }

@@ -1,9 +1,9 @@
 //! Plans over schemas that are not ours.
 
-use super::world::{World, rows};
+use super::world::{World, at, exempt, rows, tenant};
 use crate::domain::{ImportId, Outcome, Settings};
 use crate::purge::plan::{Action, Compare, Edge, Rule};
-use crate::purge::{Engine, Plan, PlanError, PurgeError};
+use crate::purge::{Ending, Engine, MatchError, Plan, PlanError, PurgeError};
 use crate::store::Create;
 
 const SHOP: &str = r#"
@@ -112,6 +112,33 @@ match = [{ column = 'mail' }]";
         while world.engine.chunk(&mut world.open(), import, 10, super::world::at(1)).unwrap().more {}
         assert_eq!(world.dump("people"), "people|2||ann@x.example|7|\n");
         assert_eq!(world.dump("homes") + &world.dump("letters"), "homes|7\nletters|1|ann@x.example\n");
+    }
+}
+
+#[test]
+fn a_person_who_has_no_key_by_now_stays_though_an_exemption_was_made_meanwhile() {
+    for compare in ["normalised", "exact"] {
+        let plan = format!(
+            "[subject]\ntable = 'people'\nkey = 'code'\ntenancy = {{ sole = 'acme' }}\naddress = {{ column = 'mail', compare = '{compare}' }}"
+        );
+        let world = World::with(Plan::parse(&plan).unwrap(), Create::LedgerOnly);
+        let people = "CREATE TABLE people (n INTEGER PRIMARY KEY, code TEXT UNIQUE, mail TEXT, boss TEXT); CREATE INDEX by_mail ON people (mail);
+            INSERT INTO people VALUES (1, 'a', 'ann@x.example', NULL), (2, 'b', 'bob@x.example', NULL), (3, 'c', 'ann@x.example', 'bob@x.example'),
+                (4, 'd', 'cid@x.example', NULL)";
+        rusqlite::Connection::open(world.path()).unwrap().execute_batch(people).unwrap();
+        world.open();
+        let listed = ["ann@x.example", "bob@x.example", "cid@x.example"];
+        let import = world.begin(&world.matched(&rows(&listed), Settings::default()));
+        world.sql("UPDATE people SET code = NULL WHERE n IN (1, 2)");
+        assert_eq!(identifiers(&world, import), ["ann@x.example", "c", "cid@x.example", "d"], "and no address of one who stays");
+        exempt(&world, &["cid@x.example"]);
+        while world.engine.chunk(&mut world.open(), import, 10, at(1)).unwrap().more {}
+        let came = world.finish(import, &Ending::Completed);
+        assert_eq!(came.outcomes, [Outcome::Deleted, Outcome::NotFound, Outcome::Exempt], "{compare}");
+        assert_eq!(world.dump("people"), "people|1||ann@x.example|\npeople|2||bob@x.example|\npeople|4|d|cid@x.example|\n");
+        let again = rows(&listed).into_iter().map(Ok::<_, std::convert::Infallible>);
+        let again = world.engine.match_rows(world.read().connection(), &tenant("acme"), Settings::default(), at(2), again);
+        assert!(matches!(again, Err(MatchError::Purge(PurgeError::Keyless { .. }))), "who has no key is not told as not found");
     }
 }
 
