@@ -20,19 +20,79 @@ pub(super) fn says(text: &str, name: &str) -> bool {
     text.match_indices(name).any(|(at, _)| !text[..at].ends_with(is_part) && !text[at + name.len()..].starts_with(is_part))
 }
 
-/// Whether an index's text says that it has no row in which this column is null. Of alternatives none says so.
+/// Whether an index's text says that it has no row in which this column is null: by a condition of its own, joined to others by
+/// nothing but AND. Of any other text it is not sure, and says no.
 pub(super) fn leaves_null_out(text: &str, column: &str) -> bool {
-    let bare = text.replace(['"', '`', '[', ']'], "").replace(['(', ')'], " ");
-    let words: Vec<&str> = bare.split_whitespace().collect();
-    let column = column.to_ascii_lowercase();
-    let follows = |rest: &[&str]| words.windows(1 + rest.len()).any(|words| words[0] == column && words[1..] == *rest);
-    let said = [&["is", "not", "null"][..], &["not", "null"], &["notnull"]].into_iter().any(follows);
-    said && !words.contains(&"or")
+    let mut pieces = pieces(text).into_iter();
+    let found = pieces.any(|piece| piece.is("where"));
+    let condition: Vec<_> = pieces.collect();
+    // AND joins other things than conditions there.
+    let odd = condition.iter().any(|piece| ["or", "between", "case"].iter().any(|word| piece.is(word)));
+    found && !odd && demands(&condition, column)
+}
+
+/// Whether a condition holds only where the column is not null.
+fn demands(condition: &[Piece<'_>], column: &str) -> bool {
+    let (mut depth, mut from, mut parts) = (0_u32, 0, Vec::new());
+    for (at, piece) in condition.iter().enumerate() {
+        match piece {
+            Piece::Sign("(") => depth += 1,
+            Piece::Sign(")") => depth = depth.saturating_sub(1),
+            and if depth == 0 && and.is("and") => {
+                parts.push(&condition[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&condition[from..]);
+    parts.into_iter().any(|part| match part {
+        [Piece::Sign("("), inside @ .., Piece::Sign(")")] if closes_last(inside) => demands(inside, column),
+        [Piece::Word(name) | Piece::Name(name), said @ ..] => same(name, column) && is_not_null(said),
+        _ => false,
+    })
+}
+
+/// Whether each parenthesis in this is opened before it is closed: those around it are a pair.
+fn closes_last(inside: &[Piece<'_>]) -> bool {
+    let mut depth = 0_i32;
+    inside.iter().all(|piece| {
+        depth += i32::from(*piece == Piece::Sign("(")) - i32::from(*piece == Piece::Sign(")"));
+        depth >= 0
+    })
+}
+
+fn is_not_null(said: &[Piece<'_>]) -> bool {
+    let spelt = |words: &[&str]| said.len() == words.len() && std::iter::zip(said, words).all(|(piece, word)| piece.is(word));
+    spelt(&["is", "not", "null"]) || spelt(&["not", "null"]) || spelt(&["notnull"])
 }
 
 /// The words of an SQL text outside of quotes and comments.
 fn bare_words(sql: &str) -> Vec<&str> {
-    let mut words = Vec::new();
+    let words = pieces(sql).into_iter().filter_map(|piece| if let Piece::Word(word) = piece { Some(word) } else { None });
+    words.collect()
+}
+
+/// A piece of an SQL text.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Piece<'a> {
+    /// A word or a number.
+    Word(&'a str),
+    /// What stands in quotes that make a name of it.
+    Name(&'a str),
+    /// One other letter, or what stands in the quotes of a text.
+    Sign(&'a str),
+}
+
+impl Piece<'_> {
+    fn is(&self, word: &str) -> bool {
+        matches!(self, Piece::Word(found) if same(found, word))
+    }
+}
+
+/// An SQL text without comments and white space.
+fn pieces(sql: &str) -> Vec<Piece<'_>> {
+    let mut pieces = Vec::new();
     let mut rest = sql;
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '$' || !c.is_ascii();
     while let Some(first) = rest.chars().next() {
@@ -50,10 +110,16 @@ fn bare_words(sql: &str) -> Vec<&str> {
             None if is_word(first) => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
             None => first.len_utf8(),
         };
-        words.extend(is_word(first).then_some(&rest[..bytes]));
+        let piece = &rest[..bytes];
+        pieces.extend(match first {
+            '"' | '`' | '[' => Some(Piece::Name(piece.get(1..bytes - 1).unwrap_or_default())),
+            '-' | '/' if end.is_some() => None,
+            _ if is_word(first) => Some(Piece::Word(piece)),
+            _ => (!first.is_ascii_whitespace()).then_some(Piece::Sign(piece)),
+        });
         rest = &rest[bytes..];
     }
-    words
+    pieces
 }
 
 #[cfg(test)]

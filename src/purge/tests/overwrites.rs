@@ -116,7 +116,17 @@ fn a_value_that_is_lost_is_told_where_a_unique_index_of_some_rows_or_of_an_expre
     };
     let off = "action = 'detach'\norphans = 'keep'";
     for action in [off, "action = 'overwrite'\nset = [{ column = 'person', to = 'null' }]"] {
-        for index in ["(nick, coalesce(person, 0))", "(nick) WHERE person IS NULL", "(nick) WHERE \"Person\" IS NOT NULL OR nick > ''"] {
+        for index in [
+            "(nick, coalesce(person, 0))",
+            "(nick) WHERE person IS NULL",
+            "(nick) WHERE \"Person\" IS NOT NULL OR nick > ''",
+            "(nick) WHERE NOT (person IS NOT NULL)",
+            "(nick) WHERE nick > '' AND NOT person NOTNULL",
+            "(nick) WHERE (person IS NOT NULL) = (nick > '')",
+            "(nick) WHERE iif(person IS NOT NULL, 1, 1)",
+            "(nick) WHERE nick BETWEEN 0 AND person IS NOT NULL",
+            "(coalesce(person, 'where person is not null'), nick)",
+        ] {
             let one = &told(index, action, "")[..];
             let [(FindingKind::Undecided, what, mend)] = one else { panic!("{index}: {one:?}") };
             assert!(
@@ -132,6 +142,7 @@ fn a_value_that_is_lost_is_told_where_a_unique_index_of_some_rows_or_of_an_expre
             "(nick) WHERE \"person\" IS NOT NULL",
             "(nick) WHERE person NOT NULL",
             "(nick) WHERE(person IS NOT NULL)",
+            "(nick) WHERE nick > '' AND ((nick < 'z') AND (person /* who */ NOTNULL))",
             "(lower(other_person)) WHERE personal > ''",
             "(lower(nick))",
         ] {
