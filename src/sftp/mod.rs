@@ -15,7 +15,6 @@
 mod access;
 mod algorithms;
 pub mod engine;
-mod failed;
 mod login;
 mod opened;
 mod options;
@@ -23,6 +22,7 @@ mod password;
 mod penalties;
 mod place;
 mod quota;
+mod sent;
 mod server;
 mod sessions;
 mod shown;

@@ -13,10 +13,10 @@ use tracing::{info, warn};
 
 use crate::domain::{FILE_NAME_BYTES_MAX, FileName, NameKind, TenantName, VOUCHED_NAME_BYTES_MAX};
 use crate::sftp::engine::{Entry, OpenFlags, Overwrite, Room, Tree};
-use crate::sftp::failed::Failed;
 use crate::sftp::opened::{OpenFile, Writing, read_full};
 use crate::sftp::place::{Place, README, absolute, is_folder};
 use crate::sftp::quota::{Accounts, Meter, Quota, Write};
+use crate::sftp::sent::Sent;
 use crate::sftp::sessions::Session;
 use crate::sftp::shown::{
     Rights, UPLOAD_MODE, attributes_of, folder_attributes, listed, refusal, refusal_again, seconds, shown, too_large,
@@ -95,7 +95,7 @@ pub(crate) struct TenantTree {
     terms_now: TermsNow,
     receiving: Arc<Receiving>,
     stop: shutdown::Signal,
-    failed: Failed,
+    sent: Sent,
     /// When a WRITE last gave an earlier file the time to be claimed, to no end.
     gave_way: Option<Instant>,
     /// Refusals so far.
@@ -107,8 +107,8 @@ impl TenantTree {
     pub(crate) fn new(sender: Sender, terms_now: TermsNow, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Option<Self> {
         let Terms { quota, readme, require_checksum } = terms_now()?;
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        let (failed, gave_way, refusals) = (Failed::default(), None, 0);
-        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, failed, gave_way, refusals })
+        let (sent, gave_way, refusals) = (Sent::default(), None, 0);
+        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, sent, gave_way, refusals })
     }
 
     /// Takes the terms as they are now, which a reload may have changed. A tenant that has none any more keeps those that it had: its
@@ -148,13 +148,13 @@ impl TenantTree {
     /// The file as its sender should see it: pending, partial, or taken a moment ago; none of them in the place of one that this
     /// channel sent and that was refused a moment ago.
     fn look(&self, drop: DropFolder, name: &FileName) -> Result<Option<Attributes>, Refusal> {
-        if let Some((reason, at)) = self.failed.reason(drop, name)
+        if let Some((reason, at)) = self.sent.reason(drop, name)
             && self.receiving.taken.is_newest(&self.key(drop, name), at, Instant::now())
         {
             return Err(Refusal::failure(reason.to_owned()));
         }
         let memory = self.memory(drop, name);
-        let stat = if self.failed.is_open(drop, name) { Folders::stat } else { Folders::stat_to_resume };
+        let stat = if self.sent.is_open(drop, name) { Folders::stat } else { Folders::stat_to_resume };
         if let Some(entry) = stat(&self.sender.folders, drop, name).map_err(refusal)? {
             // A time that was set is told of the file that it was set on.
             let set = memory.filter(|memory| memory.size == entry.size).map(|memory| memory.mtime);
@@ -356,7 +356,7 @@ impl Tree for TenantTree {
             Place::Upload(drop, name) => {
                 let now = self.look(drop, &name)?.ok_or_else(Refusal::not_found)?;
                 // What is shown of an open upload ends at its first gap, and is no size that could be the one it has.
-                if attributes.size.is_some() && self.failed.is_open(drop, &name) {
+                if attributes.size.is_some() && self.sent.is_open(drop, &name) {
                     return Err(Refusal::failure("an upload changes its size by its handle only"));
                 }
                 if attributes.size.is_some_and(|size| Some(size) != now.size) {

@@ -58,9 +58,9 @@ impl TenantTree {
                 self.delivered(delivered, memory);
             }
         }
-        self.failed.forget(to.0, &to.1);
+        self.sent.forget(to.0, &to.1);
         if from != to {
-            self.failed.forget(from.0, &from.1);
+            self.sent.forget(from.0, &from.1);
             self.receiving.taken.forget(&self.key(from.0, &from.1), Instant::now());
         }
         Ok(())
@@ -82,7 +82,7 @@ impl TenantTree {
                     }
                     Err(error) => return Err(refusal(error)),
                 }
-                self.failed.forget(drop, &name);
+                self.sent.forget(drop, &name);
                 self.receiving.taken.forget(&self.key(drop, &name), Instant::now());
                 Ok(())
             }

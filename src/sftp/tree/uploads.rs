@@ -27,7 +27,7 @@ impl TenantTree {
                 Err(error) => Err(refusal(error)),
             };
         }
-        self.failed.forget(drop, &name);
+        self.sent.forget(drop, &name);
         let continues = !flags.truncate && !flags.exclusive;
         // curl resumes by appending to what must be there.
         let adds = flags.append && flags.create;
@@ -61,7 +61,7 @@ impl TenantTree {
     }
 
     fn writing(&mut self, upload: Upload, drop: DropFolder, name: FileName, purpose: Purpose) -> OpenFile {
-        let (sender, number) = (self.sender.clone(), self.failed.opened(drop, &name));
+        let (sender, number) = (self.sender.clone(), self.sent.opened(drop, &name));
         let (mtime, refused, over_limit, waited, ended) = (None, None, false, false, false);
         let told = false;
         OpenFile::Writing(Box::new(Writing {
@@ -150,7 +150,7 @@ impl TenantTree {
             (writing.refused.take().map_or_else(|| refusal(error), Refusal::failure), resumable)
         });
         let told = refused.as_ref().filter(|(_, resumable)| !resumable).map(|(refusal, _)| &*refusal.text);
-        self.failed.ended((writing.drop, &writing.name), writing.number, told, Instant::now());
+        self.sent.ended((writing.drop, &writing.name), writing.number, told, Instant::now());
         refused.map_or(Ok(()), |(refusal, _)| Err(refusal))
     }
 

@@ -1,4 +1,4 @@
-//! The uploads of one channel that were refused, and why, by name.
+//! What one channel has sent, by name: which upload is the newest, and why it was refused if it was.
 //!
 //! There are clients that heed no refusal of a CLOSE, and look at the file instead: what was taken before it, or still waits, must
 //! not stand for it then. A name is forgotten when it is opened anew. Bounded; it does not know what a file is, nor what others sent.
@@ -17,12 +17,12 @@ type Key = (DropFolder, FileName);
 
 /// What became of the names that were opened.
 #[derive(Default)]
-pub(super) struct Failed {
+pub(super) struct Sent {
     last: u64,
     by_key: HashMap<Key, (u64, Option<(String, Instant)>)>,
 }
 
-impl Failed {
+impl Sent {
     /// A name was opened: gives the number of this upload. Only the newest of a name counts.
     pub(super) fn opened(&mut self, drop: DropFolder, name: &FileName) -> u64 {
         self.last += 1;
@@ -73,27 +73,27 @@ mod tests {
 
     #[test]
     fn the_newest_upload_of_a_name_counts() {
-        let (mut failed, june, now) = (Failed::default(), FileName::parse("june.csv").unwrap(), Instant::now());
-        let (first, second) = (failed.opened(INBOX, &june), failed.opened(INBOX, &june));
-        failed.ended((INBOX, &june), first, Some("superseded"), now);
-        assert_eq!(failed.reason(INBOX, &june), None);
-        failed.ended((INBOX, &june), second, Some("too large"), now);
-        assert_eq!(failed.reason(INBOX, &june), Some(("too large", now)));
-        assert_eq!(failed.reason(DropFolder::Check, &june), None);
-        let third = failed.opened(INBOX, &june);
-        assert_eq!(failed.reason(INBOX, &june), None);
-        failed.ended((INBOX, &june), third, None, now);
-        assert!(failed.by_key.is_empty());
+        let (mut sent, june, now) = (Sent::default(), FileName::parse("june.csv").unwrap(), Instant::now());
+        let (first, second) = (sent.opened(INBOX, &june), sent.opened(INBOX, &june));
+        sent.ended((INBOX, &june), first, Some("superseded"), now);
+        assert_eq!(sent.reason(INBOX, &june), None);
+        sent.ended((INBOX, &june), second, Some("too large"), now);
+        assert_eq!(sent.reason(INBOX, &june), Some(("too large", now)));
+        assert_eq!(sent.reason(DropFolder::Check, &june), None);
+        let third = sent.opened(INBOX, &june);
+        assert_eq!(sent.reason(INBOX, &june), None);
+        sent.ended((INBOX, &june), third, None, now);
+        assert!(sent.by_key.is_empty());
     }
 
     #[test]
     fn the_oldest_is_forgotten_beyond_the_bound() {
-        let mut failed = Failed::default();
+        let mut sent = Sent::default();
         let name = |number: usize| FileName::parse(&number.to_string()).unwrap();
         for number in 0..=FAILED_MAX {
-            let opened = failed.opened(INBOX, &name(number));
-            failed.ended((INBOX, &name(number)), opened, Some("too large"), Instant::now());
+            let opened = sent.opened(INBOX, &name(number));
+            sent.ended((INBOX, &name(number)), opened, Some("too large"), Instant::now());
         }
-        assert_eq!([0, 1].map(|number| failed.reason(INBOX, &name(number)).is_some()), [false, true]);
+        assert_eq!([0, 1].map(|number| sent.reason(INBOX, &name(number)).is_some()), [false, true]);
     }
 }
