@@ -198,15 +198,19 @@ fn what_others_still_hold_is_counted_apart_and_residue_is_named_by_table_and_col
     world.tenant("acme");
     fill(&world, "acme", 20);
     let store = rusqlite::Connection::open(world.home().join("data/store.db")).expect("opens");
-    store.execute_batch("CREATE TABLE mailings (n INTEGER PRIMARY KEY, sent_to TEXT)").expect("made");
-    store.execute("INSERT INTO mailings VALUES (1, ?1)", [format!("to: <{}>", email(4).to_uppercase())]).expect("put");
+    store.execute_batch("CREATE TABLE mailings (n INTEGER PRIMARY KEY, sent_to TEXT, cc TEXT)").expect("made");
+    store.execute("INSERT INTO mailings VALUES (1, ?1, ?1)", [format!("to: <{}>", email(4).to_uppercase())]).expect("put");
     store.execute("UPDATE custom_fields SET value = ?1 WHERE customer = 8", [format!("friend of {}", email(4))]).expect("put");
     drop(store);
     let file = world.write("one.csv", list([4].into_iter()));
     world.run(&["purge", file.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"]).exits(0);
-    world.run(&["scrub"]).exits(3).says("something is left").says("residue     1: mailings.sent_to 1");
+    world
+        .run(&["scrub"])
+        .exits(3)
+        .says("something is left")
+        .says("  residue     2\n    mailings.cc       1\n    mailings.sent_to  1\n  kept ");
     let receipt = receipt(&world, "acme", "one.csv.scrub.json");
-    assert_eq!(receipt["content"]["residue"], serde_json::json!({ "mailings.sent_to": 1 }), "{receipt:#}");
+    assert_eq!(receipt["content"]["residue"], serde_json::json!({ "mailings.cc": 1, "mailings.sent_to": 1 }), "{receipt:#}");
     let held = serde_json::json!({ "accounts.accountId": 1, "custom_fields.value": 1, "customers.accountId": 1 });
     assert_eq!(receipt["content"]["still_held"], held, "{receipt:#}");
 }

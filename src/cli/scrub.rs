@@ -82,9 +82,9 @@ fn print(scene: &Scene, result: &Value) -> Result<(), Failure> {
     let imports = result["imports"].as_array().map_or(0, Vec::len);
     let found = number(&result["residue"]) + number(&structure["nonzero_bytes"]) + number(&structure["unread_pages"]) > 0;
     let kept = number(&result["kept"]);
-    let places = result["residue_in"].as_object().into_iter().flatten().map(|(place, many)| format!("{place} {many}"));
-    let places = places.collect::<Vec<_>>().join(", ");
-    let places = if places.is_empty() { places } else { format!(": {places}") };
+    let places = || result["residue_in"].as_object().into_iter().flatten();
+    let width = places().map(|(place, _)| place.chars().count()).max().unwrap_or_default();
+    let places: String = places().map(|(place, many)| format!("\n    {place:<width$}  {many}")).collect();
     let clean = match (result["clean"] == true, found) {
         (true, _) if kept > 0 => "nothing is left but what the plan keeps".to_owned(),
         (true, _) => "nothing is left".to_owned(),
