@@ -44,6 +44,19 @@ fn a_store_that_another_writer_holds_delays_purges_and_neither_uploads_nor_the_s
 }
 
 #[test]
+fn a_hangup_while_a_start_waits_is_taken_up_by_the_daemon_that_comes_of_it() {
+    let mut world = world(&["acme"], 4);
+    world.stop();
+    let other = world.store();
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    world.start_by(|world| world.command(&["serve"]));
+    world.eventually("the start waits", || world.log().contains("start waits").then_some(()));
+    crate::world::signal("HUP", &[world.pid()]);
+    other.execute_batch("COMMIT").expect("the lock is given back");
+    world.eventually("the reload", || world.log().contains("tenants reloaded").then_some(()));
+}
+
+#[test]
 fn an_application_that_writes_to_the_store_meanwhile_loses_nothing_and_gets_its_turn() {
     let mut world = World::in_memory();
     world.set("pipeline", "chunk_milliseconds", "10");

@@ -7,7 +7,7 @@ use russh::keys::HashAlg;
 
 use super::{Exit, Failure, Scene, owner, store};
 use crate::config::{Config, read_host_key, read_identity_key};
-use crate::daemon::{self, Daemon, StartError};
+use crate::daemon::{self, Daemon, Hangup, StartError};
 use crate::store::StoreError;
 use crate::{sftp, shutdown, telemetry};
 
@@ -26,10 +26,11 @@ pub struct ServeArgs {
 }
 
 pub(super) fn run(scene: &Scene, args: &ServeArgs) -> Result<Exit, Failure> {
-    let config = scene.load_config()?;
     if args.check_config {
-        return check_config(scene, &config);
+        return check_config(scene, &scene.load_config()?);
     }
+    let hangup = Hangup::heard().map_err(|error| failure(error.into()))?;
+    let config = scene.load_config()?;
     scene.guard_owner(&config)?;
     let (format, level) = (config.log.format, config.log.level);
     telemetry::init(format, level).map_err(|error| Failure::failed("cannot start the log").because(&error))?;
@@ -37,7 +38,7 @@ pub(super) fn run(scene: &Scene, args: &ServeArgs) -> Result<Exit, Failure> {
     let daemon = Daemon::build(config).map_err(failure)?;
     // Nobody raises it: the daemon ends by SIGTERM or SIGINT.
     let (_raise, stop) = shutdown::channel();
-    daemon.run(stop, || {}).map_err(failure)?;
+    daemon.run(hangup, stop, || {}).map_err(failure)?;
     Ok(Exit::Done)
 }
 

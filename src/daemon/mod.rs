@@ -7,6 +7,7 @@ mod by_hand;
 mod error;
 mod expiry;
 mod guide;
+mod hangup;
 mod lock;
 mod logins;
 mod options;
@@ -32,6 +33,7 @@ use tracing::{debug, error, info, warn};
 pub use by_hand::ByHand;
 pub use error::StartError;
 pub use guide::guide;
+pub use hangup::Hangup;
 pub use lock::DataLock;
 pub use options::{limits, rules};
 pub use plan::{create, engine, plan, read_plan};
@@ -107,18 +109,14 @@ impl Daemon {
     ///
     /// # Errors
     /// When the system refuses threads, signals or listeners at the start.
-    pub fn run(self, stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        runtime.block_on(self.run_async(stop, ready))
+    pub fn run(self, hangup: Hangup, stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+        let Hangup { runtime, signal: hangup } = hangup;
+        runtime.block_on(self.run_async(hangup, stop, ready))
     }
 
-    async fn run_async(self, stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
+    async fn run_async(self, hangup: Signal, stop: shutdown::Signal, ready: impl FnOnce() + Send + 'static) -> Result<(), StartError> {
         let Self { config, spool, pipeline, server, logins, hints, fingerprints, _lock } = self;
-        let signals = Signals {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        };
+        let signals = Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())?, hangup };
         let wakes = pipeline.waker();
         let served = Served::at_start(&config);
         let plan_digest = pipeline.plan_digest().to_owned();

@@ -19,7 +19,7 @@ use russh::keys::ssh_key::private::Ed25519Keypair;
 use self::sender::Sender;
 use super::{Exit, Failure, Scene, files, init, serve, store, summary, tenant};
 use crate::config::{Config, read_keys};
-use crate::daemon::{self, Daemon, StartError};
+use crate::daemon::{self, Daemon, Hangup, StartError};
 use crate::domain::{Format, TenantName};
 use crate::load::{self, Kind, Load};
 use crate::report::Report;
@@ -106,12 +106,13 @@ struct Serving {
 impl Serving {
     /// Starts the daemon and waits until it is ready.
     fn start(config: Config) -> Result<Self, Failure> {
+        let hangup = Hangup::heard().map_err(|error| serve::failure(error.into()))?;
         let daemon = Daemon::build(config).map_err(serve::failure)?;
         let address = *daemon.addresses().first().ok_or_else(|| Failure::failed("the daemon listens nowhere"))?;
         let (trigger, stop) = shutdown::channel();
         let (ready, is_ready) = mpsc::channel();
         let thread = std::thread::spawn(move || {
-            daemon.run(stop, move || {
+            daemon.run(hangup, stop, move || {
                 // Nobody waits any more when the demo has failed meanwhile.
                 let _ = ready.send(());
             })
