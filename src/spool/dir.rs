@@ -126,19 +126,20 @@ impl Dir {
         Ok(fs::renameat(&self.0, component(name)?, &to.0, component(to_name)?)?)
     }
 
-    /// Replaces a file by one with these bytes: readers see the old one or the new one.
+    /// Replaces a file by one with these bytes: readers see the old one or the new one. Where it fails, nothing is left beside it.
     pub(super) fn replace(&self, name: &str, bytes: &[u8], durable: Durable) -> io::Result<()> {
         let temporary = format!(".{name}.tmp");
         let mut file = self.create_over(&temporary)?;
-        file.write_all(bytes)?;
-        if durable == Durable::Yes {
-            file.sync_all()?;
+        let moved = file
+            .write_all(bytes)
+            .and_then(|()| if durable == Durable::Yes { file.sync_all() } else { Ok(()) })
+            .and_then(|()| self.move_over(&temporary, self, name));
+        if moved.is_err() {
+            // What cannot be removed either, the next start sweeps.
+            let _ = self.unlink(&temporary);
         }
-        self.move_over(&temporary, self, name)?;
-        if durable == Durable::Yes {
-            self.sync()?;
-        }
-        Ok(())
+        moved?;
+        if durable == Durable::Yes { self.sync() } else { Ok(()) }
     }
 
     pub(super) fn sync(&self) -> io::Result<()> {

@@ -160,6 +160,14 @@ mod tests {
     }
 
     #[test]
+    fn a_status_that_cannot_be_replaced_leaves_nothing_beside_it() {
+        let world = World::new();
+        std::fs::create_dir(world.path("status/june.csv.json")).expect("made");
+        world.folders.publish_status(&name("june.csv"), b"{1}").expect_err("a folder is in its place");
+        assert_eq!(world.tree("status"), ["june.csv.json", RECENT]);
+    }
+
+    #[test]
     fn the_status_of_an_earlier_file_does_not_cover_that_of_one_that_waits() {
         let world = World::new();
         let june = name("june.csv");
