@@ -257,6 +257,28 @@ fn an_open_upload_is_not_said_to_be_cut_to_the_size_that_is_shown() {
 }
 
 #[test]
+fn a_file_is_not_made_or_emptied_by_who_opens_it_without_writing() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let [read, create, empty, new] = [1, 8, 16, 32];
+        let as_said = |flags| [open(1, "june.csv", flags, &Attributes::default())];
+        for flags in [create, create | new, read | create, read | create | new, read | create | empty] {
+            assert_eq!(ask(&mut channel, &as_said(flags)).await, ["1 status 3"], "{flags}");
+        }
+        std::fs::write(world.path("inbox/june.csv"), "email\n").unwrap();
+        for flags in [create | new, read | create | new, read | empty, read | create | empty] {
+            assert_eq!(ask(&mut channel, &as_said(flags)).await, ["1 status 3"], "{flags}");
+        }
+        for flags in [read, read | create] {
+            assert_eq!(ask(&mut channel, &as_said(flags)).await, ["1 handle"], "{flags}");
+        }
+        assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\n");
+        assert_eq!(world.hints(), Vec::<String>::new());
+    });
+}
+
+#[test]
 fn the_log_of_refusals_can_be_fetched_before_there_is_any() {
     run(async {
         let world = World::new();

@@ -15,13 +15,21 @@ use crate::sftp::taken::Memory;
 use crate::sftp::wire::Refusal;
 use crate::spool::{Closed, Delivered, DropFolder, ErrorKind, OpenUpload, SpoolError, Upload};
 
+/// To who would make or empty a file and send nothing.
+const OPEN_TO_WRITE: &str = "a file is made or emptied only by who writes it; open it for writing";
+
 /// Time between two looks whether an earlier file of the name is claimed.
 const CLOSE_POLL: Duration = Duration::from_millis(10);
 
 impl TenantTree {
     pub(super) fn open_upload(&mut self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
         if !flags.write && !flags.append {
+            // Made empty, as OpenSSH's server does, it would be a list of nobody; emptied, it would be another's end.
+            if flags.truncate || flags.exclusive {
+                return Err(Refusal::denied(OPEN_TO_WRITE));
+            }
             return match self.sender.folders.open_back(drop, &name) {
+                Err(SpoolError::NotFound) if flags.create => Err(Refusal::denied(OPEN_TO_WRITE)),
                 Ok((file, entry)) => Ok(OpenFile::Reading(file, attributes_of(&entry, Rights::Write))),
                 Err(SpoolError::NotFound) if self.memory(drop, &name).is_some() => Err(Refusal::denied(TAKEN_TO_READ)),
                 Err(error) => Err(refusal(error)),
