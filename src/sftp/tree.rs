@@ -154,7 +154,7 @@ impl TenantTree {
             return Err(Refusal::failure(reason.to_owned()));
         }
         let memory = self.memory(drop, name);
-        let stat = if self.sent.is_open(drop, name) { Folders::stat } else { Folders::stat_to_resume };
+        let stat = if self.sent.is_open(drop, name) { Folders::stat_written } else { Folders::stat_to_resume };
         if let Some(entry) = stat(&self.sender.folders, drop, name).map_err(refusal)? {
             // A time that was set is told of the file that it was set on.
             let set = memory.filter(|memory| memory.size == entry.size).map(|memory| memory.mtime);
@@ -355,8 +355,8 @@ impl Tree for TenantTree {
         match Place::of(path) {
             Place::Upload(drop, name) => {
                 let now = self.look(drop, &name)?.ok_or_else(Refusal::not_found)?;
-                // What is shown of an open upload ends at its first gap, and is no size that could be the one it has.
-                if attributes.size.is_some() && self.sent.is_open(drop, &name) {
+                // What is shown of an open upload ends at its first gap, and is no size that could be the one it has; whoever has it open.
+                if attributes.size.is_some() && self.sender.folders.is_written(drop, &name) {
                     return Err(Refusal::failure("an upload changes its size by its handle only"));
                 }
                 if attributes.size.is_some_and(|size| Some(size) != now.size) {

@@ -109,7 +109,28 @@ impl Folders {
         self.stat_counting(drop, name, resume::counted)
     }
 
-    fn stat_counting(&self, drop: DropFolder, name: &FileName, count: Count) -> Result<Option<Entry>, SpoolError> {
+    /// The same for who is writing it: of a partial, what has come without a gap by now. Its note still says where one was before.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn stat_written(&self, drop: DropFolder, name: &FileName) -> Result<Option<Entry>, SpoolError> {
+        let good = self.writers().with(&(drop, name.clone()), |turn| turn.good());
+        self.stat_counting(drop, name, |_, size, note| good.unwrap_or_else(|| resume::good(size, note)))
+    }
+
+    /// Whether somebody has an upload of the name open.
+    #[must_use]
+    pub fn is_written(&self, drop: DropFolder, name: &FileName) -> bool {
+        self.writers().with(&(drop, name.clone()), |turn| turn.busy())
+    }
+
+    /// `count`: how many bytes of a partial are told of, by its name, its size on disk and its note.
+    fn stat_counting(
+        &self,
+        drop: DropFolder,
+        name: &FileName,
+        count: impl Fn(&FileName, u64, &Note) -> u64,
+    ) -> Result<Option<Entry>, SpoolError> {
         if name.kind() != NameKind::Temporary
             && let Some(stat) = self.drop_folder(drop)?.stat(name.as_str())?
         {
@@ -239,10 +260,12 @@ impl Folders {
     }
 }
 
-/// How many bytes of a partial are told of: by its name, its size on disk and its note.
-type Count = fn(&FileName, u64, &Note) -> u64;
-
-fn staged_entry(staging: &Dir, notes: &Notes, name: &FileName, count: Count) -> Result<Option<Entry>, SpoolError> {
+fn staged_entry(
+    staging: &Dir,
+    notes: &Notes,
+    name: &FileName,
+    count: impl Fn(&FileName, u64, &Note) -> u64,
+) -> Result<Option<Entry>, SpoolError> {
     let Some(stat) = staging.stat(name.as_str())?.filter(dir::is_file) else { return Ok(None) };
     let size = count(name, dir::size(&stat), &notes.read(dir::identity(&stat).1)?);
     Ok(Some(Entry::file(name.as_str(), size, dir::mtime_ns(&stat) / 1_000_000_000)))

@@ -95,7 +95,10 @@ impl Folders {
         let slot = self.writers().slot(&key);
         let opened = {
             let mut turn = slot.lock();
-            self.open_staged(&key, open).map(|opened| (opened, turn.take()))
+            self.open_staged(&key, open).map(|opened| {
+                let writer = turn.take(opened.coverage.prefix());
+                (opened, writer)
+            })
         };
         let (opened, writer) = match opened {
             Ok(opened) => opened,
@@ -377,11 +380,13 @@ impl Upload {
     /// Runs while this handle is the name's writer, the file its own, and nobody else can become it.
     fn in_turn<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, SpoolError>) -> Result<T, SpoolError> {
         let Some(slot) = self.slot.clone() else { return Err(SpoolError::NotFound) };
-        let turn = slot.lock();
+        let mut turn = slot.lock();
         if self.moved || !turn.is(self.writer) {
             return Err(SpoolError::Superseded);
         }
-        run(self)
+        let done = run(self);
+        turn.note(self.coverage.prefix());
+        done
     }
 
     /// Before a write that a kill must not make look whole or seamless: what would have to be known then is written.

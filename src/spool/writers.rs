@@ -31,6 +31,8 @@ pub(super) struct Slot(Mutex<Turn>);
 pub(super) struct Turn {
     last: u64,
     writer: Option<u64>,
+    /// Bytes of the writer's that have come without a gap.
+    good: u64,
 }
 
 impl Writers {
@@ -85,11 +87,21 @@ impl Slot {
 }
 
 impl Turn {
-    /// A new writer; whoever wrote before is superseded.
-    pub(super) fn take(&mut self) -> u64 {
+    /// A new writer, of what has come of it before; whoever wrote before is superseded.
+    pub(super) fn take(&mut self, good: u64) -> u64 {
         self.last += 1;
-        self.writer = Some(self.last);
+        (self.writer, self.good) = (Some(self.last), good);
         self.last
+    }
+
+    /// Notes how many of the writer's bytes have come without a gap.
+    pub(super) fn note(&mut self, good: u64) {
+        self.good = good;
+    }
+
+    /// How many that are; `None` where nobody writes.
+    pub(super) fn good(&self) -> Option<u64> {
+        self.writer.map(|_| self.good)
     }
 
     pub(super) fn is(&self, writer: u64) -> bool {

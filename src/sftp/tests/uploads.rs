@@ -4,7 +4,7 @@ use russh::Disconnect;
 use russh_sftp::protocol::{FileAttributes, OpenFlags};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::packets::{WRITE_NEW, ask, by_handle, open, set, sftp_channel, write};
+use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, set, sftp_channel, write};
 use super::*;
 use crate::sftp::wire::{self, Attributes};
 
@@ -253,6 +253,43 @@ fn an_open_upload_is_not_said_to_be_cut_to_the_size_that_is_shown() {
         ];
         assert_eq!(ask(&mut channel, &requests).await, ["1 handle", "2 ok", "3 status 4", "4 ok", "5 ok"]);
         assert_eq!(std::fs::read(world.path("inbox/june.csv")).unwrap(), b"email\na@b.c\n");
+    });
+}
+
+#[test]
+fn an_upload_that_is_open_in_another_session_is_not_said_to_be_cut_either() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let begun = [open(1, "june.csv", WRITE_NEW, &Attributes::default()), write(2, 1, 0, b"email\na@b.c\n")];
+        assert_eq!(ask(&mut channel, &begun).await, ["1 handle", "2 ok"]);
+        let (_other, mut other) = sftp_channel(&world, 3).await;
+        let shown = Attributes { size: Some(11), ..Attributes::default() };
+        assert!(ask(&mut other, &[by_path(wire::STAT, 1, "june.csv")]).await[0].starts_with("1 size=11 "));
+        assert_eq!(ask(&mut other, &[set(2, "june.csv", &shown)]).await, ["2 status 4"]);
+        assert_eq!(ask(&mut channel, &[by_handle(wire::CLOSE, 3, 1)]).await, ["3 ok"]);
+    });
+}
+
+#[test]
+fn an_open_upload_shows_by_path_what_has_come_though_it_had_a_gap() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let sizes = |lines: Vec<String>| -> Vec<String> {
+            let size = |line: &String| line.split(' ').find_map(|word| Some(word.strip_prefix("size=")?.to_owned()));
+            lines.iter().filter_map(size).collect()
+        };
+        let requests = [
+            open(1, "june.csv", WRITE_NEW, &Attributes::default()),
+            write(2, 1, 6, b"a@b.c\n"),
+            by_path(wire::STAT, 3, "june.csv"),
+            write(4, 1, 0, b"email\n"),
+            by_path(wire::STAT, 5, "june.csv"),
+            by_handle(wire::FSTAT, 6, 1),
+            by_handle(wire::CLOSE, 7, 1),
+        ];
+        assert_eq!(sizes(ask(&mut channel, &requests).await), ["0", "12", "12"]);
     });
 }
 
