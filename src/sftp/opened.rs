@@ -31,8 +31,6 @@ pub(crate) struct Writing {
     /// Which of the channel's uploads it is.
     pub(super) number: u64,
     pub(super) purpose: Purpose,
-    /// The time that the client set, if it did.
-    pub(super) mtime: Option<u32>,
     /// Why a write was refused, the last time. The reason for everything that fails after it.
     pub(super) refused: Option<String>,
     /// A limit was reached, or the disk was full. What came is not kept then: it would only take the room of what could still come.

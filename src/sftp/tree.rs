@@ -153,11 +153,12 @@ impl TenantTree {
         {
             return Err(Refusal::failure(reason.to_owned()));
         }
-        let memory = self.memory(drop, name);
-        let stat = if self.sent.is_open(drop, name) { Folders::stat_written } else { Folders::stat_to_resume };
+        let (memory, own) = (self.memory(drop, name), self.sent.open(drop, name));
+        let stat = if own.is_some() { Folders::stat_written } else { Folders::stat_to_resume };
         if let Some(entry) = stat(&self.sender.folders, drop, name).map_err(refusal)? {
             // A time that was set is told of the file that it was set on.
-            let set = memory.filter(|memory| memory.size == entry.size).map(|memory| memory.mtime);
+            let of_same = || memory.filter(|memory| memory.size == entry.size).map(|memory| memory.mtime);
+            let set = own.map_or_else(of_same, |number| self.sent.mtime((drop, name), number));
             return Ok(Some(Attributes::file(entry.size, set.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)));
         }
         Ok(memory.map(|memory| Attributes::file(memory.size, memory.mtime, UPLOAD_MODE)))
@@ -307,8 +308,8 @@ impl Tree for TenantTree {
             OpenFile::Reading(_, attributes) | OpenFile::Text(_, attributes) => *attributes,
             OpenFile::Complete(complete) => complete.seen,
             OpenFile::Writing(writing) => {
-                let entry = writing.upload.entry();
-                Attributes::file(entry.size, writing.mtime.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)
+                let (entry, set) = (writing.upload.entry(), self.sent.mtime((writing.drop, &writing.name), writing.number));
+                Attributes::file(entry.size, set.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)
             }
         })
     }
@@ -330,7 +331,7 @@ impl Tree for TenantTree {
             writing.upload.truncate(size).map_err(refusal)?;
         }
         if let Some((_, mtime)) = attributes.times {
-            writing.mtime = Some(mtime);
+            self.sent.set_mtime((writing.drop, &writing.name), writing.number, mtime);
         }
         Ok(())
     }
@@ -362,7 +363,10 @@ impl Tree for TenantTree {
                 if attributes.size.is_some_and(|size| Some(size) != now.size) {
                     return Err(Refusal::failure("a file that was sent cannot change its size"));
                 }
-                if let Some((_, mtime)) = attributes.times {
+                let Some((_, mtime)) = attributes.times else { return Ok(()) };
+                if let Some(number) = self.sent.open(drop, &name) {
+                    self.sent.set_mtime((drop, &name), number, mtime);
+                } else {
                     let (key, at) = (self.key(drop, &name), Instant::now());
                     if !self.receiving.taken.set_mtime(&key, mtime, at) {
                         self.receiving.taken.remember(key, Memory { size: now.size.unwrap_or_default(), mtime }, at);

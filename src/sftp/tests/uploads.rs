@@ -4,7 +4,7 @@ use russh::Disconnect;
 use russh_sftp::protocol::{FileAttributes, OpenFlags};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, set, sftp_channel, write};
+use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, packet, set, sftp_channel, write};
 use super::*;
 use crate::sftp::wire::{self, Attributes};
 
@@ -268,6 +268,26 @@ fn an_upload_that_is_open_in_another_session_is_not_said_to_be_cut_either() {
         assert!(ask(&mut other, &[by_path(wire::STAT, 1, "june.csv")]).await[0].starts_with("1 size=11 "));
         assert_eq!(ask(&mut other, &[set(2, "june.csv", &shown)]).await, ["2 status 4"]);
         assert_eq!(ask(&mut channel, &[by_handle(wire::CLOSE, 3, 1)]).await, ["3 ok"]);
+    });
+}
+
+#[test]
+fn a_time_that_is_set_by_path_before_the_close_holds_after_it() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let time = |mtime| Attributes { times: Some((mtime, mtime)), ..Attributes::default() };
+        for (number, name, by_handle_before) in [(1, "june.csv", false), (2, "july.csv", true)] {
+            let mut requests = vec![open(1, name, WRITE_NEW, &Attributes::default()), write(2, number, 0, b"email\n")];
+            requests
+                .extend(by_handle_before.then(|| packet(wire::FSETSTAT, |p| p.u32(3).string(&number.to_be_bytes()).attributes(&time(5)))));
+            requests.extend([set(4, name, &time(6)), by_handle(wire::FSTAT, 5, number), write(6, number, 6, b"a@b.c\n")]);
+            requests.extend([by_path(wire::STAT, 7, name), by_handle(wire::CLOSE, 8, number), by_path(wire::STAT, 9, name)]);
+            let told = ask(&mut channel, &requests).await;
+            let told: Vec<_> = told.iter().map(String::as_str).filter(|line| line.contains("size") || line.contains("status")).collect();
+            assert_eq!(told, ["5 size=6 mtime=6", "7 size=12 mtime=6", "9 size=12 mtime=6"]);
+            assert_eq!(world.claim(DropFolder::Inbox), 1);
+        }
     });
 }
 

@@ -70,22 +70,8 @@ impl TenantTree {
 
     fn writing(&mut self, upload: Upload, drop: DropFolder, name: FileName, purpose: Purpose) -> OpenFile {
         let (sender, number) = (self.sender.clone(), self.sent.opened(drop, &name));
-        let (mtime, refused, over_limit, waited, ended) = (None, None, false, false, false);
-        let told = false;
-        OpenFile::Writing(Box::new(Writing {
-            upload,
-            drop,
-            name,
-            number,
-            purpose,
-            mtime,
-            refused,
-            over_limit,
-            waited,
-            told,
-            ended,
-            sender,
-        }))
+        let (refused, over_limit, waited, told, ended) = (None, false, false, false, false);
+        OpenFile::Writing(Box::new(Writing { upload, drop, name, number, purpose, refused, over_limit, waited, told, ended, sender }))
     }
 
     /// Begins a complete file's next one, if this write can be its first. After one that was refused none is.
@@ -163,12 +149,13 @@ impl TenantTree {
     }
 
     fn try_deliver(&self, writing: &mut Writing) -> Result<(), SpoolError> {
+        let set = self.sent.mtime((writing.drop, &writing.name), writing.number);
         let status = waiting_status(&self.sender.folders, writing.drop, &writing.name);
         let closed = status.and_then(|status| self.wait_while_pending(|| writing.upload.close(status.as_deref())));
         match closed {
             Ok(Closed::Kept) => {
                 writing.ended = true;
-                if let Some(mtime) = writing.mtime {
+                if let Some(mtime) = set {
                     let memory = Memory { size: writing.upload.size(), mtime };
                     self.remember(writing.drop, &writing.name, memory);
                 }
@@ -176,14 +163,14 @@ impl TenantTree {
             }
             Ok(Closed::Delivered(delivered)) => {
                 writing.ended = true;
-                let mtime = writing.mtime.unwrap_or_else(|| nanoseconds(delivered.mtime_ns));
+                let mtime = set.unwrap_or_else(|| nanoseconds(delivered.mtime_ns));
                 self.delivered(delivered.clone(), Memory { size: delivered.size, mtime });
                 Ok(())
             }
             Err(SpoolError::Pending) if writing.upload.end_as_waiting().unwrap_or(false) => {
                 writing.ended = true;
                 info!(file = writing.name.as_str(), folder = writing.drop.as_str(), "upload waits already");
-                let mtime = writing.mtime.unwrap_or(seconds(writing.upload.entry().mtime_s));
+                let mtime = set.unwrap_or(seconds(writing.upload.entry().mtime_s));
                 let memory = Memory { size: writing.upload.size(), mtime };
                 self.remember(writing.drop, &writing.name, memory);
                 Ok(())
