@@ -243,6 +243,7 @@ impl Inbox {
 
     /// Feeds the backlog until it is empty or the output is full.
     fn feed<T: Tree>(&mut self, engine: &mut Engine<T>, out: &mut Vec<u8>) -> Result<(), crate::sftp::engine::Framing> {
+        engine.more_came();
         while let Some(first) = self.backlog.messages.front()
             && out.len() < OUTPUT_BYTES_MAX
         {

@@ -96,6 +96,8 @@ pub(crate) struct TenantTree {
     receiving: Arc<Receiving>,
     stop: shutdown::Signal,
     sent: Sent,
+    /// How long a CLOSE or a RENAME may still wait for an earlier file of its name to be claimed.
+    patience: Duration,
     /// When a WRITE last gave an earlier file the time to be claimed, to no end.
     gave_way: Option<Instant>,
     /// Refusals so far.
@@ -107,8 +109,8 @@ impl TenantTree {
     pub(crate) fn new(sender: Sender, terms_now: TermsNow, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Option<Self> {
         let Terms { quota, readme, require_checksum } = terms_now()?;
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        let (sent, gave_way, refusals) = (Sent::default(), None, 0);
-        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, sent, gave_way, refusals })
+        let (sent, patience, gave_way, refusals) = (Sent::default(), receiving.close_wait, None, 0);
+        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, sent, patience, gave_way, refusals })
     }
 
     /// Takes the terms as they are now, which a reload may have changed. A tenant that has none any more keeps those that it had: its
@@ -235,6 +237,10 @@ impl TenantTree {
 impl Tree for TenantTree {
     type File = OpenFile;
     type Listing = std::vec::IntoIter<Entry>;
+
+    fn more_came(&mut self) {
+        self.patience = self.receiving.close_wait;
+    }
 
     fn open(&mut self, path: &[u8], flags: OpenFlags, _: &Attributes) -> Result<OpenFile, Refusal> {
         let writes = flags.write || flags.append || flags.create || flags.truncate;

@@ -67,6 +67,11 @@ impl<T: Tree> Engine<T> {
         Self { tree, open: BTreeMap::new(), handle_next: 1, handles_max, greeted: false, held: Vec::new(), body: None }
     }
 
+    /// Says that what is fed from now on has come together: what one request waits for, the others have waited for as well.
+    pub fn more_came(&mut self) {
+        self.tree.more_came();
+    }
+
     /// Takes bytes of the client, carries out what they ask, appends the replies to `out`, and returns how many bytes were
     /// taken: all of them, unless `out` reached [`OUTPUT_BYTES_MAX`]. Replies and effects do not depend on how the stream is
     /// cut into pieces.

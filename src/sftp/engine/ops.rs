@@ -74,6 +74,8 @@ pub trait Tree {
     /// A listing that is being read.
     type Listing: ExactSizeIterator<Item = Entry>;
 
+    /// Hears that more requests have come: those that are carried out until it hears so again were all sent by then.
+    fn more_came(&mut self) {}
     /// Opens a file; `attributes` are those that the client wishes for a new one.
     fn open(&mut self, path: &[u8], flags: OpenFlags, attributes: &Attributes) -> Result<Self::File, Refusal>;
     /// Ends the use of a file. For a written one, `Ok` means that its bytes are durable.

@@ -142,6 +142,22 @@ fn a_channel_that_never_asks_for_sftp_keeps_no_session_alive() {
     });
 }
 
+/// Each would wait for a second, and nobody hears what comes of it.
+#[test]
+fn closes_behind_a_name_that_waits_do_not_keep_the_session_of_a_client_that_is_gone() {
+    run(async {
+        let world = World::with(Options { close_wait_milliseconds: 1000, sessions_per_tenant_max: 1, ..Options::default() });
+        let (handle, mut channel) = sftp_channel(&world, 3).await;
+        let none = Attributes::default();
+        let waits = [open(1, "june.csv", WRITE_NEW, &none), write(2, 1, 0, b"email\n"), by_handle(wire::CLOSE, 3, 1)];
+        assert_eq!(ask(&mut channel, &waits).await, ["1 handle", "2 ok", "3 ok"]);
+        let again = |number| [open(4, "june.csv", WRITE_NEW, &none), by_handle(wire::CLOSE, 5, number)].concat();
+        channel.data_bytes((2..300).map(again).collect::<Vec<_>>().concat()).await.unwrap();
+        drop((handle, channel));
+        world.has_its_only_place_again().await;
+    });
+}
+
 /// Neither counts as one that is at the files, which has no limit, nor as one that does not read its replies.
 #[test]
 fn a_session_whose_channel_ended_is_idle() {

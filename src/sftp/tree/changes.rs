@@ -33,11 +33,12 @@ impl TenantTree {
             return Err(Refusal::failure("already taken"));
         }
         let status = waiting_status(&self.sender.folders, to.0, &to.1).map_err(refusal)?;
-        let rename = |replace| self.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, status.as_deref());
+        let rename = |tree: &Self, replace| tree.sender.folders.rename((from.0, &from.1), (to.0, &to.1), replace, status.as_deref());
         // Even where it may replace, a file that waits to be claimed is first given the time for that.
         let may_wait = from != to && to.1.kind() != NameKind::Temporary;
-        let renamed = match if may_wait { self.wait_while_pending(|| rename(Replace::Never)) } else { rename(Replace::Never) } {
-            Err(SpoolError::Exists) if overwrite == Overwrite::Asked => rename(Replace::OwnPending),
+        let first = if may_wait { self.wait_while_pending(|tree| rename(tree, Replace::Never)) } else { rename(self, Replace::Never) };
+        let renamed = match first {
+            Err(SpoolError::Exists) if overwrite == Overwrite::Asked => rename(self, Replace::OwnPending),
             renamed => renamed,
         };
         let moved = renamed.map_err(refusal)?;

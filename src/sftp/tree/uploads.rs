@@ -148,10 +148,10 @@ impl TenantTree {
         refused.map_or(Ok(()), |(refusal, _)| Err(refusal))
     }
 
-    fn try_deliver(&self, writing: &mut Writing) -> Result<(), SpoolError> {
+    fn try_deliver(&mut self, writing: &mut Writing) -> Result<(), SpoolError> {
         let set = self.sent.mtime((writing.drop, &writing.name), writing.number);
         let status = waiting_status(&self.sender.folders, writing.drop, &writing.name);
-        let closed = status.and_then(|status| self.wait_while_pending(|| writing.upload.close(status.as_deref())));
+        let closed = status.and_then(|status| self.wait_while_pending(|_| writing.upload.close(status.as_deref())));
         match closed {
             Ok(Closed::Kept) => {
                 writing.ended = true;
@@ -187,9 +187,14 @@ impl TenantTree {
         }
     }
 
-    /// Tries again for a short while, as long as only an earlier file of the name is in the way.
-    pub(super) fn wait_while_pending<V>(&self, attempt: impl FnMut() -> Result<V, SpoolError>) -> Result<V, SpoolError> {
-        wait_while_pending(self.receiving.close_wait, attempt)
+    /// Tries again for a short while, as long as only an earlier file of the name is in the way. Where that was for nothing, what came
+    /// together with this request has waited as well, and is tried once: a client that is gone would keep its session for long.
+    pub(super) fn wait_while_pending<V>(&mut self, mut attempt: impl FnMut(&Self) -> Result<V, SpoolError>) -> Result<V, SpoolError> {
+        let waited = wait_while_pending(self.patience, || attempt(self));
+        if waited.as_ref().is_err_and(is_in_the_way) {
+            self.patience = Duration::ZERO;
+        }
+        waited
     }
 
     /// Keeps for a while what STAT answers of a name that is taken.
@@ -209,8 +214,13 @@ fn wait_while_pending<V>(wait: Duration, mut attempt: impl FnMut() -> Result<V, 
     let deadline = Instant::now() + wait;
     loop {
         match attempt() {
-            Err(error) if matches!(error.kind(), ErrorKind::Pending | ErrorKind::Exists) && Instant::now() < deadline => sleep(CLOSE_POLL),
+            Err(error) if is_in_the_way(&error) && Instant::now() < deadline => sleep(CLOSE_POLL),
             result => return result,
         }
     }
+}
+
+/// Whether only an earlier file of the name is.
+fn is_in_the_way(error: &SpoolError) -> bool {
+    matches!(error.kind(), ErrorKind::Pending | ErrorKind::Exists)
 }
