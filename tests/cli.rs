@@ -168,6 +168,21 @@ fn tenant_add_says_what_is_wrong_with_a_key() {
 }
 
 #[test]
+fn tenant_add_refuses_more_keys_than_a_tenants_file_may_hold() {
+    let world = World::initialised();
+    world.key_pair("ed", &["-t", "ed25519"]);
+    let key = world.read("ed.pub");
+    // Other keys, by two digits within the base64 of this one's point.
+    let others: String = (0..100).map(|n| format!("{}{n:02}{}", &key[..50], &key[52..])).collect();
+    world.write("hundred", &others);
+    let both = ["tenant", "add", "acme", "--key", "hundred", "--key", "ed.pub"];
+    world.expunged(both).exits(2).warns("found 101 keys, at most 100 are allowed");
+    assert!(!world.path("tenants.d/acme.toml").exists());
+    world.expunged(["tenant", "add", "acme", "--key", "hundred"]).exits(0);
+    world.expunged(["tenant", "show", "acme"]).exits(0);
+}
+
+#[test]
 fn tenant_add_reads_a_key_from_standard_input() {
     let world = World::initialised();
     world.key_pair("ed", &["-t", "ed25519"]);

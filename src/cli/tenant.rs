@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::folders::{self, Waiting};
 use super::{Exit, Failure, Scene, files, password};
-use crate::config::{Config, Faults, LoginKey, Tenant, TenantOptions, read_keys};
+use crate::config::{Config, Faults, KEYS_MAX, LoginKey, Tenant, TenantOptions, read_keys};
 use crate::daemon;
 use crate::domain::TenantName;
 use crate::guide::Markup;
@@ -356,7 +356,7 @@ fn count(config: &Config, name: &TenantName) -> Result<Waiting, Failure> {
         .map_err(|error| Failure::failed(format!("cannot look into \"{}\"", tenant_folder(config, name).display())).because(&error))
 }
 
-/// Every key of every file, each once.
+/// Every key of every file, each once: as many as a tenant's file may hold.
 fn all_keys(key_files: &[PathBuf]) -> Result<Vec<LoginKey>, Failure> {
     let mut keys: Vec<LoginKey> = Vec::new();
     for file in key_files {
@@ -378,6 +378,9 @@ fn all_keys(key_files: &[PathBuf]) -> Result<Vec<LoginKey>, Failure> {
                 None => keys.push(key),
             }
         }
+    }
+    if keys.len() > KEYS_MAX {
+        return Err(Failure::usage(format!("found {} keys, at most {KEYS_MAX} are allowed", keys.len())));
     }
     Ok(keys)
 }

@@ -21,7 +21,7 @@ pub use secrets::{SecretError, read_host_key, read_identity_key, read_seal_key};
 pub use sections::{
     BadRows, LimitsSection, LogSection, PipelineSection, RetentionSection, ScrubSection, SftpSection, StoreSection, TenantOptions,
 };
-pub use tenants::{Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
+pub use tenants::{KEYS_MAX, Tenant, Tenants, TenantsFingerprint, tenants_fingerprint};
 
 use option::Reading;
 

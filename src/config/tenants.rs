@@ -179,4 +179,4 @@ fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// Most keys of one tenant.
-const KEYS_MAX: usize = 100;
+pub const KEYS_MAX: usize = 100;
