@@ -170,6 +170,28 @@ fn commands_end_with_the_exit_codes_that_their_help_names() {
 }
 
 #[test]
+fn standard_input_of_more_than_one_line_is_refused_where_one_person_is_asked_for() {
+    let world = world();
+    let before = customers(&world);
+    let until = ["--why", "case 311", "--until", "2100-01-01"];
+    let exempt = [&["exemptions", "add", "--tenant", "acme", "--email"][..], &until].concat();
+    let commands: [&[&str]; 5] = [
+        &["purge", "--tenant", "acme", "--email", "--yes", "1"],
+        &exempt,
+        &["suppressions", "check", "--tenant", "acme", "--email"],
+        &["suppressions", "lift", "--tenant", "acme", "--email"],
+        &["customers", "find", "-", "--tenant", "acme"],
+    ];
+    for command in commands {
+        world.run_with_input(command, "person0@acme.example\nperson1@acme.example\n").exits(2).warns("holds more than one line");
+        world.run_with_input(command, &"x".repeat(4_097)).exits(2).warns("holds more than 4096 bytes");
+    }
+    assert_eq!(customers(&world), before);
+    world.run(&["exemptions", "list"]).exits(0).says("no exemptions");
+    world.run_with_input(&["customers", "find", "-", "--tenant", "acme"], "\r\n person0@acme.example \r\n\n").exits(0);
+}
+
+#[test]
 fn imports_are_listed_and_shown_as_text_and_json() {
     let mut world = world();
     world.start();

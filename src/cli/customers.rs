@@ -1,11 +1,10 @@
 //! `customers find | show`: a tenant's people for a person who looks for one. Nothing is written.
 
-use std::io::{self, BufRead, IsTerminal, Read};
-
 use clap::Subcommand;
 use rusqlite::types::Value;
 use serde::Serialize;
 
+use super::prompt::ask_line;
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::domain::{Email, TenantName};
 use crate::purge::{FoundPerson, Holding, Participant};
@@ -19,9 +18,6 @@ const PEOPLE_MAX: u32 = 10_000;
 
 /// Rows of one table that are shown of a person.
 const ROWS_MAX: u32 = 100_000;
-
-/// Longest text that is read from standard input, in bytes.
-const TEXT_BYTES_MAX: u64 = 4_096;
 
 /// `customers …`
 #[derive(Debug, Subcommand)]
@@ -72,7 +68,7 @@ fn find(scene: &Scene, text: &str, name: &TenantName, json: bool) -> Result<Exit
     let config = scene.load_config()?;
     tenant::must_be_known(scene, &config, name)?;
     let text = if text == "-" {
-        read_text(scene)?
+        ask_line(scene, "name, address or id: ")?
     } else {
         warn_of_history(scene, text, name);
         text.trim().to_owned()
@@ -110,20 +106,6 @@ fn warn_of_history(scene: &Scene, text: &str, name: &TenantName) {
         let typed = scene.typed(scene.config.as_deref(), &["customers", "find", "-", "--tenant", name.as_str()]);
         scene.terminal.hint(format!("to be asked for it: {typed}"));
     }
-}
-
-fn read_text(scene: &Scene) -> Result<String, Failure> {
-    let stdin = io::stdin();
-    if stdin.is_terminal() {
-        scene.terminal.ask("name, address or id: ");
-    }
-    let mut line = String::new();
-    stdin
-        .lock()
-        .take(TEXT_BYTES_MAX)
-        .read_line(&mut line)
-        .map_err(|error| Failure::failed("cannot read standard input").because(&error))?;
-    Ok(line.trim().to_owned())
 }
 
 fn is_exact(person: &FoundPerson, text: &str, email: Option<&Email>) -> bool {
