@@ -50,6 +50,20 @@ fn an_exempt_person_is_reported_and_stays_until_the_exemption_is_taken_back() {
 }
 
 #[test]
+fn an_exemption_of_somebody_whom_the_tenant_does_not_have_is_taken_and_told() {
+    let world = prepared();
+    let add = ["exemptions", "add", "--tenant", "acme"];
+    let pair = |id: &str| world.run(&[&add[..], &["--account", "A0", "--id", id], &UNTIL].concat()).exits(0);
+    let email = |address: &str| world.run_with_input(&[&add[..], &["--email"], &UNTIL].concat(), address).exits(0);
+    let nobody = "nobody of \"acme\" is so named by now";
+    pair("U99").says("exemption 1 of acme").warns(nobody);
+    email("person99@acme.example\n").says("exemption 2 of acme").warns(nobody);
+    for known in [pair("U1"), email("PERSON1@acme.example\n")] {
+        assert_eq!(known.stderr, "", "{known}");
+    }
+}
+
+#[test]
 fn a_suppression_is_counted_checked_and_lifted() {
     let world = prepared();
     let who = ["--tenant", "acme", "--account", "A0", "--id", "U1"];

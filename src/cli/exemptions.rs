@@ -11,7 +11,7 @@ use super::asked::asked_by;
 use super::prompt::ask_address;
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::config::Config;
-use crate::domain::{Email, Identity, TenantName};
+use crate::domain::{Email, Identity, SubjectKey, TenantName};
 use crate::records::check_id;
 use crate::store::ledger::{self, Exemption, NewExemption, SuppressionKind};
 
@@ -80,7 +80,8 @@ fn add(scene: &Scene, name: &TenantName, person: &PersonArgs, why: &str, until: 
         return Err(Failure::usage(format!("--until {until} is past")));
     }
     refuse_nobodys(&config, name, person)?;
-    let (kind, identity) = identity_of(scene, &config, name, person)?;
+    let subject = subject_of(scene, person)?;
+    let (kind, identity) = identity_of(&config, name, &subject)?;
     let new = NewExemption { tenant: name.clone(), kind, identity, why: why.to_owned(), until, by: asked_by() };
     let mut store = store::open(&config)?;
     let id = store.write("add an exemption", |tx| ledger::exempt(tx, &new, Timestamp::now())).map_err(|error| store::failure(&error))?;
@@ -88,6 +89,10 @@ fn add(scene: &Scene, name: &TenantName, person: &PersonArgs, why: &str, until: 
         scene.terminal.json(&serde_json::json!({ "exemption": id, "tenant": name, "until": until }))?;
     } else {
         scene.terminal.say(format!("exemption {id} of {name} holds until {until}"))?;
+    }
+    if is_nobody(&config, name, &subject) {
+        scene.terminal.warn(format!("nobody of \"{name}\" is so named by now"));
+        scene.terminal.hint("look at the spelling; it holds for whoever is registered so later");
     }
     Ok(Exit::Done)
 }
@@ -140,19 +145,33 @@ fn refuse_nobodys(config: &Config, name: &TenantName, person: &PersonArgs) -> Re
     }
 }
 
-/// The hash of whom a command is about.
-pub(super) fn identity_of(
-    scene: &Scene,
-    config: &Config,
-    name: &TenantName,
-    person: &PersonArgs,
-) -> Result<(SuppressionKind, Identity), Failure> {
-    let key = store::identity_key(config)?;
-    if let (Some(account), Some(id)) = (&person.account, &person.id) {
-        return Ok((SuppressionKind::Pair, key.pair(name, account, id)));
+/// Whether it can be seen that a tenant has nobody of this address, or of this account and id.
+fn is_nobody(config: &Config, name: &TenantName, subject: &SubjectKey) -> bool {
+    // What keeps it from being seen, as a plan that does not fit, keeps nobody from being protected.
+    let (Ok(engine), Ok(store)) = (store::engine(config), store::open_read_only(config)) else { return false };
+    match subject {
+        SubjectKey::Email(email) => engine.find(store.connection(), name, email.as_str(), 1).is_ok_and(|found| found.is_empty()),
+        SubjectKey::Pair { account, id } => {
+            engine.participant(store.connection(), name, account, id).is_ok_and(|found| found.key.is_none())
+        }
     }
-    let email = Email::parse(&ask_address(scene)?).map_err(|_| Failure::usage("that is not one e-mail address"))?;
-    Ok((SuppressionKind::Email, key.email(name, &email)))
+}
+
+/// Whom a command is about. An address is asked for.
+pub(super) fn subject_of(scene: &Scene, person: &PersonArgs) -> Result<SubjectKey, Failure> {
+    if let (Some(account), Some(id)) = (&person.account, &person.id) {
+        return Ok(SubjectKey::Pair { account: account.clone(), id: id.clone() });
+    }
+    Email::parse(&ask_address(scene)?).map(SubjectKey::Email).map_err(|_| Failure::usage("that is not one e-mail address"))
+}
+
+/// The hash of whom a command is about.
+pub(super) fn identity_of(config: &Config, name: &TenantName, subject: &SubjectKey) -> Result<(SuppressionKind, Identity), Failure> {
+    let key = store::identity_key(config)?;
+    Ok(match subject {
+        SubjectKey::Pair { account, id } => (SuppressionKind::Pair, key.pair(name, account, id)),
+        SubjectKey::Email(email) => (SuppressionKind::Email, key.email(name, email)),
+    })
 }
 
 fn today() -> Date {

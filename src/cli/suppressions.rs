@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::args::PersonArgs;
 use super::asked::asked_by;
-use super::exemptions::identity_of;
+use super::exemptions::{identity_of, subject_of};
 use super::{Exit, Failure, Scene, store, tenant};
 use crate::domain::TenantName;
 use crate::store::ledger::{self, Suppression, SuppressionCount};
@@ -91,7 +91,7 @@ fn list(scene: &Scene, name: Option<&TenantName>, json: bool) -> Result<Exit, Fa
 fn check(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     tenant::must_be_known(scene, &config, name)?;
-    let (kind, identity) = identity_of(scene, &config, name, person)?;
+    let (kind, identity) = identity_of(&config, name, &subject_of(scene, person)?)?;
     let store = store::open_read_only(&config)?;
     store::same_key(&config, &store)?;
     let suppressed =
@@ -108,7 +108,7 @@ fn lift(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Re
     let config = scene.load_config()?;
     tenant::must_be_known(scene, &config, name)?;
     scene.guard_owner(&config)?;
-    let (kind, identity) = identity_of(scene, &config, name, person)?;
+    let (kind, identity) = identity_of(&config, name, &subject_of(scene, person)?)?;
     let mut store = store::open(&config)?;
     let (by, at) = (asked_by(), Timestamp::now());
     let lifted = store
