@@ -42,7 +42,8 @@ pub enum PlanCommand {
     /// Say what stands between a plan and its database, and how to mend it
     #[command(after_help = "Looks at the configured plan and database, or at those that are named; both are only read.\n\n\
                       Examples:\n  expunged plan check\n  expunged plan check --db app.db --plan plan.toml\n\n\
-                      Exit codes: 0 done, nothing found; 1 failed, or something was found; 2 usage or configuration, or a plan with faults")]
+                      Exit codes: 0 done, nothing found; 1 failed, or something was found; 2 usage or configuration, or a plan with faults; 4 no such \
+                      file")]
     Check {
         /// The database
         #[arg(long, value_name = "FILE", requires = "plan")]
@@ -56,7 +57,7 @@ pub enum PlanCommand {
     },
     /// Show the order of work as a tree
     #[command(after_help = "Examples:\n  expunged plan show\n  expunged plan show --plan plan.toml\n  expunged plan show --toml\n\n\
-                      Exit codes: 0 done; 1 failed; 2 usage or configuration, or a plan with faults")]
+                      Exit codes: 0 done; 1 failed; 2 usage or configuration, or a plan with faults; 4 no such file")]
     Show {
         /// Another plan than the configured one
         #[arg(long, value_name = "FILE")]
@@ -77,7 +78,7 @@ pub(super) fn run(scene: &Scene, command: &PlanCommand) -> Result<Exit, Failure>
             derive(scene, db, &of, out.as_deref())
         }
         PlanCommand::Check { db: Some(db), plan: Some(plan), json } => {
-            let plan = daemon::read_plan(plan).map_err(serve::failure)?;
+            let plan = read(plan)?;
             check(scene, &Checking { plan, database: db, data_dir: None, unindexed_rows_max: UNINDEXED_ROWS_MAX }, *json)
         }
         PlanCommand::Check { json, .. } => {
@@ -88,7 +89,7 @@ pub(super) fn run(scene: &Scene, command: &PlanCommand) -> Result<Exit, Failure>
         }
         PlanCommand::Show { plan, toml, json } => {
             let plan = match plan {
-                Some(file) => daemon::read_plan(file).map_err(serve::failure)?,
+                Some(file) => read(file)?,
                 None => daemon::plan(&scene.load_config()?).map_err(serve::failure)?,
             };
             let form = match (toml, json) {
@@ -261,6 +262,14 @@ fn deed_by_address(step: &WorkStep, deed_of_edge: &str) -> String {
         None => format!("; {}", step.deed),
         Some(by_address) => format!(", also{}", by_address.trim_start_matches(',')),
     }
+}
+
+/// The plan of a file that the command names.
+fn read(path: &Path) -> Result<Plan, Failure> {
+    if !path.exists() {
+        return Err(Failure::not_found(format!("no plan \"{}\"", path.display())).hint("write one with: expunged plan derive"));
+    }
+    daemon::read_plan(path).map_err(serve::failure)
 }
 
 fn open(path: &Path) -> Result<Store, Failure> {
