@@ -190,6 +190,8 @@ fn a_small_file_waits_for_its_scrub_and_the_command_runs_it_at_once() {
     let again = world.run(&["scrub", "--json"]).exits(0);
     let json: serde_json::Value = serde_json::from_str(&again.stdout).expect("JSON");
     assert_eq!((&json["clean"], &json["imports"]), (&true.into(), &serde_json::json!([])), "in the daemon's place: {json:#}");
+    let time = json["finished_at"].as_str().expect("a time");
+    assert_eq!(time.len(), "2026-11-21T19:40:10Z".len(), "as in the receipts: {time}");
 }
 
 #[test]

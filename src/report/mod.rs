@@ -13,6 +13,7 @@ mod summary;
 
 pub use results::{ResultsRow, ResultsWriter, Why};
 pub use scrubbed::{ContentEvidence, KeptValues, ScrubReceipt, StructureEvidence};
+pub use seconds::text as time_text;
 pub use status::Status;
 pub use summary::{Accounts, Report, ReportError, Retained, RowCounts};
 
@@ -28,7 +29,9 @@ mod seconds {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn text(time: Timestamp) -> String {
+    /// A time, without the fraction of its second.
+    #[must_use]
+    pub fn text(time: Timestamp) -> String {
         Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
     }
 

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::progress::{Progress, Stage};
 use super::{Method, Running, ScrubError, Step};
 use crate::domain::ImportId;
-use crate::report::{ContentEvidence, ScrubReceipt, StructureEvidence};
+use crate::report::{ContentEvidence, ScrubReceipt, StructureEvidence, time_text};
 use crate::store::ledger::{self, Again, Found, ImportRow, ScrubRow};
 use crate::store::{Checkpoint, Doing, Store, StoreError};
 
@@ -164,9 +164,11 @@ fn result(row: &ScrubRow, ended: &Ended, at: Timestamp) -> serde_json::Value {
     let mut places = BTreeMap::<&str, u64>::new();
     ended.receipts.iter().flat_map(|receipt| &receipt.content.residue).for_each(|(place, many)| *places.entry(place).or_default() += many);
     serde_json::json!({
-        "scrub": row.id, "clean": ended.clean(), "method": ended.method.as_str(), "started_at": row.started_at, "finished_at": at,
+        "scrub": row.id, "clean": ended.clean(), "method": ended.method.as_str(),
+        "started_at": time_text(row.started_at), "finished_at": time_text(at),
         "imports": ended.receipts.iter().map(|receipt| receipt.import).collect::<Vec<_>>(),
-        "structure": ended.structure, "residue": ended.residue, "residue_in": places, "kept": ended.kept, "unsearched": ended.unsearched, "again_at": ended.again_at,
+        "structure": ended.structure, "residue": ended.residue, "residue_in": places, "kept": ended.kept, "unsearched": ended.unsearched,
+        "again_at": ended.again_at.map(time_text),
         "still_held": ended.receipts.iter().flat_map(|receipt| receipt.content.still_held.values()).sum::<u64>(),
     })
 }
