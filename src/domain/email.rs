@@ -44,7 +44,7 @@ impl Email {
             }
         }
         let (local, domain) = split(text)?;
-        let local = normalise(local);
+        let local = fold_case(local);
         if local.chars().any(refused) || local.contains('@') {
             return Err(EmailError);
         }
@@ -107,8 +107,9 @@ fn plain_domain(domain: &str) -> bool {
     })
 }
 
-/// NFC, folded, NFC again: folding can take a text out of NFC (Unicode 3.13, D145).
-fn normalise(text: &str) -> String {
+/// A text without regard to case: NFC, folded, NFC again, since folding can take a text out of NFC (Unicode 3.13, D145).
+#[must_use]
+pub fn fold_case(text: &str) -> String {
     let composed: String = text.nfc().collect();
     let folded = unicase::UniCase::unicode(composed).to_folded_case();
     folded.nfc().collect()

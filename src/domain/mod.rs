@@ -12,7 +12,7 @@ mod subject;
 pub(crate) mod text;
 
 pub use counts::Counts;
-pub use email::{EMAIL_BYTES_MAX, Email, EmailError, may_hold_address};
+pub use email::{EMAIL_BYTES_MAX, Email, EmailError, fold_case, may_hold_address};
 pub use identity::{Identity, IdentityKey};
 pub use import::{Dialect, FileState, ImportId, Mode, Rejection, State};
 pub use names::{

@@ -4,15 +4,16 @@
 
 use std::collections::HashSet;
 
+use rusqlite::functions::FunctionFlags;
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
 use super::accounts::{Accounts, Kept};
-use super::people::{People, empty_chunk, lossy_text};
+use super::people::{FOLD, People, empty_chunk, lossy_text};
 use super::plan::Compare;
 use super::terms::{CHUNK, in_main, of};
 use super::{Engine, PurgeError};
-use crate::domain::{Email, TenantName};
+use crate::domain::{Email, TenantName, fold_case};
 use crate::store::{Doing, Key};
 
 /// Someone whom a search found.
@@ -129,11 +130,21 @@ fn named(
     people_max: u32,
 ) -> Result<Vec<FoundPerson>, PurgeError> {
     let doing = "look for a person";
-    let like = format!("%{}%", text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    lend_fold(connection).doing(doing)?;
+    let like = format!("%{}%", fold_case(text).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
     let mut statement = connection.prepare_cached(&people.search(email)).doing(doing)?;
     let address = email.map_or("", Email::as_str);
     let found = statement.query_map((people.tenant.as_str(), text, like, address, people_max), FoundPerson::read).doing(doing)?;
     Ok(found.collect::<Result<_, _>>().doing(doing)?)
+}
+
+/// SQLite's own LIKE folds the letters of ASCII only.
+fn lend_fold(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function(FOLD, 1, flags, |call| {
+        let name = call.get_raw(0);
+        Ok(name.as_bytes_or_null()?.map(|bytes| fold_case(&String::from_utf8_lossy(bytes))))
+    })
 }
 
 /// Where addresses are stored as people wrote them, they are folded here, one after the other.

@@ -188,13 +188,13 @@ impl<'a> People<'a> {
         format!("SELECT * FROM {} WHERE {}", in_main(&self.plan.subject.table), self.where_keys(&self.in_chunk()))
     }
 
-    /// Whoever has `?2` for an id, a name like `?3`, or the address `?4` where one is sought: at most `?5`, in order of key.
+    /// Whoever has `?2` for an id, a name like `?3` once its case is folded by [`FOLD`], or the address `?4` where one is sought: at most `?5`, in order of key.
     pub(super) fn search(&self, sought: Option<&Email>) -> String {
         let subject = &self.plan.subject;
         let column = |column: &String| of(&subject.table, column);
         let id = subject.id.iter().map(|id| format!("CAST({} AS TEXT) = ?2", column(id)));
-        let names: Vec<_> = subject.names.iter().map(|name| format!("coalesce({}, '')", column(name))).collect();
-        let name = (!names.is_empty()).then(|| format!("{} LIKE ?3 ESCAPE '\\'", names.join(" || ' ' || ")));
+        let names: Vec<_> = subject.names.iter().map(|name| format!("coalesce(CAST({} AS TEXT), '')", column(name))).collect();
+        let name = (!names.is_empty()).then(|| format!("{FOLD}({}) LIKE ?3 ESCAPE '\\'", names.join(" || ' ' || ")));
         let address = subject.address.iter().filter(|_| sought.is_some()).map(|address| match address.compare {
             Compare::Nocase => format!("{} = ?4 COLLATE NOCASE", column(&address.column)),
             Compare::Exact | Compare::Normalised => format!("{} = ?4", column(&address.column)),
@@ -254,6 +254,9 @@ fn finds_by(connection: &Connection, sql: &str, column: &str) -> Result<bool, St
     let finds = |step: &String| terms.iter().any(|term| step.to_ascii_lowercase().contains(term));
     Ok(steps.iter().any(finds))
 }
+
+/// The function that folds the case of a text, lent by whoever searches.
+pub(super) const FOLD: &str = "expunged_fold";
 
 /// How many targets are read together.
 const TOGETHER: usize = 1_000;

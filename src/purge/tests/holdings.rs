@@ -24,6 +24,9 @@ fn finds_a_person_by_address_by_id_and_by_name() {
     check("ann o_h", &["1"]);
     check("%", &[]);
     check("ann' OR 1 --", &[]);
+    world.sql("UPDATE customers SET firstName = 'Öznur', lastName = 'STRAẞE' WHERE id = '1' AND tenant = 'acme'");
+    check("öZNUR straße", &["1"]);
+    check("O\u{308}z", &["1"]);
 }
 
 #[test]
