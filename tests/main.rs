@@ -16,6 +16,7 @@ mod fields;
 mod front;
 mod gzip;
 mod interop;
+mod json;
 mod kills;
 mod kills_foreign;
 mod kills_held;
