@@ -342,7 +342,7 @@ pub(super) fn key_of(table: &Table) -> Option<&String> {
 }
 
 /// `CustomerID`, `customer_id`, `Customer Id`: `customer`, `id`.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut before_was_small = false;
     for letter in text.chars() {

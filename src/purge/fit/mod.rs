@@ -8,6 +8,7 @@ mod keys;
 mod nulled;
 mod overwrite;
 mod runs;
+mod sole;
 mod undeclared;
 
 use rusqlite::Connection;
@@ -308,6 +309,7 @@ impl<'a> Look<'a> {
         self.goes_with_what_stays();
         self.idle();
         self.stand_ins_beside()?;
+        self.sole_tenant()?;
         self.left_behind()?;
         self.unread();
         self.undeclared()?;

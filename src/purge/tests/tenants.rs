@@ -1,4 +1,4 @@
-//! Columns that name the tenant of rows that are found by address.
+//! Columns that name the tenant of people, and of rows that are found by address.
 
 use rusqlite::Connection;
 
@@ -28,4 +28,30 @@ fn a_column_that_names_nobodys_tenant_is_told_because_no_match_finds_its_rows() 
     assert_eq!(told(people, &format!("{wrong}, ('acme', NULL)"), ""), Vec::<String>::new());
     assert_eq!(told("", wrong, ""), Vec::<String>::new());
     assert_eq!(told(people, "INSERT INTO letters VALUES (NULL, 'two@x.example')", ""), Vec::<String>::new());
+}
+
+#[test]
+fn people_of_several_tenants_are_told_where_the_plan_takes_all_of_them_for_one_tenants() {
+    let told = |column: &str, people: &str, tenancy: &str, more: &str| {
+        let plan = format!("[subject]\ntable = 'people'\nkey = 'id'\ntenancy = {tenancy}\naddress = {{ column = 'mail' }}\n{more}");
+        let c = Connection::open_in_memory().unwrap();
+        c.execute_batch(&format!("CREATE TABLE people (id INTEGER PRIMARY KEY, {column}, mail TEXT); {people}")).unwrap();
+        let engine = Engine::new(Plan::parse(&plan).unwrap(), IdentityKey::new([7; 32])).unwrap();
+        engine.inspect(&c, 1_000).unwrap().into_iter().map(|found| found.what).collect::<Vec<_>>()
+    };
+    let sole = "{ sole = 'acme' }";
+    let people = "INSERT INTO people VALUES (1, 'acme', 'one@x.example'), (2, 'bolt', 'one@x.example'), (3, NULL, NULL);";
+    let what = |column: &str| {
+        vec![format!(
+            "\"people\".\"{column}\" holds several values, and the plan takes all these people for those of \"acme\", whose lists erase each \
+             of them"
+        )]
+    };
+    assert_eq!(told("tenant TEXT", people, sole, ""), what("tenant"));
+    assert_eq!(told("TenantId TEXT", people, sole, ""), what("TenantId"));
+    let nobody = Vec::<String>::new();
+    assert_eq!(told("tenant TEXT", people, sole, "[accepted]\ncolumns = ['people.tenant']"), nobody);
+    assert_eq!(told("tenant TEXT", people, "{ column = 'tenant' }", ""), nobody);
+    assert_eq!(told("tenant TEXT", "INSERT INTO people VALUES (1, 'acme', 'one@x.example'), (3, NULL, NULL)", sole, ""), nobody);
+    assert_eq!(told("team TEXT", people, sole, ""), nobody);
 }
