@@ -153,6 +153,8 @@ fn commands_end_with_the_exit_codes_that_their_help_names() {
     let rejected = world.write("rejected.csv", "mail\nx\n");
     world.run(&["check", list, "--tenant", "acme"]).exits(0);
     world.run(&["check", rejected.to_str().expect("UTF-8"), "--tenant", "acme"]).exits(6).warns("no column \"Customer Email\"");
+    let purged = world.run(&["purge", rejected.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1", "--json"]).exits(6);
+    assert_eq!((&json(&purged)["status"], &json(&purged)["reason"]), (&"rejected".into(), &"no_known_column".into()));
     world.run(&["check", list, "--tenant", "nobody"]).exits(4).warns("no tenant \"nobody\"");
     world.run(&["check", "gone.csv", "--tenant", "acme"]).exits(4).warns("gone.csv");
     world.run(&["check", list]).exits(2);

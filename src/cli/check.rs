@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::Value;
 
 use super::args::ReadingArgs;
-use super::lists::{List, rehearse};
+use super::lists::{List, rehearse, without_import};
 use super::{Exit, Failure, Scene, summary, tenant};
 use crate::daemon;
 use crate::domain::TenantName;
-use crate::report::Report;
 
 /// Arguments of `check`.
 #[derive(Args, Debug)]
@@ -48,11 +46,4 @@ pub(super) fn run(scene: &Scene, args: &CheckArgs) -> Result<Exit, Failure> {
         summary::print(&scene.terminal, &report)?;
     }
     Ok(summary::exit_of(&report))
-}
-
-/// A rehearsal by hand is no import and has no number.
-fn without_import(report: &Report) -> Value {
-    let mut value = serde_json::to_value(report).expect("a report always serialises");
-    value["import"] = Value::Null;
-    value
 }

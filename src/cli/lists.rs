@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::args::ReadingArgs;
 use super::{Exit, Failure, files, serve, store};
 use crate::config::{Config, Tenant};
@@ -98,4 +100,11 @@ pub(super) fn settings(tenant: &Tenant, args: &ReadingArgs) -> Settings {
         preserve_empty_accounts: args.preserve_empty_accounts.unwrap_or(own.preserve_empty_accounts),
         do_not_track: args.do_not_track.unwrap_or(own.do_not_track),
     }
+}
+
+/// A rehearsal by hand is no import and has no number.
+pub(super) fn without_import(report: &Report) -> Value {
+    let mut value = serde_json::to_value(report).expect("a report always serialises");
+    value["import"] = Value::Null;
+    value
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::args::{ReadingArgs, read_why};
 use super::asked::{Asked, Errand, asked_by};
-use super::lists::{List, rehearse, settings};
+use super::lists::{List, rehearse, settings, without_import};
 use super::prompt::{ask_address, confirm};
 use super::{Exit, Failure, Scene, serve, store, summary, tenant};
 use crate::config::Config;
@@ -77,6 +77,9 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     summary::print_errors(&scene.terminal, &rehearsed);
     let is_one = args.file.is_none();
     if rehearsed.status == State::Rejected || (is_one && rehearsed.rows.invalid > 0) {
+        if args.json {
+            scene.terminal.json(&without_import(&rehearsed))?;
+        }
         scene.terminal.hint("nothing was deleted");
         return Ok(Exit::Rejected);
     }
