@@ -262,7 +262,11 @@ fn a_purge_that_is_refused_because_another_import_comes_first_leaves_no_list_beh
     // As a daemon that was killed leaves it.
     world.store().execute("UPDATE expunged_imports SET state = 'checking', archived = 0", []).expect("written");
     let other = world.write("other.csv", people::email_csv("acme", [1]));
-    world.run(&["purge", other.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"]).exits(1).warns("comes first and is not done");
+    world
+        .run(&["purge", other.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"])
+        .exits(1)
+        .warns("comes first and is not done")
+        .warns(&format!("--config {} imports cancel 1", world.home().join("expunged.toml").display()));
     assert!(std::fs::read_dir(world.home().join("data/requests")).expect("listed").next().is_none(), "no list is left behind");
     assert_eq!(customers(&world), 9);
 }

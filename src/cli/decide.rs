@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::args::read_import;
 use super::asked::{Asked, Errand, asked_by};
-use super::{Exit, Failure, Scene, serve, store};
+use super::{Exit, Failure, Scene, imports, serve, store};
 use crate::daemon::ByHand;
 use crate::domain::{ImportId, State, TenantName};
 use crate::pipeline::{DecideRequest, Verdict};
@@ -69,7 +69,7 @@ impl Errand for Deciding<'_> {
     }
 
     fn refused(&self, why: &str) -> Failure {
-        let look = self.scene.typed(self.scene.config.as_deref(), &["imports", "show", &self.import.to_string()]);
+        let look = imports::typed(self.scene, "show", self.import, &[]);
         Failure::failed(why.to_owned()).hint(format!("this request changed nothing; look with: {look}"))
     }
 }

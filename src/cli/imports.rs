@@ -83,8 +83,7 @@ pub(super) fn run(scene: &Scene, command: &ImportsCommand) -> Result<Exit, Failu
         ImportsCommand::Approve(args) => decide::run(scene, args, Verdict::Approve, None),
         ImportsCommand::Reject { decide, why: Some(why) } => decide::run(scene, decide, Verdict::Reject, Some(why)),
         ImportsCommand::Reject { decide, why: None } => {
-            let again = ["imports", "reject", &decide.import.to_string(), "--why", "TEXT"];
-            let again = scene.typed(scene.config.as_deref(), &again);
+            let again = reject(scene, decide.import);
             Err(Failure::usage("a rejection needs a reason, which the sender reads").hint(format!("run: {again}")))
         }
         ImportsCommand::Retry(args) => decide::run(scene, args, Verdict::Retry, None),
@@ -191,23 +190,29 @@ fn lines(row: &ImportRow, scrubbed: Option<String>, decisions: &[ledger::Decisio
 
 /// The commands with which a person decides on an import that waits for one.
 fn hint_decisions(scene: &Scene, row: &ImportRow) {
-    let typed = |words: &[&str]| scene.typed(scene.config.as_deref(), words);
-    let id = row.id.to_string();
-    let reject = || typed(&["imports", "reject", &id, "--why", "TEXT"]);
+    let id = row.id;
     match row.state {
-        State::Held => {
-            scene.terminal.hint(format!(
-                "nothing was deleted; let it go on: {}, or end it: {}",
-                typed(&["imports", "approve", &id]),
-                reject()
-            ));
-        }
+        State::Held => scene.terminal.hint(how_to_decide(scene, id)),
         State::Failed => {
             scene.terminal.hint(format!("why it failed stands in the daemon's log: \"import given up\" with import={id}"));
-            scene.terminal.hint(format!("try it again: {}, or end it: {}", typed(&["imports", "retry", &id]), reject()));
+            scene.terminal.hint(format!("try it again: {}, or end it: {}", typed(scene, "retry", id, &[]), reject(scene, id)));
         }
         _ => {}
     }
+}
+
+/// What a person may say about a held import.
+pub(super) fn how_to_decide(scene: &Scene, held: ImportId) -> String {
+    format!("nothing was deleted; let it go on: {}, or end it: {}", typed(scene, "approve", held, &[]), reject(scene, held))
+}
+
+fn reject(scene: &Scene, import: ImportId) -> String {
+    typed(scene, "reject", import, &["--why", "TEXT"])
+}
+
+/// A command about one import.
+pub(super) fn typed(scene: &Scene, word: &str, import: ImportId, more: &[&str]) -> String {
+    scene.typed(scene.config.as_deref(), &[&["imports", word, &import.to_string()], more].concat())
 }
 
 fn mode(mode: Mode) -> &'static str {

@@ -12,7 +12,7 @@ use super::args::{ReadingArgs, read_why};
 use super::asked::{Asked, Errand, asked_by};
 use super::lists::{List, rehearse, settings, without_import};
 use super::prompt::{ask_address, confirm};
-use super::{Exit, Failure, Scene, serve, store, summary, tenant};
+use super::{Exit, Failure, Scene, imports, serve, store, summary, tenant};
 use crate::config::Config;
 use crate::daemon::{self, ByHand, DataLock};
 use crate::domain::{ImportId, State, TenantName};
@@ -94,7 +94,7 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
     confirm(scene, args.yes, people)?;
     let mut store = store::open(&config)?;
     // Before the list is laid out for the daemon: what is refused leaves nothing behind.
-    refuse_to_run_others(&config, &store, &tenant.name)?;
+    refuse_to_run_others(scene, &config, &store, &tenant.name)?;
     let request = PurgeRequest {
         tenant: tenant.name.clone(),
         file: list.name.as_str().to_owned(),
@@ -104,7 +104,7 @@ pub(super) fn run(scene: &Scene, args: &PurgeArgs) -> Result<Exit, Failure> {
         case: args.request.clone(),
         people: Some(people),
     };
-    let report = report_of(run_request(scene, &config, &mut store, &request)?)?;
+    let report = report_of(scene, run_request(scene, &config, &mut store, &request)?)?;
     if args.json {
         scene.terminal.json(&report)?;
     } else {
@@ -142,12 +142,12 @@ fn refuse_exempt_or_nobody(scene: &Scene, args: &PurgeArgs, rehearsed: &Report, 
 ///
 /// # Errors
 /// [`Exit::Held`] where it waits for a person instead.
-fn report_of(row: ImportRow) -> Result<Report, Failure> {
+fn report_of(scene: &Scene, row: ImportRow) -> Result<Report, Failure> {
     if row.state == State::Held {
         let message = row.message.unwrap_or_default();
         return Err(Failure::new(Exit::Held, format!("import {} is held: {message}", row.id))
-            .hint("nothing was deleted")
-            .hint(format!("look with: expunged imports show {0}, then: expunged imports approve {0}, or reject {0} --why TEXT", row.id)));
+            .hint(format!("look with: {}", imports::typed(scene, "show", row.id, &[])))
+            .hint(imports::how_to_decide(scene, row.id)));
     }
     let text = row.report.ok_or_else(|| Failure::failed(format!("import {} ended without a report", row.id)))?;
     serde_json::from_str(&text).map_err(|error| Failure::failed("the report does not read back").because(&error))
@@ -211,7 +211,7 @@ fn not_over(store: &Store, request: i64, fault: &Fault) -> Failure {
 }
 
 /// Without a daemon, this command would first have to do what waits before it, which nobody has confirmed here.
-fn refuse_to_run_others(config: &Config, store: &Store, tenant: &TenantName) -> Result<(), Failure> {
+fn refuse_to_run_others(scene: &Scene, config: &Config, store: &Store, tenant: &TenantName) -> Result<(), Failure> {
     let lock = DataLock::take(&config.data_dir).map_err(|error| Failure::failed("cannot look for a running daemon").because(&error))?;
     if lock.is_none() {
         return Ok(());
@@ -221,7 +221,7 @@ fn refuse_to_run_others(config: &Config, store: &Store, tenant: &TenantName) -> 
     match waiting.iter().find(runs) {
         Some(row) => Err(Failure::failed(format!("import {} of {tenant}, \"{}\", comes first and is not done", row.id, row.file))
             .hint("nothing was deleted; start the daemon, which does both")
-            .hint(format!("or end it first: expunged imports cancel {}", row.id))),
+            .hint(format!("or end it first: {}", imports::typed(scene, "cancel", row.id, &[])))),
         None => Ok(()),
     }
 }
