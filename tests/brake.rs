@@ -283,3 +283,39 @@ fn a_rehearsal_of_the_same_name_does_not_stand_in_for_a_purge_that_is_held() {
     let status = world.status("acme", "june.csv").unwrap();
     assert_eq!((&status["state"], &status["import"]), (&"held".into(), &held.into()));
 }
+
+#[test]
+fn an_approval_that_could_not_be_carried_out_is_not_carried_out_later() {
+    let mut world = prepared();
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", 0..4));
+    let import = until(&world, "june.csv", "held");
+    assert!(world.stop().success());
+    let before = people::rows(&world, "acme");
+    world.change("CREATE TABLE notes (author INTEGER REFERENCES customers (customer))");
+    decide(&world, "approve", import, &[]).exits(1).warns("the plan has no rule for it").warns("this request changed nothing");
+    decide(&world, "cancel", import, &[]).exits(1).warns("this request changed nothing");
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM expunged_requests"), 0);
+    world.change("DROP TABLE notes");
+    world.start();
+    // What comes after it is over, so it was not taken up.
+    world.put("acme", "july.csv", people::email_csv("acme", [90]));
+    world.report("acme", "july.csv");
+    assert_eq!(world.status("acme", "june.csv").expect("a status")["state"], "held");
+    assert_eq!(people::rows(&world, "acme"), before);
+}
+
+#[test]
+fn an_approval_that_fails_on_its_way_says_that_it_stands_and_how_to_end_it() {
+    let mut world = prepared();
+    world.start();
+    world.put("acme", "june.csv", people::email_csv("acme", 0..4));
+    let import = until(&world, "june.csv", "held");
+    assert!(world.stop().success());
+    world.change("CREATE TRIGGER broken BEFORE UPDATE OF cursor ON expunged_imports WHEN new.cursor IS NOT NULL BEGIN SELECT RAISE(ABORT, 'no'); END");
+    let failed = decide(&world, "approve", import, &[]).exits(1);
+    failed.warns(&format!("import {import} is not over: the daemon goes on with it")).warns(&format!("imports cancel {import}"));
+    world.change("DROP TRIGGER broken");
+    decide(&world, "cancel", import, &[]).exits(0);
+    assert_eq!(world.sql::<i64>("SELECT count(*) FROM customers"), 12);
+}

@@ -109,7 +109,7 @@ fn a_list_by_hand_that_fails_says_that_it_stands_and_how_to_end_it() {
     world.change("CREATE TRIGGER broken BEFORE UPDATE OF cursor ON expunged_imports WHEN new.cursor IS NOT NULL BEGIN SELECT RAISE(ABORT, 'no'); END");
     let list = world.write("list.csv", people::email_csv("acme", [0]));
     let failed = world.run(&["purge", list.to_str().expect("UTF-8"), "--tenant", "acme", "--yes", "1"]).exits(1);
-    failed.warns("import 1 is not over: the daemon goes on with it").warns("expunged imports cancel 1");
+    failed.warns("import 1 is not over: the daemon goes on with it").warns("imports cancel 1");
     assert_eq!(world.sql::<i64>("SELECT count(*) FROM expunged_imports WHERE state = 'purging'"), 1);
 }
 

@@ -1,15 +1,16 @@
 //! What a command asks of the daemon, a row in the ledger, and the wait until it is done.
 //!
 //! Beside a daemon the command only waits. Without one it does what it asked for itself: at once, or when nobody has worked
-//! on the data folder for a while, so that a daemon which is started again goes first. What is asked for, and what is made of
-//! the answer, the [`Errand`] knows.
+//! on the data folder for a while, so that a daemon which is started again goes first. What it could not do is not asked for any
+//! more, so that nobody does later what somebody was told had failed. What is asked for, and what is made of the answer, the
+//! [`Errand`] knows.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Failure, Scene, serve, store};
+use super::{Failure, Scene, imports, serve, store};
 use crate::config::Config;
 use crate::daemon::ByHand;
 use crate::pipeline;
@@ -27,7 +28,7 @@ pub(super) trait Errand {
     }
 
     /// Does it in the daemon's place.
-    fn work(&self, by_hand: &mut ByHand, request: i64, store: &Store) -> Result<(), Failure>;
+    fn work(&self, by_hand: &mut ByHand, request: i64) -> Result<(), Failure>;
 
     /// What came of it. `None`: it was taken up and goes on.
     fn outcome(&self, store: &Store, answer: &Value) -> Result<Option<Self::Outcome>, Failure>;
@@ -37,13 +38,16 @@ pub(super) trait Errand {
 
     /// Says that it takes long. Called once.
     fn still_waiting(&self) {}
+
+    /// Clears away what was laid out for a request that is not asked for any more.
+    fn withdrawn(&self) {}
 }
 
 /// A request in the ledger.
 pub(super) struct Asked<'a> {
     scene: &'a Scene,
     config: &'a Config,
-    store: &'a Store,
+    store: &'a mut Store,
     request: i64,
 }
 
@@ -51,7 +55,8 @@ impl<'a> Asked<'a> {
     /// Asks. `doing` is for the message where the store refuses it.
     pub(super) fn ask(
         scene: &'a Scene,
-        (config, store): (&'a Config, &'a mut Store),
+        config: &'a Config,
+        store: &'a mut Store,
         doing: &'static str,
         new: &NewRequest,
     ) -> Result<Self, StoreError> {
@@ -60,17 +65,11 @@ impl<'a> Asked<'a> {
     }
 
     /// Waits until it is over.
-    pub(super) fn wait<E: Errand>(&self, errand: &E) -> Result<E::Outcome, Failure> {
+    pub(super) fn wait<E: Errand>(self, errand: &E) -> Result<E::Outcome, Failure> {
         let (mut waited, mut turn) = (Duration::ZERO, Turn::default());
         loop {
-            if turn.comes(self.config)?
-                && errand.may_work(self.store, waited)?
-                && let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)?
-            {
-                let before = self.waiting_before()?;
-                let worked = errand.work(&mut by_hand, self.request, self.store);
-                let told = self.tell_carried_out(&before);
-                worked.and(told)?;
+            if let Err(failure) = self.work(errand, &mut turn, waited) {
+                return Err(self.withdraw(errand, failure));
             }
             let row = self.look(self.request)?;
             let row = row.ok_or_else(|| Failure::failed("the request was lost"))?;
@@ -83,8 +82,9 @@ impl<'a> Asked<'a> {
                 }
             }
             if row.taken_at.is_none() && waited > TAKEN_UP_WITHIN {
+                let list = self.scene.typed(self.scene.config.as_deref(), &["imports", "list"]);
                 return Err(Failure::failed("the daemon has not taken up the request")
-                    .hint("it will when it can; see its log, and: expunged imports list"));
+                    .hint(format!("it will when it can; see its log, and: {list}")));
             }
             std::thread::sleep(LOOK_EVERY);
             waited += LOOK_EVERY;
@@ -92,6 +92,20 @@ impl<'a> Asked<'a> {
                 errand.still_waiting();
             }
         }
+    }
+
+    /// Does it in the daemon's place, where nobody else works on the data folder by now.
+    fn work<E: Errand>(&self, errand: &E, turn: &mut Turn, waited: Duration) -> Result<(), Failure> {
+        if turn.comes(self.config)?
+            && errand.may_work(self.store, waited)?
+            && let Some(mut by_hand) = ByHand::build(self.config).map_err(serve::failure)?
+        {
+            let before = self.waiting_before()?;
+            let worked = errand.work(&mut by_hand, self.request);
+            let told = self.tell_carried_out(&before);
+            worked.and(told)?;
+        }
+        Ok(())
     }
 
     /// What others asked for before, and nobody has taken up: who works in the daemon's place does that first.
@@ -119,6 +133,30 @@ impl<'a> Asked<'a> {
 
     fn look(&self, request: i64) -> Result<Option<RequestRow>, Failure> {
         ledger::request(self.store.connection(), request).map_err(|error| store::failure(&error))
+    }
+
+    /// Takes back what was asked for, unless it was taken up.
+    fn withdraw<E: Errand>(self, errand: &E, failure: Failure) -> Failure {
+        match self.store.write("withdraw a request", |tx| ledger::withdraw_request(tx, self.request)) {
+            Ok(true) => {
+                errand.withdrawn();
+                failure.hint("this request changed nothing")
+            }
+            Ok(false) => self.stands(failure),
+            Err::<_, StoreError>(_) => failure.hint("it is still asked for: whoever works on the ledger next, such as the daemon, does it"),
+        }
+    }
+
+    /// What was taken up stands, whatever fault of ours came then: whoever works on the ledger next goes on with it.
+    fn stands(&self, failure: Failure) -> Failure {
+        let import = pipeline::import_of(self.store.connection(), self.request).ok().flatten();
+        let row = import.and_then(|import| ledger::get(self.store.connection(), import).ok().flatten());
+        let Some(row) = row.filter(|row| !row.archived) else { return failure };
+        let failure = failure.hint(format!("import {} is not over: the daemon goes on with it when it starts", row.id));
+        if row.state.ended() {
+            return failure;
+        }
+        failure.hint(format!("or end it first: {}", imports::typed(self.scene, "cancel", row.id, &[])))
     }
 }
 

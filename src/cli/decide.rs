@@ -34,7 +34,7 @@ pub(super) fn run(scene: &Scene, args: &DecideArgs, verdict: Verdict, why: Optio
     let row = row.ok_or_else(|| Failure::not_found(format!("no import {import}")).hint(format!("list them with: {}", list())))?;
     ByHand::can_sign(&config).map_err(serve::failure)?;
     let request = DecideRequest { import, verdict, why: why.map(str::to_owned) };
-    let asked = Asked::ask(scene, (&config, &mut store), "ask for a decision", &request.to_row(asked_by())).map_err(failed)?;
+    let asked = Asked::ask(scene, &config, &mut store, "ask for a decision", &request.to_row(asked_by())).map_err(failed)?;
     asked.wait(&Deciding { scene, tenant: &row.tenant, import })?;
     let row = ledger::require(store.connection(), import).map_err(failed)?;
     if args.json {
@@ -60,7 +60,7 @@ struct Deciding<'a> {
 impl Errand for Deciding<'_> {
     type Outcome = ();
 
-    fn work(&self, by_hand: &mut ByHand, request: i64, _: &Store) -> Result<(), Failure> {
+    fn work(&self, by_hand: &mut ByHand, request: i64) -> Result<(), Failure> {
         by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| Failure::failed(fault.chain()))
     }
 

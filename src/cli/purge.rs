@@ -16,7 +16,7 @@ use super::{Exit, Failure, Scene, imports, serve, store, summary, tenant};
 use crate::config::Config;
 use crate::daemon::{self, ByHand, DataLock};
 use crate::domain::{ImportId, State, TenantName};
-use crate::pipeline::{Fault, PurgeRequest, Rules, import_of};
+use crate::pipeline::{PurgeRequest, Rules};
 use crate::purge::Brake;
 use crate::report::Report;
 use crate::store::Store;
@@ -155,17 +155,19 @@ fn report_of(scene: &Scene, row: ImportRow) -> Result<Report, Failure> {
 
 /// Hands the request to the running daemon, or does its work in its place.
 fn run_request(scene: &Scene, config: &Config, store: &mut Store, request: &PurgeRequest) -> Result<ImportRow, Failure> {
-    let asked = Asked::ask(scene, (config, store), "ask for a purge", &request.to_row(asked_by())).map_err(|error| {
-        // Nobody knows of the list: it would lie there for good. If it cannot be removed, the first failure says more.
-        let _ = std::fs::remove_file(daemon::requests_dir(config).join(&request.stored));
+    let purging = Purging { tenant: &request.tenant, list: daemon::requests_dir(config).join(&request.stored) };
+    let asked = Asked::ask(scene, config, store, "ask for a purge", &request.to_row(asked_by())).map_err(|error| {
+        purging.withdrawn();
         store::failure(&error)
     })?;
-    asked.wait(&Purging { tenant: &request.tenant })
+    asked.wait(&purging)
 }
 
 /// A list by hand that was asked for. Over once its import is archived, or waits for a person.
 struct Purging<'a> {
     tenant: &'a TenantName,
+    /// Where the list is laid out.
+    list: PathBuf,
 }
 
 impl Errand for Purging<'_> {
@@ -176,8 +178,8 @@ impl Errand for Purging<'_> {
         Ok(waited.is_zero() || only_commands_wait(store, self.tenant)?)
     }
 
-    fn work(&self, by_hand: &mut ByHand, request: i64, store: &Store) -> Result<(), Failure> {
-        by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| not_over(store, request, &fault))
+    fn work(&self, by_hand: &mut ByHand, request: i64) -> Result<(), Failure> {
+        by_hand.pipeline.run_requests(self.tenant, request).map_err(|fault| Failure::failed(fault.chain()))
     }
 
     fn outcome(&self, store: &Store, answer: &Value) -> Result<Option<ImportRow>, Failure> {
@@ -191,23 +193,17 @@ impl Errand for Purging<'_> {
     fn refused(&self, why: &str) -> Failure {
         Failure::failed(format!("the daemon refused: {why}")).hint("nothing was deleted")
     }
+
+    /// Nobody knows of the list any more. If it cannot be removed now, the next start does: what failed says more.
+    fn withdrawn(&self) {
+        let _ = std::fs::remove_file(&self.list);
+    }
 }
 
 /// Whether all that is not done of a tenant was given to commands, each of them confirmed by its person.
 fn only_commands_wait(store: &Store, tenant: &TenantName) -> Result<bool, Failure> {
     let waiting = ledger::unarchived(store.connection(), tenant).map_err(|error| store::failure(&error))?;
     Ok(waiting.iter().all(|row| row.origin == Origin::Command || matches!(row.state, State::Held | State::Failed)))
-}
-
-/// A fault of ours in a list by hand. What was asked for stands: whoever works on the ledger next goes on with it.
-fn not_over(store: &Store, request: i64, fault: &Fault) -> Failure {
-    let failure = Failure::failed(fault.chain());
-    match import_of(store.connection(), request) {
-        Ok(Some(ImportId(import))) => failure
-            .hint(format!("import {import} is not over: the daemon goes on with it when it starts"))
-            .hint(format!("or end it first: expunged imports cancel {import}")),
-        _ => failure.hint("nothing was deleted; the daemon takes it up when it starts"),
-    }
 }
 
 /// Without a daemon, this command would first have to do what waits before it, which nobody has confirmed here.

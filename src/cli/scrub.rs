@@ -35,7 +35,7 @@ pub(super) fn run(scene: &Scene, args: &ScrubArgs) -> Result<Exit, Failure> {
     ByHand::can_sign(&config).map_err(serve::failure)?;
     let mut store = store::open(&config)?;
     let new = pipeline::scrub_request(asked_by());
-    let asked = Asked::ask(scene, (&config, &mut store), "ask for a scrub", &new).map_err(|error| store::failure(&error))?;
+    let asked = Asked::ask(scene, &config, &mut store, "ask for a scrub", &new).map_err(|error| store::failure(&error))?;
     let result = asked.wait(&Scrubbing { scene })?;
     if args.json {
         scene.terminal.json(&result)?;
@@ -53,7 +53,7 @@ struct Scrubbing<'a> {
 impl Errand for Scrubbing<'_> {
     type Outcome = Value;
 
-    fn work(&self, by_hand: &mut ByHand, request: i64, _: &Store) -> Result<(), Failure> {
+    fn work(&self, by_hand: &mut ByHand, request: i64) -> Result<(), Failure> {
         if by_hand.pipeline.run_scrub(request, READER_PATIENCE).map_err(|fault| Failure::failed(fault.chain()))? {
             return Ok(());
         }

@@ -15,7 +15,7 @@ pub struct ByHand {
 
 impl ByHand {
     /// Looks whether reports can be signed, where no daemon runs that would sign them. For before a command asks for something: what
-    /// it has asked for stays in the ledger, and the next daemon does it.
+    /// it has asked for is done by a daemon that starts meanwhile.
     ///
     /// # Errors
     /// [`StartError::Signer`] and [`StartError::HostKey`].

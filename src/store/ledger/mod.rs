@@ -32,6 +32,7 @@ pub use imports::{
 pub use key::{is_marked, mark};
 pub use requests::{
     NewRequest, RequestRow, finish_request, insert_request, open_requests, request, request_of_import, take_request, unended_requests,
+    withdraw_request,
 };
 pub use scrubs::{
     Again, Found, ScrubRow, Unscrubbed, again, begin_scrub, covered, end_scrub, note_unscrubbed, open_scrub, save_scrub, scrub,

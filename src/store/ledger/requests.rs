@@ -94,6 +94,15 @@ pub fn take_request(transaction: &Transaction<'_>, at: Timestamp) -> Result<Opti
     taken.map_or(Ok(None), |id| request(transaction, id))
 }
 
+/// Takes back what was asked for; `false` when it is taken up.
+///
+/// # Errors
+/// [`StoreError::Sqlite`].
+pub fn withdraw_request(transaction: &Transaction<'_>, id: i64) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM expunged_requests WHERE id = ?1 AND taken_at IS NULL";
+    Ok(transaction.execute(sql, [id]).doing("withdraw a request")? == 1)
+}
+
 /// Answers; `false` when there is no such open request.
 ///
 /// # Errors
