@@ -93,10 +93,10 @@ fn log_lines_have_the_fields_of_the_list_and_no_others() {
 
 /// `%` writes a text bare: what a sender chose could look like fields of ours.
 #[test]
-fn names_of_files_and_reasons_are_quoted() {
+fn names_of_files_causes_and_reasons_are_quoted() {
     for file in sources() {
         let text = product(&std::fs::read_to_string(&file).unwrap());
-        for bare in ["%file", "file = %", "reason = %", "change = %", "what = %"] {
+        for bare in ["%file", "file = %", "%cause", "cause = %", "reason = %", "change = %", "what = %"] {
             assert!(!text.contains(bare), "{bare} in {}", file.display());
         }
     }
@@ -107,7 +107,7 @@ fn reads_every_way_to_name_a_field() {
     let check = |text: &str, expected: &[&str]| assert_eq!(fields(text), expected, "{text}");
     check(r#"info!("daemon stopping");"#, &[]);
     check(
-        r#"warn!(%tenant, ?ending, bytes, "a = b, c"); error!(cause = %chain(&a, [b, c]), "d");"#,
+        r#"warn!(%tenant, ?ending, bytes, "a = b, c"); error!(cause = chain(&a, [b, c]), "d");"#,
         &["cause", "tenant", "ending", "bytes"],
     );
     check("debug!(\n    file = row.file,\n    \"(\",\n);", &["file"]);

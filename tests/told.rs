@@ -255,7 +255,7 @@ fn a_folder_that_cannot_be_used_is_named_to_the_operator_and_not_to_the_sender()
     std::os::unix::fs::symlink(&aside, &notes).expect("a link");
     let list = world.write("june.csv", people::email_csv("acme", [1]));
     world.sftp("acme", &format!("put {} june.csv\n", list.display())).exits(1);
-    line(&world, &["WARN", "file call failed", "cannot use the folder \"staging/notes\""]);
+    line(&world, &["WARN", "file call failed", r#"cannot use the folder \"staging/notes\""#]);
     let told = std::fs::read_to_string(world.folder("acme", "status").join("recent.log")).expect("there");
     assert!(told.contains("/inbox/june.csv upload refused: the storage failed\n"), "{told}");
 }

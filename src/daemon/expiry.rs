@@ -14,7 +14,7 @@ pub(super) fn expire_partials(spool: &Spool, tenants: &[TenantName], days: u64, 
     for tenant in tenants {
         match spool.tenant(tenant).and_then(|folders| expire(tenant, &folders, before, now)) {
             Ok(()) | Err(SpoolError::NotFound) => {}
-            Err(error) => warn!(%tenant, cause = %chain(&error), "partials not looked at"),
+            Err(error) => warn!(%tenant, cause = chain(&error), "partials not looked at"),
         }
     }
 }

@@ -56,7 +56,7 @@ impl Logins {
             return Err(NO_WAY_IN);
         }
         spool.create_tenant(&tenant.name).and_then(|()| spool.tenant(&tenant.name)).map_err(|error| {
-            error!(tenant = %tenant.name, cause = %chain(&error), "tenant without folders cannot log in");
+            error!(tenant = %tenant.name, cause = chain(&error), "tenant without folders cannot log in");
             NO_FOLDERS
         })?;
         Ok(Arc::new(TenantLogin {

@@ -50,6 +50,7 @@ use crate::sftp::{self, Bound, Hint, Server};
 use crate::shutdown;
 use crate::spool::Spool;
 use crate::store::{Store, ledger};
+use crate::telemetry::chain;
 
 /// How often the tenants' files are looked at.
 const TENANTS_EVERY: Duration = Duration::from_secs(1);
@@ -143,8 +144,8 @@ impl Daemon {
         let _ = wakes.send(Wake::Stop);
         match receiving.await {
             Ok(Ok(())) => {}
-            Ok(Err(cause)) => error!(%cause, "receiving failed"),
-            Err(cause) => error!(%cause, "receiving failed"),
+            Ok(Err(cause)) => error!(cause = chain(&cause), "receiving failed"),
+            Err(cause) => error!(cause = chain(&cause), "receiving failed"),
         }
         // Files that were delivered while sessions drained stay in their inbox for the next start.
         failed |= tokio::task::spawn_blocking(move || working.join()).await.map_or(true, |ended| ended.is_err());
@@ -314,14 +315,14 @@ fn allow_descriptors(options: &sftp::Options) {
     }
     if let Err(cause) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
         // What runs out is waited for; see the accept loop.
-        debug!(%cause, "limit of descriptors not raised");
+        debug!(cause = chain(&cause), "limit of descriptors not raised");
     }
 }
 
 /// Tells the service manager, where there is one.
 fn notify(states: &[sd_notify::NotifyState<'_>]) {
     if let Err(cause) = sd_notify::notify(states) {
-        debug!(%cause, "service manager not told");
+        debug!(cause = chain(&cause), "service manager not told");
     }
 }
 

@@ -59,7 +59,7 @@ impl Reload {
         if let Err(cause) = found {
             // Taken for empty, it would end every session.
             let hint = "the tenants stay as they were; bring the folder back";
-            error!(folder = %self.config.tenants_dir.display(), %cause, hint, "tenants not reloaded");
+            error!(folder = %self.config.tenants_dir.display(), cause = chain(&cause), hint, "tenants not reloaded");
             return;
         }
         let fresh = match Config::load(&self.config.file) {
@@ -95,7 +95,7 @@ impl Reload {
                 let _ = self.wakes.send(Wake::Plan(Arc::new(engine)));
             }
             Ok(_) => {}
-            Err(error) => error!(cause = %chain(&error).replace('\n', "; "), "erasure plan not reloaded"),
+            Err(error) => error!(cause = chain(&error).replace('\n', "; "), "erasure plan not reloaded"),
         }
     }
 }

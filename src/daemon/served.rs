@@ -13,6 +13,7 @@ use crate::config::{Config, Tenants};
 use crate::domain::TenantName;
 use crate::pipeline::REPORT;
 use crate::spool::SIGNATURE;
+use crate::telemetry::chain;
 
 /// Where a tenant stands, as its file says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,7 +67,7 @@ impl Served {
     /// Warns of files that wait in folders of tenants that are not served.
     pub(super) fn look(&mut self, tenant_folders: &Path) {
         let unserved = self.unserved(tenant_folders).unwrap_or_else(|cause| {
-            warn!(%cause, "folders of tenants that are not served not looked at");
+            warn!(cause = chain(&cause), "folders of tenants that are not served not looked at");
             Vec::new()
         });
         let (mut waiting, mut unread) = (BTreeMap::new(), BTreeSet::new());
@@ -74,7 +75,7 @@ impl Served {
             let known = self.waiting.get(&tenant).copied().unwrap_or(0);
             let files = looked.unwrap_or_else(|cause| {
                 if !self.unread.contains(&tenant) {
-                    warn!(%tenant, %cause, "folders of a tenant that is not served not looked at");
+                    warn!(%tenant, cause = chain(&cause), "folders of a tenant that is not served not looked at");
                 }
                 unread.insert(tenant.clone());
                 known

@@ -17,7 +17,7 @@ impl Pipeline {
             match self.expire_of(tenant, today) {
                 Ok(0) => {}
                 Ok(files) => info!(%tenant, files, "files expired"),
-                Err(fault) => warn!(%tenant, cause = %fault.chain(), "files not expired"),
+                Err(fault) => warn!(%tenant, cause = fault.chain(), "files not expired"),
             }
         }
     }

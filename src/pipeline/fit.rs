@@ -91,7 +91,7 @@ impl Pipeline {
     /// The same, told to the log where that is news. The daemon starts all the same: each import looks again.
     pub fn tell_fit(&mut self) {
         if let Err(error) = self.news_of_fit() {
-            warn!(cause = %Fault::from(error).chain(), "plan not looked at: the store cannot be read");
+            warn!(cause = Fault::from(error).chain(), "plan not looked at: the store cannot be read");
         }
     }
 

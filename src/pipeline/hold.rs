@@ -146,7 +146,7 @@ impl Pipeline {
     pub(super) fn forget_attempts(&mut self, import: ImportId) {
         let forgotten = self.store.write("forget an import's attempts", |tx| ledger::forget_attempts(tx, import));
         if let Err(fault) = forgotten.map_err(Fault::from) {
-            warn!(import = import.0, cause = %fault.chain(), "attempts not forgotten");
+            warn!(import = import.0, cause = fault.chain(), "attempts not forgotten");
         }
     }
 

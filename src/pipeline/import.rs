@@ -24,6 +24,7 @@ use crate::records::{self, ReadError, Reading};
 use crate::report::{Report, ReportError, ResultsRow, ResultsWriter, RowCounts, Status, Why};
 use crate::spool::{ArchivedFile, ClaimedFile, Companion, DropFolder, End, Folders};
 use crate::store::ledger::{self, FileFacts, ImportRow, Origin, RowCustomers};
+use crate::telemetry::chain;
 
 /// The companions' endings. DESIGN section 2.
 pub const REPORT: &str = ".report.json";
@@ -157,7 +158,7 @@ impl Pipeline {
             MatchError::Purge(PurgeError::CannotServe(why)) => cannot_serve(why),
             MatchError::Purge(error @ PurgeError::AnotherTenants { .. }) => {
                 // Whose it is, is not this tenant's business.
-                error!(tenant = %row.tenant, import = row.id.0, cause = %error, "import cannot be served");
+                error!(tenant = %row.tenant, import = row.id.0, cause = chain(&error), "import cannot be served");
                 cannot_serve(&self.with_contact(&row.tenant, "the operator's erasure plan does not serve this tenant"))
             }
             MatchError::Purge(error) => Unmatched::Failed(error.into()),

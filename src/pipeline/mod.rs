@@ -249,7 +249,7 @@ impl Pipeline {
         self.watch_all();
         self.scan_changed();
         if let Err(fault) = self.look_after_holds() {
-            warn!(cause = %fault.chain(), "holds not looked after");
+            warn!(cause = fault.chain(), "holds not looked after");
         }
         ready();
         loop {
@@ -369,7 +369,7 @@ impl Pipeline {
         self.tenants = tenants;
         for tenant in &new {
             if let Err(fault) = self.recover_tenant(tenant, &mut Recovered::default()) {
-                error!(%tenant, cause = %fault.chain(), "tenant not taken up");
+                error!(%tenant, cause = fault.chain(), "tenant not taken up");
             }
             self.watch_tenant(tenant);
         }
@@ -383,7 +383,7 @@ impl Pipeline {
             self.scan_at = now + self.options.scan_interval;
             self.changed.extend(self.tenants.keys().cloned());
             if let Err(fault) = self.look_after_holds() {
-                warn!(cause = %fault.chain(), "holds not looked after");
+                warn!(cause = fault.chain(), "holds not looked after");
             }
             self.astray.extend(self.tenants.keys().cloned());
         }
@@ -397,7 +397,7 @@ impl Pipeline {
         if now >= self.requests_at {
             self.requests_at = now + REQUESTS_EVERY;
             if let Err(fault) = self.take_requests() {
-                warn!(cause = %fault.chain(), "requests not taken up");
+                warn!(cause = fault.chain(), "requests not taken up");
             }
         }
     }
@@ -409,7 +409,7 @@ impl Pipeline {
                 continue;
             }
             if let Err(fault) = self.take_files(&tenant) {
-                warn!(%tenant, cause = %fault.chain(), "scan failed");
+                warn!(%tenant, cause = fault.chain(), "scan failed");
                 let again = Instant::now() + self.options.settle.max(Duration::from_secs(1));
                 self.ripe_at.insert(tenant, again);
                 if fault.passing() {
@@ -434,7 +434,7 @@ impl Pipeline {
     fn watch_all(&mut self) {
         match Watch::new(self.waker.clone()) {
             Ok(watch) => self.watch = Some(watch),
-            Err(cause) => warn!(%cause, "folders not watched: only the timer finds files"),
+            Err(cause) => warn!(cause = crate::telemetry::chain(&cause), "folders not watched: only the timer finds files"),
         }
         for tenant in self.tenants.keys().cloned().collect::<Vec<_>>() {
             self.watch_tenant(&tenant);

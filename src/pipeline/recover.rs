@@ -119,7 +119,7 @@ impl Pipeline {
             && let Err(fault) = self.owned_file(folders, row).map(drop)
             && !row.state.ended()
         {
-            warn!(tenant = %row.tenant, import = row.id.0, cause = %fault.chain(), "claimed file missing");
+            warn!(tenant = %row.tenant, import = row.id.0, cause = fault.chain(), "claimed file missing");
         }
         self.turns.push(&row.tenant, row.id);
         found.resumed += usize::from(!waits);

@@ -147,7 +147,7 @@ impl Pipeline {
     /// After an import is over: what it took waits for a scrub.
     pub(super) fn import_over(&mut self, import: ImportId) {
         if let Err(fault) = self.drop_needless_seal(import).and_then(|()| self.plan_scrub()) {
-            warn!(import = import.0, cause = %fault.chain(), "scrub not planned");
+            warn!(import = import.0, cause = fault.chain(), "scrub not planned");
         }
     }
 
@@ -212,16 +212,16 @@ impl Pipeline {
                 self.scrubbing.rests = 0;
                 self.scrubbing.due_at = None;
                 if let Err(fault) = self.plan_scrub() {
-                    warn!(cause = %fault.chain(), "scrub not planned");
+                    warn!(cause = fault.chain(), "scrub not planned");
                 }
             }
             Err(fault) => {
                 let rest = self.scrubbing.rest();
                 let cause = fault.chain();
                 if fault.passing() {
-                    warn!(rest_seconds = rest.as_secs_f64(), %cause, "scrub delayed");
+                    warn!(rest_seconds = rest.as_secs_f64(), cause, "scrub delayed");
                 } else {
-                    error!(rest_seconds = rest.as_secs_f64(), %cause, "scrub delayed");
+                    error!(rest_seconds = rest.as_secs_f64(), cause, "scrub delayed");
                 }
             }
         }
@@ -302,12 +302,12 @@ impl Pipeline {
     /// Writes the receipts that the ledger holds, each with its signature, beside their reports, over those of earlier scrubs. One that cannot be written now is written later.
     fn file_receipts(&mut self) {
         let unfiled = ledger::unfiled(self.store.connection()).unwrap_or_else(|cause| {
-            warn!(cause = %chain(&cause), "receipts not read");
+            warn!(cause = chain(&cause), "receipts not read");
             Vec::new()
         });
         for (import, receipt) in unfiled {
             if let Err(fault) = self.file_receipt(import, &receipt) {
-                warn!(import = import.0, cause = %fault.chain(), "scrub receipt not filed");
+                warn!(import = import.0, cause = fault.chain(), "scrub receipt not filed");
             }
         }
     }

@@ -215,7 +215,7 @@ impl Pipeline {
                 // Tried again by the next scan.
                 self.unwatched.insert(tenant.clone());
                 if self.unwatchable.insert((tenant.clone(), drop)) {
-                    warn!(%tenant, folder = drop.as_str(), cause = %chain(&cause), "folder not watched: the timer finds its files");
+                    warn!(%tenant, folder = drop.as_str(), cause = chain(&cause), "folder not watched: the timer finds its files");
                 }
             }
         }

@@ -48,12 +48,12 @@ impl Pipeline {
         }
         match self.give_up(import, fault) {
             Ok(true) => {
-                error!(%tenant, import = import.0, cause = %fault.chain(), "import given up");
+                error!(%tenant, import = import.0, cause = fault.chain(), "import given up");
                 self.turns.well(tenant);
                 return;
             }
             Ok(false) => {}
-            Err(cause) => warn!(%tenant, import = import.0, cause = %cause.chain(), "attempt not counted"),
+            Err(cause) => warn!(%tenant, import = import.0, cause = cause.chain(), "attempt not counted"),
         }
         let longest = if fault.misfit() { self.options.rest_max.min(MISFIT_REST_MAX) } else { self.options.rest_max };
         let mut rest = Duration::ZERO;
@@ -66,11 +66,11 @@ impl Pipeline {
             self.fitting.saw_others(Instant::now());
         }
         if fault.misfit() {
-            debug!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import paused");
+            debug!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), cause, "import paused");
         } else if fault.passing() {
-            warn!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
+            warn!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), cause, "import delayed");
         } else {
-            error!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), %cause, "import delayed");
+            error!(%tenant, import = import.0, rest_seconds = rest.as_secs_f64(), cause, "import delayed");
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::sftp::transport::{self, End};
 use crate::sftp::tree::{Sender, TenantTree, Terms};
 use crate::shutdown;
 use crate::spool::Spool;
+use crate::telemetry::chain;
 
 /// Longest part of a login name that is logged.
 const LOGIN_BYTES_LOGGED: usize = 64;
@@ -288,7 +289,7 @@ impl Handler for Login {
         let folders = match login.spool.tenant(&login.tenant) {
             Ok(folders) => folders,
             Err(cause) => {
-                error!(%cause, "session without folders");
+                error!(cause = chain(&cause), "session without folders");
                 return ssh.channel_failure(id);
             }
         };

@@ -223,7 +223,7 @@ impl Account {
         let Some(received) = self.received else { return };
         // Counted in memory all the same; only a restart would forget it.
         if let Err(error) = folders.note_received(received) {
-            warn!(cause = %chain(&error), "received bytes not noted");
+            warn!(cause = chain(&error), "received bytes not noted");
         }
         self.unsaved = 0;
     }
@@ -259,7 +259,7 @@ fn too_much(text: String) -> Refusal {
 }
 
 fn unmeasured(error: SpoolError) -> Refusal {
-    warn!(cause = %chain(&error), "folders not measured");
+    warn!(cause = chain(&error), "folders not measured");
     Refusal::failure("the storage failed")
 }
 

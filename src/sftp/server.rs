@@ -28,6 +28,7 @@ use crate::sftp::sessions::{Admission, Ending, Session, Sessions};
 use crate::sftp::tree::Receiving;
 use crate::sftp::{Hints, Options, algorithms};
 use crate::shutdown;
+use crate::telemetry::chain;
 
 /// Stack of a connection's thread; only what is touched costs memory.
 const STACK_BYTES: usize = 1 << 20;
@@ -187,7 +188,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: shutdown::
             Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
             Err(error) => {
                 if back_off == BACK_OFF.0 {
-                    warn!(cause = %error, "cannot take connections");
+                    warn!(cause = chain(&error), "cannot take connections");
                 }
                 tokio::select! {
                     () = stop.raised() => return,
@@ -216,7 +217,7 @@ fn start(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, stop: &shutd
         }
     };
     if let Err(error) = stream.set_nodelay(true) {
-        debug!(cause = %error, "connection lost");
+        debug!(cause = chain(&error), "connection lost");
         return Ok(());
     }
     let stream = stream.into_std()?;
@@ -256,7 +257,7 @@ fn serve(runtime: Runtime, stream: std::net::TcpStream, shared: Arc<Shared>, adm
             drop(runtime);
         };
         if let Err(error) = on_thread(run) {
-            warn!(cause = %error, "session cut");
+            warn!(cause = chain(&error), "session cut");
         }
     }
 }
@@ -284,7 +285,7 @@ async fn live(stream: std::net::TcpStream, shared: Arc<Shared>, admission: Admis
                 let cause: String = error.to_string().chars().take(TOLD_CHARACTERS_MAX).collect();
                 info!(cause, hint, "client and server have no algorithm in common");
             }
-            Err(error) => debug!(cause = %error, "connection lost"),
+            Err(error) => debug!(cause = chain(&error), "connection lost"),
         },
     }
 }

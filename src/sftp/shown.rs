@@ -75,7 +75,7 @@ pub(super) fn waiting_status(folders: &Folders, drop: DropFolder, name: &FileNam
 /// The spool's failure in words for the sender. What an operator must know of is logged, here and only here.
 pub(super) fn refusal(error: SpoolError) -> Refusal {
     if matches!(error.kind(), ErrorKind::Permission | ErrorKind::NoSpace | ErrorKind::Medium) {
-        warn!(cause = %telemetry::chain(&error), "file call failed");
+        warn!(cause = telemetry::chain(&error), "file call failed");
     }
     refusal_again(&error)
 }

@@ -71,7 +71,7 @@ impl Sender {
     /// Adds a line to the log that the sender can read.
     pub(super) fn tell(&self, line: &str) {
         if let Err(error) = self.folders.append_recent(line) {
-            warn!(cause = %chain(&error), "recent.log not written");
+            warn!(cause = chain(&error), "recent.log not written");
         }
     }
 }
