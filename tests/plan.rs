@@ -245,7 +245,10 @@ fn a_plan_that_does_not_fit_pauses_purging_and_not_receiving_and_goes_on_when_me
 fn a_plan_for_one_tenant_rejects_anothers_file_and_a_participant_file_that_it_has_no_columns_for() {
     let (mut world, c) = world();
     world.tenant("other");
+    let told = world.run(&["serve", "--check-config"]).exits(0).warns("tenant \"other\" is not served by the erasure plan");
+    assert!(!told.stderr.contains("\"acme\""), "{told}");
     world.start();
+    assert_eq!(world.log().matches("tenant not served by the erasure plan tenant=other").count(), 1, "{}", world.log());
     world.put("other", "june.csv", "Customer Email\nperson1@mail.example\n");
     let report = world.report("other", "june.csv");
     assert_eq!((&report["status"], &report["reason"]), (&serde_json::json!("rejected"), &serde_json::json!("plan_cannot_serve")));

@@ -67,8 +67,13 @@ fn check_config(scene: &Scene, config: &Config) -> Result<Exit, Failure> {
     if let Err(error) = read_identity_key(&config.identity_key_file()) {
         faults.push(with_cause(&error));
     }
-    if let Err(error) = daemon::plan(config) {
-        faults.extend(failure(error).messages().iter().cloned());
+    match daemon::plan(config) {
+        Ok(plan) => {
+            for tenant in daemon::left_out(config, &plan) {
+                terminal.warn(format!("tenant \"{tenant}\" is not served by the erasure plan: {}", daemon::LEFT_OUT));
+            }
+        }
+        Err(error) => faults.extend(failure(error).messages().iter().cloned()),
     }
     let sound: Vec<&str> = config.tenants.sound().map(|tenant| tenant.name.as_str()).collect();
     terminal.say(format!("tenants       {}", if sound.is_empty() { "none".to_owned() } else { sound.join(" ") }))?;

@@ -36,7 +36,7 @@ pub use guide::guide;
 pub use hangup::Hangup;
 pub use lock::DataLock;
 pub use options::{limits, rules};
-pub use plan::{create, engine, plan, read_plan};
+pub use plan::{LEFT_OUT, create, engine, left_out, plan, read_plan};
 pub use signing::{AllowedSigners, BadSignature, SignersError};
 
 use self::logins::Logins;
@@ -326,9 +326,10 @@ fn notify(states: &[sd_notify::NotifyState<'_>]) {
     }
 }
 
-/// Tenants that are disabled by a fault in their file, loudly.
+/// Tenants that are disabled by a fault in their file, or left out by the plan, loudly.
 pub fn tell_faults(config: &Config) {
     for fault in config.tenants.faults() {
         error!(%fault, "tenant disabled");
     }
+    plan::tell_left_out(config);
 }
