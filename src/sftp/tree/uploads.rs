@@ -25,7 +25,7 @@ impl TenantTree {
     pub(super) fn open_upload(&mut self, drop: DropFolder, name: FileName, flags: OpenFlags) -> Result<OpenFile, Refusal> {
         if !flags.write && !flags.append {
             // Made empty, as OpenSSH's server does, it would be a list of nobody; emptied, it would be another's end.
-            if flags.truncate || flags.exclusive {
+            if flags.truncate || flags.create && flags.exclusive {
                 return Err(Refusal::denied(OPEN_TO_WRITE));
             }
             return match self.sender.folders.open_back(drop, &name) {
