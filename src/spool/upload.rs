@@ -96,7 +96,8 @@ impl Folders {
         let opened = {
             let mut turn = slot.lock();
             self.open_staged(&key, open).map(|opened| {
-                let writer = turn.take(opened.coverage.prefix());
+                let good = opened.held_back.map_or(opened.coverage.prefix(), |held_back| held_back.at);
+                let writer = turn.take(good);
                 (opened, writer)
             })
         };
@@ -385,7 +386,8 @@ impl Upload {
             return Err(SpoolError::Superseded);
         }
         let done = run(self);
-        turn.note(self.coverage.prefix());
+        // While the last byte is held back, it is not told of.
+        turn.note(self.coverage.prefix().min(self.size()));
         done
     }
 

@@ -101,6 +101,11 @@ pub(super) fn set(id: u32, path: &str, attributes: &Attributes) -> Vec<u8> {
     packet(wire::SETSTAT, |p| p.u32(id).string(path.as_bytes()).attributes(attributes))
 }
 
+pub(super) fn set_time(id: u32, number: u32, mtime: u32) -> Vec<u8> {
+    let attributes = Attributes { times: Some((mtime, mtime)), ..Attributes::default() };
+    packet(wire::FSETSTAT, |p| p.u32(id).string(&number.to_be_bytes()).attributes(&attributes))
+}
+
 pub(super) fn rename(id: u32, from: &str, to: &str) -> Vec<u8> {
     packet(wire::RENAME, |p| p.u32(id).string(from.as_bytes()).string(to.as_bytes()))
 }

@@ -4,7 +4,7 @@ use russh::Disconnect;
 use russh_sftp::protocol::{FileAttributes, OpenFlags};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, packet, set, sftp_channel, write};
+use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, set, set_time, sftp_channel, write};
 use super::*;
 use crate::sftp::wire::{self, Attributes};
 
@@ -279,8 +279,7 @@ fn a_time_that_is_set_by_path_before_the_close_holds_after_it() {
         let time = |mtime| Attributes { times: Some((mtime, mtime)), ..Attributes::default() };
         for (number, name, by_handle_before) in [(1, "june.csv", false), (2, "july.csv", true)] {
             let mut requests = vec![open(1, name, WRITE_NEW, &Attributes::default()), write(2, number, 0, b"email\n")];
-            requests
-                .extend(by_handle_before.then(|| packet(wire::FSETSTAT, |p| p.u32(3).string(&number.to_be_bytes()).attributes(&time(5)))));
+            requests.extend(by_handle_before.then(|| set_time(3, number, 5)));
             requests.extend([set(4, name, &time(6)), by_handle(wire::FSTAT, 5, number), write(6, number, 6, b"a@b.c\n")]);
             requests.extend([by_path(wire::STAT, 7, name), by_handle(wire::CLOSE, 8, number), by_path(wire::STAT, 9, name)]);
             let told = ask(&mut channel, &requests).await;
@@ -310,6 +309,19 @@ fn an_open_upload_shows_by_path_what_has_come_though_it_had_a_gap() {
             by_handle(wire::CLOSE, 7, 1),
         ];
         assert_eq!(sizes(ask(&mut channel, &requests).await), ["0", "12", "12"]);
+    });
+}
+
+#[test]
+fn an_upload_that_goes_on_has_one_size_by_path_and_by_handle() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let none = Attributes::default();
+        let begun = [open(1, "june.csv", WRITE_NEW, &none), write(2, 1, 0, b"email\n"), set_time(3, 1, 5)];
+        assert_eq!(ask(&mut channel, &begun).await, ["1 handle", "2 ok", "3 ok"]);
+        let resumed = [open(4, "june.csv", 2, &none), set_time(5, 2, 5), by_handle(wire::FSTAT, 6, 2), by_path(wire::STAT, 7, "june.csv")];
+        assert_eq!(ask(&mut channel, &resumed).await, ["4 handle", "5 ok", "6 size=5 mtime=5", "7 size=5 mtime=5"]);
     });
 }
 
