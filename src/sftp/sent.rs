@@ -79,6 +79,13 @@ impl Sent {
         self.by_key.get(&(drop, name.clone()))?.refused.as_ref().map(|(reason, at)| (reason.as_str(), *at))
     }
 
+    /// An upload of a name that was refused is forgotten: another is begun, or lies there. One that is open still is the newest.
+    pub(super) fn forget_refused(&mut self, drop: DropFolder, name: &FileName) {
+        if self.open(drop, name).is_none() {
+            self.forget(drop, name);
+        }
+    }
+
     /// A name means something else now: its sender removed or renamed it.
     pub(super) fn forget(&mut self, drop: DropFolder, name: &FileName) {
         self.by_key.remove(&(drop, name.clone()));

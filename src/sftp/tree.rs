@@ -155,12 +155,16 @@ impl TenantTree {
         {
             return Err(Refusal::failure(reason.to_owned()));
         }
-        let (memory, own) = (self.memory(drop, name), self.sent.open(drop, name));
-        let stat = if own.is_some() { Folders::stat_written } else { Folders::stat_to_resume };
-        if let Some(entry) = stat(&self.sender.folders, drop, name).map_err(refusal)? {
-            // A time that was set is told of the file that it was set on.
-            let of_same = || memory.filter(|memory| memory.size == entry.size).map(|memory| memory.mtime);
-            let set = own.map_or_else(of_same, |number| self.sent.mtime((drop, name), number));
+        // A time that was set is told of the file that it was set on.
+        if let Some(number) = self.sent.open(drop, name)
+            && let Some(entry) = self.sender.folders.stat_written(drop, name).map_err(refusal)?
+        {
+            let set = self.sent.mtime((drop, name), number);
+            return Ok(Some(Attributes::file(entry.size, set.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)));
+        }
+        let memory = self.memory(drop, name);
+        if let Some(entry) = self.sender.folders.stat_to_resume(drop, name).map_err(refusal)? {
+            let set = memory.filter(|memory| memory.size == entry.size).map(|memory| memory.mtime);
             return Ok(Some(Attributes::file(entry.size, set.unwrap_or(seconds(entry.mtime_s)), UPLOAD_MODE)));
         }
         Ok(memory.map(|memory| Attributes::file(memory.size, memory.mtime, UPLOAD_MODE)))

@@ -109,13 +109,17 @@ impl Folders {
         self.stat_counting(drop, name, resume::counted)
     }
 
-    /// The same for who is writing it: of a partial, what has come without a gap by now. Its note still says where one was before.
+    /// The upload of a name that somebody has open, with what has come of it without a gap by now: its note still says where one was
+    /// before. `None` if there is none, or if a file waits under the name, which is what is seen there.
     ///
     /// # Errors
     /// The medium's.
     pub fn stat_written(&self, drop: DropFolder, name: &FileName) -> Result<Option<Entry>, SpoolError> {
-        let good = self.writers().with(&(drop, name.clone()), |turn| turn.good());
-        self.stat_counting(drop, name, |_, size, note| good.unwrap_or_else(|| resume::good(size, note)))
+        let Some(good) = self.writers().with(&(drop, name.clone()), |turn| turn.good()) else { return Ok(None) };
+        if name.kind() != NameKind::Temporary && self.drop_folder(drop)?.stat(name.as_str())?.is_some() {
+            return Ok(None);
+        }
+        staged_entry(&self.staging(drop)?, &self.notes()?, name, |_, _, _| good)
     }
 
     /// Whether somebody has an upload of the name open.

@@ -4,7 +4,7 @@ use russh::Disconnect;
 use russh_sftp::protocol::{FileAttributes, OpenFlags};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, set, set_time, sftp_channel, write};
+use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, rename, set, set_time, sftp_channel, write};
 use super::*;
 use crate::sftp::wire::{self, Attributes};
 
@@ -309,6 +309,41 @@ fn an_open_upload_shows_by_path_what_has_come_though_it_had_a_gap() {
             by_handle(wire::CLOSE, 7, 1),
         ];
         assert_eq!(sizes(ask(&mut channel, &requests).await), ["0", "12", "12"]);
+    });
+}
+
+#[test]
+fn what_waits_keeps_the_time_that_was_set_of_it_while_another_is_written() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let (_other, mut other) = sftp_channel(&world, 3).await;
+        let (none, stat) = (Attributes::default(), [by_path(wire::STAT, 1, "june.csv")]);
+        assert_eq!(ask(&mut channel, &[open(1, "june.csv", WRITE_NEW, &none)]).await, ["1 handle"]);
+        let sent = [open(1, "june.csv", WRITE_NEW, &none), write(2, 1, 0, b"email\n"), set_time(3, 1, 5), by_handle(wire::CLOSE, 4, 1)];
+        assert_eq!(ask(&mut other, &sent).await, ["1 handle", "2 ok", "3 ok", "4 ok"]);
+        assert_eq!(ask(&mut channel, &stat).await, ["1 size=6 mtime=5"], "superseded");
+        let again = [open(5, "june.csv", WRITE_NEW, &none), write(6, 2, 0, b"email\n")];
+        assert_eq!(ask(&mut other, &again).await, ["5 handle", "6 ok"]);
+        assert_eq!(ask(&mut other, &stat).await, ["1 size=6 mtime=5"], "written over");
+    });
+}
+
+#[test]
+fn the_time_of_an_open_upload_outlives_what_is_done_to_its_name_beside_it() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let none = Attributes::default();
+        let begun = [open(1, "june.csv", WRITE_NEW, &none), write(2, 1, 0, b"email\n"), set_time(3, 1, 5)];
+        assert_eq!(ask(&mut channel, &begun).await, ["1 handle", "2 ok", "3 ok"]);
+        let exclusive = [open(4, "june.csv", 2 | 8 | 32, &none), by_path(wire::STAT, 5, "june.csv")];
+        assert_eq!(ask(&mut channel, &exclusive).await, ["4 status 4", "5 size=6 mtime=5"]);
+        let renamed = [open(6, "june.part", WRITE_NEW, &none), by_handle(wire::CLOSE, 7, 2), rename(8, "june.part", "june.csv")];
+        assert_eq!(ask(&mut channel, &renamed).await, ["6 handle", "7 ok", "8 ok"]);
+        assert_eq!(world.claim(DropFolder::Inbox), 1);
+        let closed = [by_handle(wire::CLOSE, 9, 1), by_path(wire::STAT, 10, "june.csv")];
+        assert_eq!(ask(&mut channel, &closed).await, ["9 ok", "10 size=6 mtime=5"]);
     });
 }
 

@@ -59,12 +59,21 @@ impl TenantTree {
                 self.delivered(delivered, memory);
             }
         }
-        self.sent.forget(to.0, &to.1);
+        self.forget_sent(to.0, &to.1);
         if from != to {
-            self.sent.forget(from.0, &from.1);
+            self.forget_sent(from.0, &from.1);
             self.receiving.taken.forget(&self.key(from.0, &from.1), Instant::now());
         }
         Ok(())
+    }
+
+    /// What lies under a name, or lay there, is another file now. An upload of it that is still open is not.
+    fn forget_sent(&mut self, drop: DropFolder, name: &FileName) {
+        if self.sender.folders.is_written(drop, name) {
+            self.sent.forget_refused(drop, name);
+        } else {
+            self.sent.forget(drop, name);
+        }
     }
 
     pub(super) fn remove_place(&mut self, path: &[u8]) -> Result<(), Refusal> {

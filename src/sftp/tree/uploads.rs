@@ -35,7 +35,7 @@ impl TenantTree {
                 Err(error) => Err(refusal(error)),
             };
         }
-        self.sent.forget(drop, &name);
+        self.sent.forget_refused(drop, &name);
         let continues = !flags.truncate && !flags.exclusive;
         // curl resumes by appending to what must be there.
         let adds = flags.append && flags.create;
