@@ -135,7 +135,7 @@ impl Dir {
             .and_then(|()| if durable == Durable::Yes { file.sync_all() } else { Ok(()) })
             .and_then(|()| self.move_over(&temporary, self, name));
         if moved.is_err() {
-            // What cannot be removed either, the next start sweeps.
+            // What cannot be removed either goes with the next write under the name.
             let _ = self.unlink(&temporary);
         }
         moved?;
