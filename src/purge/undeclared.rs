@@ -358,7 +358,7 @@ pub(super) fn words(text: &str) -> Vec<String> {
     words
 }
 
-fn singular(word: &str) -> String {
+pub(super) fn singular(word: &str) -> String {
     match word {
         "people" => "person".to_owned(),
         "children" => "child".to_owned(),

@@ -4,18 +4,23 @@ use super::super::plan::Tenancy;
 use super::super::sample::some;
 use super::super::shape::rows;
 use super::super::terms::of;
-use super::super::undeclared::words;
+use super::super::undeclared::{singular, words};
 use super::{Finding, FindingKind, Look};
 use crate::store::StoreError;
 
 impl Look<'_> {
-    /// A column of the people that is called after a tenant and holds several: lists of the only one would take the others' people.
+    /// A column of the people that names a tenant, and several of them: lists of the only one would take the others' people. Where the
+    /// people themselves are called tenants, it names them.
     pub(super) fn sole_tenant(&mut self) -> Result<(), StoreError> {
         let subject = &self.plan.subject;
         let Tenancy::Sole(tenant) = &subject.tenancy else { return Ok(()) };
         let Some(table) = self.shape.table(&subject.table).filter(|table| table.is_readable()) else { return Ok(()) };
-        for column in table.columns.iter().map(|column| &column.name) {
-            if !words(column).iter().any(|word| word == "tenant") || self.plan.accepted.has_column(&table.name, column) {
+        if words(&table.name).last().is_some_and(|word| singular(word) == "tenant") {
+            return Ok(());
+        }
+        for column in table.columns.iter().filter(|column| !column.says_yes_or_no()).map(|column| &column.name) {
+            let is_own = table.is_unique(std::slice::from_ref(column));
+            if !names_tenant(column) || is_own || self.plan.accepted.has_column(&table.name, column) {
                 continue;
             }
             let values = some(table, &format!("{} AS v", of(&table.name, column)));
@@ -40,3 +45,17 @@ impl Look<'_> {
         Ok(())
     }
 }
+
+/// Whether a column is called after what it names, and that is a tenant: `tenant_id`, and not `tenant_role`.
+fn names_tenant(column: &str) -> bool {
+    let words = words(column);
+    let named = match words.as_slice() {
+        [named @ .., last] if NAMES.contains(&last.as_str()) => named,
+        named => named,
+    };
+    let is_tenant = named.last().is_some_and(|word| singular(word) == "tenant" || word == "tenantid");
+    is_tenant && !["is", "has"].contains(&named[0].as_str())
+}
+
+/// How a column may end that is called after what it names.
+const NAMES: [&str; 13] = ["id", "key", "uuid", "guid", "name", "code", "slug", "domain", "no", "number", "ref", "fk", "identifier"];

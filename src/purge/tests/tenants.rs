@@ -48,10 +48,25 @@ fn people_of_several_tenants_are_told_where_the_plan_takes_all_of_them_for_one_t
         )]
     };
     assert_eq!(told("tenant TEXT", people, sole, ""), what("tenant"));
-    assert_eq!(told("TenantId TEXT", people, sole, ""), what("TenantId"));
+    for column in ["TenantId", "tenantid", "org_tenant_uuid", "tenant_domain"] {
+        assert_eq!(told(&format!("{column} TEXT"), people, sole, ""), what(column));
+    }
     let nobody = Vec::<String>::new();
     assert_eq!(told("tenant TEXT", people, sole, "[accepted]\ncolumns = ['people.tenant']"), nobody);
     assert_eq!(told("tenant TEXT", people, "{ column = 'tenant' }", ""), nobody);
     assert_eq!(told("tenant TEXT", "INSERT INTO people VALUES (1, 'acme', 'one@x.example'), (3, NULL, NULL)", sole, ""), nobody);
-    assert_eq!(told("team TEXT", people, sole, ""), nobody);
+    for column in ["team TEXT", "tenant_role TEXT", "is_tenant TEXT", "tenant BOOLEAN", "lieutenant_id TEXT", "tenant_id TEXT UNIQUE"] {
+        assert_eq!(told(column, people, sole, ""), nobody, "{column}");
+    }
+}
+
+#[test]
+fn people_who_are_called_tenants_themselves_are_not_told_of_as_people_of_several_tenants() {
+    let plan = "[subject]\ntable = 'flat_tenants'\nkey = 'tenant_id'\ntenancy = { sole = 'acme' }\naddress = { column = 'tenant_email' }";
+    let c = Connection::open_in_memory().unwrap();
+    let people = "CREATE TABLE flat_tenants (tenant_id INTEGER PRIMARY KEY, tenant_email TEXT, tenant_name TEXT);
+        INSERT INTO flat_tenants VALUES (1, 'one@x.example', 'One'), (2, 'two@x.example', 'Two')";
+    c.execute_batch(people).unwrap();
+    let engine = Engine::new(Plan::parse(plan).unwrap(), IdentityKey::new([7; 32])).unwrap();
+    assert_eq!(engine.inspect(&c, 1_000).unwrap().into_iter().map(|found| found.what).collect::<Vec<_>>(), Vec::<String>::new());
 }
