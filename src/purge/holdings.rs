@@ -18,8 +18,8 @@ use crate::store::{Doing, Key};
 
 /// Someone whom a search found.
 pub struct FoundPerson {
-    /// The key, for [`Engine::holdings`].
-    pub key: Key,
+    /// The key, for [`Engine::holdings`]. `None`: it came to be null.
+    pub key: Option<Key>,
     /// The account's id.
     pub account: Option<String>,
     /// The person's own id.
@@ -55,9 +55,8 @@ impl Engine {
             && self.plan.subject.address.as_ref().is_some_and(|address| address.compare == Compare::Normalised)
         {
             let mut found = find_by_scan(&people, connection, email, people_max as usize)?;
-            found.extend(named(&people, connection, text, None, people_max)?);
+            found.extend(named(&people, connection, text, None, people_max)?.into_iter().filter(|person| !person.has(email)));
             found.sort_by(|one, other| one.key.cmp(&other.key));
-            found.dedup_by(|later, first| later.key == first.key);
             found.truncate(people_max as usize);
             return Ok(found);
         }
@@ -119,6 +118,10 @@ impl FoundPerson {
         let names = (4..row.as_ref().column_count()).map(text).collect::<rusqlite::Result<_>>()?;
         Ok(Self { key: row.get(0)?, address: text(1)?, account: text(2)?, id: text(3)?, names })
     }
+
+    fn has(&self, email: &Email) -> bool {
+        self.address.as_deref().and_then(|text| Email::parse(text).ok()).as_ref() == Some(email)
+    }
 }
 
 /// Whoever has this id, a name that holds the text, or the address where one is looked up as stored.
@@ -152,8 +155,7 @@ fn find_by_scan(people: &People<'_>, connection: &Connection, email: &Email, peo
     let doing = "look for a person";
     let mut statement = connection.prepare_cached(&people.search_addressed()?).doing(doing)?;
     let rows = statement.query_map([people.tenant.as_str()], FoundPerson::read).doing(doing)?;
-    let is = |person: &FoundPerson| person.address.as_deref().and_then(|text| Email::parse(text).ok()).as_ref() == Some(email);
-    let found = rows.filter(|person| person.as_ref().map_or(true, is)).take(people_max);
+    let found = rows.filter(|person| person.as_ref().map_or(true, |person| person.has(email))).take(people_max);
     Ok(found.collect::<Result<_, _>>().doing(doing)?)
 }
 

@@ -92,8 +92,8 @@ pub enum PurgeError {
     /// The plan cannot serve this import.
     #[error("{0}")]
     CannotServe(&'static str),
-    /// Nothing names somebody whom the list names.
-    #[error("\"{table}\".\"{key}\" is null in the row of somebody on the list, and nothing else names them; give them a key")]
+    /// Nothing names somebody whom a list or a command names.
+    #[error("\"{table}\".\"{key}\" is null in the row of somebody who was asked for, and nothing else names them; give them a key")]
     Keyless {
         /// The people's table.
         table: String,

@@ -143,6 +143,23 @@ fn a_person_who_has_no_key_by_now_stays_though_an_exemption_was_made_meanwhile()
 }
 
 #[test]
+fn people_who_have_no_key_are_found_and_keep_nobody_else_from_being_found() {
+    for compare in ["normalised", "exact"] {
+        let plan = format!(
+            "[subject]\ntable = 'people'\nkey = 'code'\nid = 'mail'\nnames = ['name']\ntenancy = {{ sole = 'acme' }}
+address = {{ column = 'mail', compare = '{compare}' }}"
+        );
+        let world = World::with(Plan::parse(&plan).unwrap(), Create::LedgerOnly);
+        let people = "CREATE TABLE people (code TEXT UNIQUE, mail TEXT, name TEXT);
+            INSERT INTO people VALUES ('a', 'ann@x.example', 'Ann'), (NULL, 'bob@x.example', 'Bob'), (NULL, 'bob@x.example', 'Bobby')";
+        rusqlite::Connection::open(world.path()).unwrap().execute_batch(people).unwrap();
+        world.open();
+        let find = |text: &str| world.engine.find(world.read().connection(), &tenant("acme"), text, 10).unwrap().len();
+        assert_eq!([find("ann@x.example"), find("bob@x.example"), find("bobby"), find("bob")], [1, 2, 1, 2], "{compare}");
+    }
+}
+
+#[test]
 fn finds_a_person_whose_address_is_stored_as_they_wrote_it() {
     let world = shop();
     world.open();
