@@ -259,6 +259,23 @@ fn a_plan_for_one_tenant_rejects_anothers_file_and_a_participant_file_that_it_ha
 }
 
 #[test]
+fn a_tenant_is_called_left_out_only_where_the_plan_in_use_rejects_its_lists() {
+    let (mut world, _c) = world();
+    world.tenant("other");
+    world.set_tenant("other", "disabled", "true");
+    let told = world.run(&["serve", "--check-config"]).exits(0);
+    assert!(!told.stderr.contains("not served"), "{told}");
+    world.start();
+    let another = std::fs::read_to_string(world.outside("plan.toml")).unwrap().replace("sole = \"acme\"", "sole = \"other\"");
+    let another = world.write("another.toml", another);
+    world.set("store", "plan", &format!("{:?}", another.display()));
+    crate::world::signal("HUP", &[world.pid()]);
+    world.eventually("the reload", || world.log().contains("tenants reloaded").then_some(()));
+    assert!(world.log().contains("restart the daemon to use it"), "{}", world.log());
+    assert!(!world.log().contains("tenant not served"), "{}", world.log());
+}
+
+#[test]
 fn a_database_of_ones_own_is_scrubbed_by_its_plan() {
     let (mut world, c) = world();
     let app = world.outside("app.db");

@@ -48,7 +48,8 @@ pub fn left_out<'c>(config: &'c Config, plan: &Plan) -> impl Iterator<Item = &'c
         Tenancy::Sole(tenant) => Some(tenant.clone()),
         Tenancy::Column(_) => None,
     };
-    config.tenants.sound().map(|tenant| &tenant.name).filter(move |&name| sole.as_ref().is_some_and(|sole| sole != name))
+    let open = config.tenants.sound().filter(|tenant| !tenant.disabled).map(|tenant| &tenant.name);
+    open.filter(move |&name| sole.as_ref().is_some_and(|sole| sole != name))
 }
 
 /// Tells the log of them. A plan that cannot be read is told where it is needed.

@@ -71,12 +71,12 @@ impl Reload {
                 return;
             }
         };
-        tell_faults(&fresh);
         if !self.config.same_but_for_tenants(&fresh) {
             warn!("config changed beyond its tenants: restart the daemon to use it");
         }
         self.config.tenants = fresh.tenants;
         self.config.tenant_defaults = fresh.tenant_defaults;
+        tell_faults(&self.config);
         self.logins.replace(&self.config, &self.spool);
         self.take_up_plan();
         let tenants = tenants(&self.config);
