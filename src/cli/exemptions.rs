@@ -150,7 +150,7 @@ fn is_nobody(config: &Config, name: &TenantName, subject: &SubjectKey) -> bool {
     // What keeps it from being seen, as a plan that does not fit, keeps nobody from being protected.
     let (Ok(engine), Ok(store)) = (store::engine(config), store::open_read_only(config)) else { return false };
     match subject {
-        SubjectKey::Email(email) => engine.find(store.connection(), name, email.as_str(), 1).is_ok_and(|found| found.is_empty()),
+        SubjectKey::Email(email) => engine.has_address(store.connection(), name, email).is_ok_and(|has| !has),
         SubjectKey::Pair { account, id } => {
             engine.participant(store.connection(), name, account, id).is_ok_and(|found| found.key.is_none())
         }

@@ -15,7 +15,7 @@ use rusqlite::{Connection, Transaction};
 use super::people::{Look, People, Person};
 use super::plan::Compare;
 use super::{Engine, PurgeError};
-use crate::domain::{Identity, IdentityKey};
+use crate::domain::{Email, Identity, IdentityKey, TenantName};
 use crate::store::ledger::{self, ImportRow, SuppressionKind};
 
 /// The exemptions of a tenant that hold now.
@@ -68,6 +68,20 @@ impl<'a> Exemptions<'a> {
 }
 
 impl Engine {
+    /// Whether a tenant has somebody whom an exemption of this address keeps. Everyone of the tenant is looked at.
+    ///
+    /// # Errors
+    /// The store, or a plan that cannot serve the tenant or does not fit.
+    pub fn has_address(&self, connection: &Connection, tenant: &TenantName, email: &Email) -> Result<bool, PurgeError> {
+        let people = People::of(&self.plan, tenant)?;
+        let mut has = false;
+        people.each(connection, &people.with_address()?, &[], |person| {
+            has |= person.emails_within().contains(email);
+            Ok(())
+        })?;
+        Ok(has)
+    }
+
     /// Looks at all targets that are left, where an exemption was added since they were looked at last, and marks those in the ledger
     /// that must not go. Answers whether exemptions are to be heeded at all: not where the tenant has never had one.
     pub(super) fn heed_new_exemptions(&self, transaction: &Transaction<'_>, row: &ImportRow, at: Timestamp) -> Result<bool, PurgeError> {
