@@ -17,6 +17,20 @@ fn documented(row: &str) -> Fields {
     rest.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
+/// A plan with a table that stays, and why.
+const KEPT: &str = r#"
+[subject]
+table = "people"
+key = "id"
+tenancy = { sole = "acme" }
+
+[[table]]
+name = "bills"
+action = "keep"
+reason = "the books"
+edges = [{ columns = ["person"], parent = "people", parent_columns = ["id"] }]
+"#;
+
 fn fields(value: &Value) -> Fields {
     value.as_object().unwrap_or_else(|| panic!("not an object: {value}")).keys().cloned().collect()
 }
@@ -119,7 +133,11 @@ fn commands_about_imports_and_plans_print_the_fields_that_the_page_gives() {
     let report: PathBuf = world.folder("acme", "archive").join(report);
     check("| `receipt verify` | each of `files` |", &printed(&world, &["receipt", "verify", report.to_str().unwrap()])["files"][0]);
 
-    check("| `plan show` | each of the list |", &printed(&world, &["plan", "show"])[0]);
+    let plan = world.write("kept.toml", KEPT);
+    let steps = printed(&world, &["plan", "show", "--plan", plan.to_str().unwrap()]);
+    let of_steps = steps.as_array().unwrap().iter().flat_map(fields).collect::<Fields>();
+    assert_eq!(of_steps, documented("| `plan show` | each of the list |"));
+    check("| `plan show` | each of `edges` |", &steps[1]["edges"][0]);
     world.change("CREATE TABLE notes (id INTEGER PRIMARY KEY, customer INTEGER REFERENCES customers (customer))");
     let checked = printed(&world, &["plan", "check"]);
     check("| `plan check` | the whole |", &checked);
