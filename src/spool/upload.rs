@@ -430,8 +430,7 @@ impl Upload {
         Ok(())
     }
 
-    /// Leaves what is good, and says so if that is not all that was sent. Nothing is synced; a note that says less is
-    /// the more careful one.
+    /// Leaves what is good, and says so if that is not all that was sent. Nothing is synced: a note that says less is more careful.
     fn abandon(&mut self) -> Result<(), SpoolError> {
         if self.broken {
             return self.remove();
