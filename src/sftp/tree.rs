@@ -100,6 +100,8 @@ pub(crate) struct TenantTree {
     patience: Duration,
     /// When a WRITE last gave an earlier file the time to be claimed, to no end.
     gave_way: Option<Instant>,
+    /// The path that was opened last, if it was opened to be read and nothing was read since, and what was opened there.
+    just_opened: Option<(Vec<u8>, Attributes)>,
     /// Refusals so far.
     refusals: usize,
 }
@@ -109,8 +111,9 @@ impl TenantTree {
     pub(crate) fn new(sender: Sender, terms_now: TermsNow, receiving: Arc<Receiving>, stop: shutdown::Signal) -> Option<Self> {
         let Terms { quota, readme, require_checksum } = terms_now()?;
         let meter = receiving.accounts.meter(&sender.tenant, sender.folders.clone(), quota);
-        let (sent, patience, gave_way, refusals) = (Sent::default(), receiving.close_wait, None, 0);
-        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, sent, patience, gave_way, refusals })
+        let (sent, patience) = (Sent::default(), receiving.close_wait);
+        let (gave_way, just_opened, refusals) = (None, None, 0);
+        Some(Self { sender, meter, readme, require_checksum, terms_now, receiving, stop, sent, patience, gave_way, just_opened, refusals })
     }
 
     /// Takes the terms as they are now, which a reload may have changed. A tenant that has none any more keeps those that it had: its
@@ -250,10 +253,15 @@ impl Tree for TenantTree {
         let writes = flags.write || flags.append || flags.create || flags.truncate;
         self.renew_terms();
         let opened = self.open_place(path, flags, writes);
+        self.just_opened = match &opened {
+            Ok(OpenFile::Reading(_, attributes)) => Some((path.to_vec(), *attributes)),
+            _ => None,
+        };
         if writes { self.tell_refused("upload", path, opened) } else { opened }
     }
 
     fn close(&mut self, file: OpenFile) -> Result<(), Refusal> {
+        self.just_opened = None;
         match file {
             OpenFile::Reading(..) | OpenFile::Text(..) => Ok(()),
             OpenFile::Writing(writing) => self.deliver(writing),
@@ -268,6 +276,7 @@ impl Tree for TenantTree {
     }
 
     fn read(&mut self, file: &mut OpenFile, offset: u64, buffer: &mut [u8]) -> Result<usize, Refusal> {
+        self.just_opened = None;
         if offset > i64::MAX as u64 - buffer.len() as u64 {
             return Ok(0);
         }
@@ -355,7 +364,11 @@ impl Tree for TenantTree {
                 self.renew_terms();
                 Ok(self.readme_attributes())
             }
-            Place::Read(folder, path) => Ok(attributes_of(self.read_place(folder, &path)?.entry(), Rights::Read)),
+            // curl asks for the size of what it has opened by its path, where a newer status may stand by now.
+            Place::Read(folder, names) => match &self.just_opened {
+                Some((opened, attributes)) if opened == path => Ok(*attributes),
+                _ => Ok(attributes_of(self.read_place(folder, &names)?.entry(), Rights::Read)),
+            },
             Place::Misnamed(error) => Err(Refusal::new(Code::NoSuchFile, error.to_string())),
             Place::Below(_) | Place::Nowhere => Err(Refusal::not_found()),
         }

@@ -4,7 +4,7 @@ use russh::Disconnect;
 use russh_sftp::protocol::{FileAttributes, OpenFlags};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 
-use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, rename, set, set_time, sftp_channel, write};
+use super::packets::{WRITE_NEW, ask, by_handle, by_path, open, packet, rename, set, set_time, sftp_channel, write};
 use super::*;
 use crate::sftp::wire::{self, Attributes};
 
@@ -388,5 +388,26 @@ fn the_log_of_refusals_can_be_fetched_before_there_is_any() {
         let world = World::new();
         let (_handle, sftp) = world.sftp().await;
         assert_eq!(sftp.read("/status/recent.log").await.unwrap(), b"");
+    });
+}
+
+#[test]
+fn a_status_that_is_replaced_after_it_was_opened_has_the_size_of_what_is_read() {
+    run(async {
+        let world = World::new();
+        let (_handle, mut channel) = sftp_channel(&world, 3).await;
+        let (path, to) = ("/status/june.csv.json", world.path("status/june.csv.json"));
+        let replace = |text: &str| {
+            std::fs::write(world.path("status/.new"), text).unwrap();
+            rustix::fs::rename(world.path("status/.new"), &to).unwrap();
+        };
+        replace("{\"state\":\"waiting\"}\n");
+        assert_eq!(ask(&mut channel, &[open(1, path, 1, &Attributes::default())]).await, ["1 handle"]);
+        replace("{}\n");
+        let size = |told: &[String]| told[0].split(' ').nth(1).map(str::to_owned);
+        assert_eq!(size(&ask(&mut channel, &[by_path(wire::STAT, 2, path)]).await).as_deref(), Some("size=20"), "as curl asks");
+        let read = packet(wire::READ, |p| p.u32(3).string(&1u32.to_be_bytes()).u64(0).u32(100));
+        ask(&mut channel, &[read]).await;
+        assert_eq!(size(&ask(&mut channel, &[by_path(wire::STAT, 4, path)]).await).as_deref(), Some("size=3"), "of what stands there now");
     });
 }
