@@ -1,6 +1,6 @@
 //! `suppressions`: people who must not be registered again.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -30,39 +30,33 @@ pub enum SuppressionsCommand {
     /// Whether this person must not be registered again
     #[command(after_help = "With --email the address is asked for, or read from standard input.\n\n\
                             Exit codes: 0 suppressed; 1 failed; 2 usage or configuration; 4 not suppressed, or no such tenant")]
-    Check {
-        /// Whose customer
-        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
-        tenant: TenantName,
-        /// Who.
-        #[command(flatten)]
-        person: PersonArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Check(SomebodyArgs),
     /// Let this person be registered again; who did, and when, is kept
     #[command(after_help = "An address and an account with its id are suppressed apart: lift both where both are.\n\
                             With --email the address is asked for, or read from standard input.\n\n\
                             Exit codes: 0 lifted; 1 failed; 2 usage or configuration; 4 not suppressed, or no such tenant")]
-    Lift {
-        /// Whose customer
-        #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
-        tenant: TenantName,
-        /// Who.
-        #[command(flatten)]
-        person: PersonArgs,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    Lift(SomebodyArgs),
+}
+
+/// Somebody of a tenant.
+#[derive(Args, Debug)]
+pub struct SomebodyArgs {
+    /// Whose customer
+    #[arg(long, value_name = "NAME", value_parser = TenantName::parse)]
+    pub tenant: TenantName,
+    /// Who.
+    #[command(flatten)]
+    pub person: PersonArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 pub(super) fn run(scene: &Scene, command: &SuppressionsCommand) -> Result<Exit, Failure> {
     match command {
         SuppressionsCommand::List { tenant, json } => list(scene, tenant.as_ref(), *json),
-        SuppressionsCommand::Check { tenant, person, json } => check(scene, tenant, person, *json),
-        SuppressionsCommand::Lift { tenant, person, json } => lift(scene, tenant, person, *json),
+        SuppressionsCommand::Check(somebody) => check(scene, somebody),
+        SuppressionsCommand::Lift(somebody) => lift(scene, somebody),
     }
 }
 
@@ -88,7 +82,7 @@ fn list(scene: &Scene, name: Option<&TenantName>, json: bool) -> Result<Exit, Fa
     Ok(Exit::Done)
 }
 
-fn check(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Result<Exit, Failure> {
+fn check(scene: &Scene, SomebodyArgs { tenant: name, person, json }: &SomebodyArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     tenant::must_be_known(scene, &config, name)?;
     let (kind, identity) = identity_of(&config, name, &subject_of(scene, person)?)?;
@@ -96,7 +90,7 @@ fn check(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> R
     store::same_key(&config, &store)?;
     let suppressed =
         ledger::is_suppressed(store.connection(), name, Suppression { kind, identity }).map_err(|error| store::failure(&error))?;
-    if json {
+    if *json {
         scene.terminal.json(&serde_json::json!({ "tenant": name, "suppressed": suppressed }))?;
     } else {
         scene.terminal.say(if suppressed { "suppressed" } else { "not suppressed" })?;
@@ -104,7 +98,7 @@ fn check(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> R
     Ok(if suppressed { Exit::Done } else { Exit::NotFound })
 }
 
-fn lift(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Result<Exit, Failure> {
+fn lift(scene: &Scene, SomebodyArgs { tenant: name, person, json }: &SomebodyArgs) -> Result<Exit, Failure> {
     let config = scene.load_config()?;
     tenant::must_be_known(scene, &config, name)?;
     scene.guard_owner(&config)?;
@@ -114,7 +108,7 @@ fn lift(scene: &Scene, name: &TenantName, person: &PersonArgs, json: bool) -> Re
     let lifted = store
         .write("lift a suppression", |tx| ledger::lift(tx, name, Suppression { kind, identity }, &by, at))
         .map_err(|error| store::failure(&error))?;
-    if json {
+    if *json {
         scene.terminal.json(&serde_json::json!({ "tenant": name, "lifted": lifted }))?;
     } else {
         scene.terminal.say(if lifted { "lifted: this person may be registered again" } else { "not suppressed" })?;
