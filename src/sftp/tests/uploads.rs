@@ -329,14 +329,19 @@ fn what_waits_keeps_the_time_that_was_set_of_it_while_another_is_written() {
     });
 }
 
+/// Opens june.csv under handle 1, writes six bytes of it and sets its time.
+async fn begin_june(channel: &mut russh::Channel<russh::client::Msg>) {
+    let begun = [open(1, "june.csv", WRITE_NEW, &Attributes::default()), write(2, 1, 0, b"email\n"), set_time(3, 1, 5)];
+    assert_eq!(ask(channel, &begun).await, ["1 handle", "2 ok", "3 ok"]);
+}
+
 #[test]
 fn the_time_of_an_open_upload_outlives_what_is_done_to_its_name_beside_it() {
     run(async {
         let world = World::new();
         let (_handle, mut channel) = sftp_channel(&world, 3).await;
         let none = Attributes::default();
-        let begun = [open(1, "june.csv", WRITE_NEW, &none), write(2, 1, 0, b"email\n"), set_time(3, 1, 5)];
-        assert_eq!(ask(&mut channel, &begun).await, ["1 handle", "2 ok", "3 ok"]);
+        begin_june(&mut channel).await;
         let exclusive = [open(4, "june.csv", 2 | 8 | 32, &none), by_path(wire::STAT, 5, "june.csv")];
         assert_eq!(ask(&mut channel, &exclusive).await, ["4 status 4", "5 size=6 mtime=5"]);
         let renamed = [open(6, "june.part", WRITE_NEW, &none), by_handle(wire::CLOSE, 7, 2), rename(8, "june.part", "june.csv")];
@@ -353,8 +358,7 @@ fn an_upload_that_goes_on_has_one_size_by_path_and_by_handle() {
         let world = World::new();
         let (_handle, mut channel) = sftp_channel(&world, 3).await;
         let none = Attributes::default();
-        let begun = [open(1, "june.csv", WRITE_NEW, &none), write(2, 1, 0, b"email\n"), set_time(3, 1, 5)];
-        assert_eq!(ask(&mut channel, &begun).await, ["1 handle", "2 ok", "3 ok"]);
+        begin_june(&mut channel).await;
         let resumed = [open(4, "june.csv", 2, &none), set_time(5, 2, 5), by_handle(wire::FSTAT, 6, 2), by_path(wire::STAT, 7, "june.csv")];
         assert_eq!(ask(&mut channel, &resumed).await, ["4 handle", "5 ok", "6 size=5 mtime=5", "7 size=5 mtime=5"]);
     });
